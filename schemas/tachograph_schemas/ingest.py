@@ -1,0 +1,130 @@
+"""The batch insert: what the loader sends to the engine, and how a batch is framed.
+
+A batch is a sequence of length-delimited ``Envelope`` messages (``otlp_trace.proto``), each holding one
+canonical OTLP body. The engine decodes it with the schema given inline, so there is no file to deploy
+beside the server.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+_PACKAGE = "tachograph_schemas"
+
+_SCALAR = (
+    "string_value Nullable(String), bool_value Nullable(Bool), "
+    "int_value Nullable(Int64), double_value Nullable(Float64)"
+)
+_ATTRIBUTES = (
+    f"Array(Tuple(key String, value Tuple({_SCALAR}, "
+    f"array_value Tuple(values Array(Tuple({_SCALAR}))))))"
+)
+_SPANS = (
+    "Array(Tuple(trace_id String, span_id String, trace_state String, parent_span_id String, "
+    "name String, kind Int32, start_time_unix_nano UInt64, end_time_unix_nano UInt64, "
+    f"attributes {_ATTRIBUTES}, dropped_attributes_count UInt32, "
+    f"events Array(Tuple(time_unix_nano UInt64, name String, attributes {_ATTRIBUTES})), "
+    f"links Array(Tuple(trace_id String, span_id String, attributes {_ATTRIBUTES})), "
+    "status Tuple(message String, code Int32)))"
+)
+STRUCTURE = (
+    "project String, log_offset UInt64, received_ns UInt64, "
+    "request Tuple(resource_spans Array(Tuple("
+    f"resource Tuple(attributes {_ATTRIBUTES}), "
+    f"scope_spans Array(Tuple(scope Tuple(name String, version String), spans {_SPANS})))))"
+)
+"""The column types that ``otlp_trace.proto`` is read into; depth-limited, unlike protobuf itself."""
+
+
+def _text_of(value: str) -> str:
+    """SQL for a scalar value as text; null when none of its members is set."""
+    return (
+        f"coalesce({value}.string_value, toString({value}.int_value), "
+        f"toString({value}.double_value), toString({value}.bool_value))"
+    )
+
+
+def _map_of(attributes: str) -> str:
+    """SQL for an attribute list as a map of text; arrays become JSON."""
+    items = (
+        "arrayMap(i -> if(isNotNull(i.string_value), toJSONString(i.string_value), "
+        f"ifNull({_text_of('i')}, 'null')), a.value.array_value.values)"
+    )
+    # Without a scalar the value is an array or absent; the wire does not tell an empty array from none.
+    array = (
+        "if(empty(a.value.array_value.values), '', "
+        f"concat('[', arrayStringConcat({items}, ','), ']'))"
+    )
+    pairs = f"arrayMap(a -> (a.key, coalesce({_text_of('a.value')}, {array})), {attributes})"
+    return f"CAST({pairs}, 'Map(LowCardinality(String), String)')"
+
+
+@cache
+def _template() -> str:
+    text = resources.files(_PACKAGE).joinpath("insert_spans.sql").read_text(encoding="utf-8")
+    return re.sub(r"\$\{map:([^}]+)\}", lambda match: _map_of(match.group(1)), text)
+
+
+@cache
+def proto() -> str:
+    """The schema handed to the engine."""
+    return resources.files(_PACKAGE).joinpath("otlp_trace.proto").read_text(encoding="utf-8")
+
+
+def insert_from_file(path: str) -> str:
+    """The insert for an engine in this process, which reads the batch from ``path``."""
+    quoted = path.replace("\\", "\\\\").replace("'", "\\'")
+    return _template().replace("${source}", f"file('{quoted}', 'Protobuf', '{STRUCTURE}')")
+
+
+def insert_from_body() -> str:
+    """The insert for a server: the batch follows as the request body."""
+    return _template().replace("${source}", f"input('{STRUCTURE}')") + "\nFORMAT Protobuf"
+
+
+def rollup_runs() -> str:
+    """The statement that recomputes the runs a batch touched."""
+    return resources.files(_PACKAGE).joinpath("rollup_runs.sql").read_text(encoding="utf-8")
+
+
+def insert_settings() -> dict[str, str | int]:
+    """Settings of the batch insert: inline schema, one block, one part, answered when stored."""
+    return {
+        "format_schema_source": "string",
+        "format_schema": proto(),
+        "format_schema_message_name": "Envelope",
+        "async_insert": 0,
+        "max_insert_threads": 1,
+        "max_threads": 1,
+        # One block, so that the insert is one part and therefore atomic.
+        "max_block_size": 1_000_000,
+        "min_insert_block_size_rows": 2_000_000,
+        "min_insert_block_size_bytes": 1 << 31,
+        "max_insert_block_size": 2_000_000,
+    }
+
+
+def varint(value: int) -> bytes:
+    """A protobuf base-128 integer."""
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def frame(project: str, log_offset: int, received_ns: int, body: bytes) -> list[bytes]:
+    """One length-delimited envelope around ``body``, as pieces to be written one after the other."""
+    name = project.encode()
+    head = b"".join(
+        (
+            b"\x0a" + varint(len(name)) + name,
+            b"\x10" + varint(log_offset),
+            b"\x18" + varint(received_ns),
+            b"\x22" + varint(len(body)),
+        )
+    )
+    return [varint(len(head) + len(body)), head, body]

@@ -1,0 +1,250 @@
+"""Every name that crosses a process boundary, once: layers, span attributes, tables, metrics.
+
+Where the OpenTelemetry GenAI convention has a name, that name is used (``gen_ai.*``); what it does not
+have is ``tacho.*``. Units are part of the name. SQL files spell these names out; a test holds the two
+together (``tests/schemas/test_names.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+# --- layers -------------------------------------------------------------------------------------
+
+Layer = Literal[
+    "run",
+    "agent",
+    "step",
+    "normalize",
+    "context",
+    "model",
+    "tool",
+    "retrieval",
+    "memory",
+    "gate",
+    "validation",
+    "repair",
+    "breaker",
+    "retry",
+    "fallback",
+    "approval",
+    "checkpoint",
+    "budget",
+    "stop",
+    "handoff",
+    "eval",
+    "other",
+]
+"""The closed set of harness layers. Everything that is none of them is ``other``."""
+
+LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
+
+Outcome = Literal["running", "success", "failure", "stopped", "interrupted"]
+"""How a run stands. ``interrupted``: its process went silent before the run ended."""
+
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+
+# --- OpenTelemetry: resource and general --------------------------------------------------------
+
+SERVICE_NAME: Final = "service.name"
+SERVICE_VERSION: Final = "service.version"
+SESSION_ID: Final = "session.id"
+USER_ID: Final = "user.id"
+ERROR_TYPE: Final = "error.type"
+EXCEPTION_EVENT: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+# --- OpenTelemetry GenAI ------------------------------------------------------------------------
+
+GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
+"""``chat``, ``execute_tool``, ``invoke_agent``, ``retrieval``, ``embeddings`` and the memory operations."""
+GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
+GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
+GEN_AI_AGENT_VERSION: Final = "gen_ai.agent.version"
+GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GEN_AI_REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+GEN_AI_REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+GEN_AI_REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+GEN_AI_REQUEST_TOP_K: Final = "gen_ai.request.top_k"
+GEN_AI_REQUEST_STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
+GEN_AI_REQUEST_STREAM: Final = "gen_ai.request.stream"
+GEN_AI_RESPONSE_ID: Final = "gen_ai.response.id"
+GEN_AI_RESPONSE_MODEL: Final = "gen_ai.response.model"
+GEN_AI_RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK_S: Final = "gen_ai.response.time_to_first_chunk"
+"""Seconds, as the convention says; the convention's name has no unit."""
+GEN_AI_USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+"""All prompt tokens, cache reads and writes included: the convention's meaning."""
+GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+"""All output tokens, reasoning included."""
+GEN_AI_USAGE_CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+GEN_AI_USAGE_CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
+GEN_AI_USAGE_REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+GEN_AI_SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+GEN_AI_INPUT_MESSAGES: Final = "gen_ai.input.messages"
+GEN_AI_OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+GEN_AI_TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
+GEN_AI_TOOL_TYPE: Final = "gen_ai.tool.type"
+GEN_AI_TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+GEN_AI_TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+GEN_AI_TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
+GEN_AI_RETRIEVAL_QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
+GEN_AI_RETRIEVAL_DOCUMENTS: Final = "gen_ai.retrieval.documents"
+GEN_AI_MEMORY_STORE_ID: Final = "gen_ai.memory.store.id"
+
+ANTHROPIC_CACHE_WRITE_5M_TOKENS: Final = "anthropic.usage.cache_creation.ephemeral_5m_input_tokens"
+ANTHROPIC_CACHE_WRITE_1H_TOKENS: Final = "anthropic.usage.cache_creation.ephemeral_1h_input_tokens"
+"""The provider's split of cache writes by lifetime; named as the Anthropic client itself names them."""
+
+# --- ours: every span ---------------------------------------------------------------------------
+
+LAYER: Final = "tacho.layer"
+"""One of :data:`LAYERS`. Present on every span the SDK makes; wins over any inference."""
+RUN_ID: Final = "tacho.run.id"
+"""Present on every span made inside a run. Equals the trace id unless the run spans several traces."""
+INPUT: Final = "tacho.input"
+"""Arguments as JSON (an object by parameter name), frozen when the call was made."""
+OUTPUT: Final = "tacho.output"
+"""The result as JSON. For generators: the array of what they yielded."""
+OPEN: Final = "tacho.open"
+"""True on an in-progress copy of a span that has not ended; the final span replaces it."""
+TRUNCATED_BYTES: Final = "tacho.truncated_bytes"
+"""How many bytes the size limit cut from the payloads of this span; absent when none."""
+REDACTED_COUNT: Final = "tacho.redacted_count"
+"""How many secrets the exporter masked in this span; absent when none."""
+TAG_PREFIX: Final = "tacho.attr."
+"""Free attributes that a user adds to a span, ``tacho.attr.<key>``."""
+
+# --- ours: the run span -------------------------------------------------------------------------
+
+RUN_GOAL: Final = "tacho.run.goal"
+RUN_ENTRYPOINT: Final = "tacho.run.entrypoint"
+"""``module:qualname`` of the decorated function."""
+RUN_TRIGGER: Final = "tacho.run.trigger"
+"""What started the run, in the user's words: ``cli``, ``http``, ``schedule``, ``ticket 4711``..."""
+RUN_OUTCOME: Final = "tacho.run.outcome"
+"""One of ``success failure stopped``; set when the run ends."""
+RUN_STOP_REASON: Final = "tacho.run.stop_reason"
+RUN_TAGS: Final = "tacho.run.tags"
+RUN_CODE_VERSION: Final = "tacho.run.code_version"
+"""The commit of the agent's code, with ``-dirty`` when the work tree differed."""
+RUN_SPANS_MADE: Final = "tacho.run.spans_made"
+"""How many spans the SDK made in this run, so that "stored 118 of 120" is visible."""
+CUSTOMER: Final = "tacho.customer"
+
+# --- ours: the layers ---------------------------------------------------------------------------
+
+TOOL_RISK: Final = "tacho.tool.risk"
+"""``low medium high critical``."""
+TOOL_EFFECT: Final = "tacho.tool.effect"
+"""``read`` or ``write``: whether the call changes the world."""
+TOOL_SCOPE: Final = "tacho.tool.scope"
+
+REASON: Final = "tacho.reason"
+"""Why, in a sentence; on gates, approvals, stops, handoffs, fallbacks, retries."""
+
+GATE_RULE: Final = "tacho.gate.rule"
+GATE_VERDICT: Final = "tacho.gate.verdict"
+"""``allow deny escalate``: what the rule said."""
+GATE_ACTION: Final = "tacho.gate.action"
+"""``proceeded blocked escalated dry_run``: what was done about it."""
+GATE_RISK: Final = "tacho.gate.risk"
+
+VALIDATION_CHECK: Final = "tacho.validation.check"
+VALIDATION_KIND: Final = "tacho.validation.kind"
+"""``schema semantic range consistency verification``."""
+VALIDATION_VERDICT: Final = "tacho.validation.verdict"
+"""``pass`` or ``fail``."""
+VALIDATION_FIELD: Final = "tacho.validation.field"
+
+REPAIR_ATTEMPT: Final = "tacho.repair.attempt"
+REPAIR_MAX_ATTEMPTS: Final = "tacho.repair.max_attempts"
+REPAIR_OUTCOME: Final = "tacho.repair.outcome"
+"""``repaired`` or ``gave_up``."""
+REPAIR_FEEDBACK: Final = "tacho.repair.feedback"
+
+BREAKER_NAME: Final = "tacho.breaker.name"
+BREAKER_FROM: Final = "tacho.breaker.from"
+BREAKER_TO: Final = "tacho.breaker.to"
+
+RETRY_OF: Final = "tacho.retry.of"
+RETRY_ATTEMPT: Final = "tacho.retry.attempt"
+"""The attempt that failed, counted from 1."""
+RETRY_WAIT_MS: Final = "tacho.retry.wait_ms"
+
+FALLBACK_FROM: Final = "tacho.fallback.from"
+FALLBACK_TO: Final = "tacho.fallback.to"
+
+APPROVAL_REQUEST: Final = "tacho.approval.request"
+APPROVAL_DECISION: Final = "tacho.approval.decision"
+"""``approved refused timeout``."""
+APPROVAL_APPROVER: Final = "tacho.approval.approver"
+WAITING_NS: Final = "tacho.waiting_ns"
+"""Time spent waiting for a person, nanoseconds; not counted as working time."""
+
+CHECKPOINT_LABEL: Final = "tacho.checkpoint.label"
+CHECKPOINT_ACTION: Final = "tacho.checkpoint.action"
+"""``saved`` or ``restored``."""
+
+BUDGET_SCOPE: Final = "tacho.budget.scope"
+BUDGET_UNIT: Final = "tacho.budget.unit"
+"""``usd tokens model_calls tool_calls steps wall_s``."""
+BUDGET_LIMIT: Final = "tacho.budget.limit"
+BUDGET_USED: Final = "tacho.budget.used"
+BUDGET_ACTION: Final = "tacho.budget.action"
+"""``warned stopped``."""
+
+STOP_RULE: Final = "tacho.stop.rule"
+STOP_NEEDS: Final = "tacho.stop.needs"
+"""What a person needs in order to take over."""
+
+HANDOFF_FROM: Final = "tacho.handoff.from"
+HANDOFF_TO: Final = "tacho.handoff.to"
+
+MEMORY_OPERATION: Final = "tacho.memory.operation"
+"""``read`` or ``write``."""
+MEMORY_TIER: Final = "tacho.memory.tier"
+"""``short medium long``."""
+
+CONTEXT_CANDIDATES: Final = "tacho.context.candidates"
+CONTEXT_SELECTED: Final = "tacho.context.selected"
+CONTEXT_DROPPED: Final = "tacho.context.dropped"
+CONTEXT_BUDGET_TOKENS: Final = "tacho.context.budget_tokens"
+
+NORMALIZE_REMOVED: Final = "tacho.normalize.removed"
+NORMALIZE_INJECTIONS: Final = "tacho.normalize.injections"
+
+EVAL_NAME: Final = "gen_ai.evaluation.name"
+EVAL_SCORE: Final = "gen_ai.evaluation.score.value"
+EVAL_LABEL: Final = "gen_ai.evaluation.score.label"
+EVAL_EXPLANATION: Final = "gen_ai.evaluation.explanation"
+
+# --- tables -------------------------------------------------------------------------------------
+
+TABLE_SPANS: Final = "spans"
+"""View: one row a span, the last write."""
+TABLE_SPAN_ROWS: Final = "span_rows"
+"""What the loader inserts: every write of every span."""
+TABLE_RUNS: Final = "runs"
+"""View: one row a run, its outcome as of now."""
+TABLE_RUN_ROWS: Final = "run_rows"
+"""What the run roll-up inserts: every version of every run."""
+TABLE_MODEL_PRICES: Final = "model_prices"
+"""USD per token by provider and model, resolved by the collector when it first meets a model."""
+TABLE_MIGRATIONS: Final = "schema_migrations"
+
+# --- metrics of the collector (Prometheus) ------------------------------------------------------
+
+METRIC_BODIES_RECEIVED: Final = "tacho_collector_bodies_received_total"
+METRIC_BODIES_REFUSED: Final = "tacho_collector_bodies_refused_total"
+METRIC_SPANS_ACKNOWLEDGED: Final = "tacho_collector_spans_acknowledged_total"
+METRIC_SPANS_STORED: Final = "tacho_collector_spans_stored_total"
+METRIC_LOG_UNSTORED_BYTES: Final = "tacho_collector_log_unstored_bytes"
+METRIC_LOG_OLDEST_UNSTORED_S: Final = "tacho_collector_log_oldest_unstored_seconds"
+METRIC_INSERT_SECONDS: Final = "tacho_collector_insert_seconds_total"
+METRIC_INSERTS: Final = "tacho_collector_inserts_total"
+METRIC_BODIES_QUARANTINED: Final = "tacho_collector_bodies_quarantined_total"

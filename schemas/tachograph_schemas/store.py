@@ -1,0 +1,159 @@
+"""The only place that opens ClickHouse: a client for a DSN, and the migrations.
+
+``chdb:///path`` is the engine embedded in this process, ``http(s)://user:pass@host:8123/db`` a server.
+Both give the same ``clickhouse_connect`` client.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+_FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
+_PLACEHOLDER = re.compile(r"\$\{([a-z_]+)(?::([a-z_]+))?(?::([a-z_]+))?\}")
+
+StoreError = ClickHouseError
+"""What the engine or the way to it can raise; the message carries the engine's code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the tables are laid out, and for how long rows are kept."""
+
+    cluster: str = ""
+    retention_days: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file of ``migrations/``."""
+
+    number: int
+    name: str
+    text: str
+
+    def statements(self, layout: Layout) -> list[str]:
+        """The file's statements for ``layout``, in order."""
+        parts = (_without_comments(part) for part in self.text.split(";\n"))
+        wanted = [
+            text.strip().rstrip(";")
+            for text, cluster_only in parts
+            if text.strip() and (layout.cluster or not cluster_only)
+        ]
+        return [_fill(text, layout) for text in wanted]
+
+
+class SchemaTooNewError(RuntimeError):
+    """The data was written by a later version of Tachograph."""
+
+
+def is_embedded(dsn: str) -> bool:
+    """Whether ``dsn`` names the engine in this process."""
+    return dsn.startswith("chdb://")
+
+
+def connect(dsn: str, **options: Any) -> Client:
+    """A client for ``dsn``. May block while it connects.
+
+    Raises:
+        StoreError: the engine cannot be opened or reached.
+    """
+    if is_embedded(dsn):
+        return clickhouse_connect.get_client(dsn=dsn, **options)
+    # Sessions would serialise the queries of all threads that share the client.
+    return clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False, **options)
+
+
+def migrations() -> list[Migration]:
+    """Every migration, in order."""
+    found = []
+    for entry in resources.files("tachograph_schemas").joinpath("migrations").iterdir():
+        match = _FILE.match(entry.name)
+        if match:
+            text = entry.read_text(encoding="utf-8")
+            found.append(Migration(int(match.group(1)), entry.name, text))
+    return sorted(found, key=lambda migration: migration.number)
+
+
+def migrate(client: Client, layout: Layout = Layout()) -> list[str]:  # noqa: B008
+    """Bring the tables up to date; safe to repeat, and to run from several collectors at once.
+
+    Returns:
+        The names of the migrations that ran now.
+
+    Raises:
+        SchemaTooNewError: the data needs a later version.
+        StoreError: a statement failed; the earlier ones are recorded and not repeated.
+    """
+    client.command(_fill(_MIGRATIONS_TABLE, layout))
+    if layout.cluster:
+        client.command(_fill(_MIGRATIONS_DISTRIBUTED, layout))
+    rows = client.query("SELECT DISTINCT number, name FROM schema_migrations").result_rows
+    done = {int(row[0]) for row in rows}
+    known = migrations()
+    newest = max(migration.number for migration in known)
+    if done and max(done) > newest:
+        raise SchemaTooNewError(
+            f"The data was written by a later version (migration {max(done)}, this version knows "
+            f"{newest}). Upgrade tachograph, or point TACHO_CLICKHOUSE at other data."
+        )
+    ran = []
+    for migration in known:
+        if migration.number in done:
+            continue
+        for statement in migration.statements(layout):
+            client.command(statement)
+        client.command(
+            "INSERT INTO schema_migrations (number, name) SELECT {number:UInt32}, {name:String}",
+            parameters={"number": migration.number, "name": migration.name},
+        )
+        ran.append(migration.name)
+    return ran
+
+
+_MIGRATIONS_TABLE = """
+CREATE TABLE IF NOT EXISTS ${local:schema_migrations} ${on_cluster}
+(number UInt32, name String, ran_at DateTime64(3, 'UTC') DEFAULT now64(3))
+ENGINE = ${replacing:schema_migrations:ran_at} ORDER BY number
+"""
+_MIGRATIONS_DISTRIBUTED = """
+CREATE TABLE IF NOT EXISTS schema_migrations ${on_cluster} AS schema_migrations_local
+ENGINE = Distributed('${cluster}', currentDatabase(), schema_migrations_local, number)
+"""
+
+
+def _without_comments(text: str) -> tuple[str, bool]:
+    """The statement without its comment lines, and whether it is for clusters only."""
+    lines = text.splitlines()
+    kept = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
+    return kept, any(line.strip() == "-- cluster only" for line in lines)
+
+
+def _fill(text: str, layout: Layout) -> str:
+    """Replace the placeholders: names and engines differ between one machine and a cluster."""
+    cluster = layout.cluster.replace("'", "")
+
+    def value(match: re.Match[str]) -> str:
+        word, first, second = match.groups()
+        if word == "cluster":
+            return cluster
+        if word == "retention_days":
+            return str(int(layout.retention_days))
+        if word == "on_cluster":
+            return f"ON CLUSTER '{cluster}'" if cluster else ""
+        if word == "local":
+            return f"{first}_local" if cluster else str(first)
+        if word == "replacing" and cluster:
+            path = f"/clickhouse/tables/{{shard}}/{{database}}/{first}"
+            return f"ReplicatedReplacingMergeTree('{path}', '{{replica}}', {second})"
+        if word == "replacing":
+            return f"ReplacingMergeTree({second})"
+        raise ValueError(f"unknown placeholder {match.group(0)} in a migration")
+
+    return _PLACEHOLDER.sub(value, text)
