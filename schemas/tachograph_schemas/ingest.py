@@ -62,8 +62,12 @@ def _map_of(attributes: str) -> str:
 
 
 @cache
-def _template() -> str:
-    text = resources.files(_PACKAGE).joinpath("insert_spans.sql").read_text(encoding="utf-8")
+def statement(name: str) -> str:
+    """A statement of ``loader/``, its macros filled in; the parameters are still to be bound."""
+    folder = resources.files(_PACKAGE).joinpath("loader")
+    text = folder.joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    if "${pricing}" in text:
+        text = text.replace("${pricing}", statement("_pricing").rstrip().rstrip(","))
     return re.sub(r"\$\{map:([^}]+)\}", lambda match: _map_of(match.group(1)), text)
 
 
@@ -76,17 +80,13 @@ def proto() -> str:
 def insert_from_file(path: str) -> str:
     """The insert for an engine in this process, which reads the batch from ``path``."""
     quoted = path.replace("\\", "\\\\").replace("'", "\\'")
-    return _template().replace("${source}", f"file('{quoted}', 'Protobuf', '{STRUCTURE}')")
+    return statement("insert_spans").replace("${source}", f"file('{quoted}', 'Protobuf', '{STRUCTURE}')")
 
 
 def insert_from_body() -> str:
     """The insert for a server: the batch follows as the request body."""
-    return _template().replace("${source}", f"input('{STRUCTURE}')") + "\nFORMAT Protobuf"
-
-
-def rollup_runs() -> str:
-    """The statement that recomputes the runs a batch touched."""
-    return resources.files(_PACKAGE).joinpath("rollup_runs.sql").read_text(encoding="utf-8")
+    insert = statement("insert_spans").replace("${source}", f"input('{STRUCTURE}')")
+    return insert + "\nFORMAT Protobuf"
 
 
 def insert_settings() -> dict[str, str | int]:
@@ -96,6 +96,8 @@ def insert_settings() -> dict[str, str | int]:
         "format_schema": proto(),
         "format_schema_message_name": "Envelope",
         "async_insert": 0,
+        # A join that finds nothing must give defaults, whatever a server's profile says.
+        "join_use_nulls": 0,
         "max_insert_threads": 1,
         "max_threads": 1,
         # One block, so that the insert is one part and therefore atomic.

@@ -64,6 +64,8 @@ def connect(dsn: str, **options: Any) -> Client:
     Raises:
         StoreError: the engine cannot be opened or reached.
     """
+    # Times are UTC everywhere; naive ones would be read as local time by whoever gets them.
+    options.setdefault("tz_mode", "aware")
     if is_embedded(dsn):
         return clickhouse_connect.get_client(dsn=dsn, **options)
     # Sessions would serialise the queries of all threads that share the client.

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS ${local:span_rows} ${on_cluster}
     is_infrastructure Bool COMMENT 'transport noise (HTTP, database, messaging): kept, but no step of an account and no run of its own',
     status Enum8('unset' = 0, 'ok' = 1, 'error' = 2),
     status_message String CODEC(ZSTD(1)),
+    verdict LowCardinality(String) COMMENT 'what a harness layer decided: allow, deny, escalate; pass, fail; repaired, gave_up; approved, refused, timeout; warned, stopped; empty elsewhere',
     error_type LowCardinality(String),
 
     service LowCardinality(String),

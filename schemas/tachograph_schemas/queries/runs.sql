@@ -1,5 +1,5 @@
 -- One page of the list of runs. The ORDER BY is one of queries.ORDERS.
-SELECT ${run_columns}
+SELECT ${run_list_columns}
 FROM runs
 WHERE ${run_filter}
 ORDER BY ${order}, run_id

@@ -5,7 +5,7 @@
 -- Order of sources = precedence; docs/conventions.md says where each comes from.
 INSERT INTO span_rows (
     writer_id, batch, log_offset, received_at, version, project, run_id, trace_id, span_id, parent_span_id, trace_state,
-    start_time, end_time, duration_ns, name, kind, layer, is_infrastructure, status, status_message, error_type,
+    start_time, end_time, duration_ns, name, kind, layer, is_infrastructure, status, status_message, verdict, error_type,
     service, service_version, scope, scope_version, agent, session_id, user_id, customer,
     provider, model, response_id, finish_reason, tool, tool_call_id, input, output,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens,
@@ -13,20 +13,7 @@ INSERT INTO span_rows (
     attributes, resource, events.time, events.name, events.attributes, links.trace_id, links.span_id, links.attributes, dropped_attributes
 )
 WITH
-    -- 6. money: the price row of (provider, model), its tier chosen by the size of the whole input
-    price.tier_above_tokens > 0 AND ifNull(input_tokens, 0) + ifNull(cache_read_tokens, 0) + ifNull(cache_write_tokens, 0) > price.tier_above_tokens AS in_tier,
-    ifNull(input_tokens, 0) * if(in_tier, price.tier_input_usd, price.input_usd)
-        + ifNull(cache_read_tokens, 0) * if(in_tier, price.tier_cache_read_usd, price.cache_read_usd)
-        + ifNull(cache_write_5m_tokens, 0) * if(in_tier, price.tier_cache_write_usd, price.cache_write_usd)
-        + ifNull(cache_write_1h_tokens, 0) * if(in_tier, price.tier_cache_write_1h_usd, price.cache_write_1h_usd)
-        + ifNull(output_tokens, 0) * if(in_tier, price.tier_output_usd, price.output_usd) AS priced_usd,
-    multiIf(
-        layer != 'model', '',
-        isNull(input_tokens) AND isNull(output_tokens), 'no_usage',
-        price.model = '', if(model = '', 'unknown_price', 'pending'),
-        price.price_id = '', 'unknown_price',
-        'priced'
-    ) AS cost_state
+    ${pricing}
 SELECT
     {writer_id:UInt64}, {batch:UInt64}, log_offset, fromUnixTimestamp64Nano(toInt64(received_ns), 'UTC'),
     received_ns + if(end_ns > 0 AND NOT is_open, 9223372036854775808, 0),
@@ -34,10 +21,10 @@ SELECT
     fromUnixTimestamp64Nano(toInt64(start_ns), 'UTC'),
     if(end_ns > 0 AND NOT is_open, fromUnixTimestamp64Nano(toInt64(end_ns), 'UTC'), NULL),
     if(end_ns > start_ns, end_ns - start_ns, 0),
-    name, kind, layer, layer = 'other' AND is_transport, status, status_message,
+    name, kind, layer, layer = 'other' AND is_transport, status, status_message, verdict,
     if(error_name = '' AND status = 'error', '_OTHER', error_name),
     service, service_version, scope, scope_version, agent, session_id, user_id, customer,
-    provider, model, response_id, finish_reason, tool, tool_call_id, input, output,
+    span.provider, span.model, response_id, finish_reason, tool, tool_call_id, input, output,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens,
     if(cost_state = 'priced', priced_usd, NULL), cost_state, if(cost_state = 'priced', price.price_id, ''),
     attributes, resource, event_times, event_names, event_attributes, link_trace_ids, link_span_ids, link_attributes, dropped_attributes
@@ -129,6 +116,8 @@ FROM
                 OR attributes['rpc.system'] != '' OR attributes['messaging.system'] != '' AS is_transport,
             coalesce(nullIf(attributes['tacho.run.id'], ''), trace_id) AS run_id,
             coalesce(nullIf(said_message, ''), event_attributes[exception_at]['exception.message']) AS status_message,
+            coalesce(nullIf(attributes['tacho.gate.verdict'], ''), nullIf(attributes['tacho.validation.verdict'], ''), nullIf(attributes['tacho.repair.outcome'], ''),
+                nullIf(attributes['tacho.approval.decision'], ''), nullIf(attributes['tacho.budget.action'], ''), '') AS verdict,
             coalesce(nullIf(attributes['error.type'], ''), event_attributes[exception_at]['exception.type']) AS error_name,
             coalesce(nullIf(attributes['gen_ai.agent.name'], ''), nullIf(attributes['agent.name'], ''), nullIf(attributes['graph.node.name'], ''),
                 if(attributes['traceloop.span.kind'] = 'agent', nullIf(attributes['traceloop.entity.name'], ''), NULL),

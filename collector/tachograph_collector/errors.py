@@ -1,0 +1,53 @@
+"""What can go wrong in the collector.
+
+    CollectorError
+    ├── StartError           it cannot start; the message says what to do
+    ├── BodyError            a client's body is refused
+    │   ├── BadBodyError         400: it can never be accepted
+    │   ├── TooLargeError        413
+    │   └── UnsupportedError     415: a content type or encoding nobody speaks here
+    └── NotNowError          503 with Retry-After: the log or the disk is full, or the collector is stopping
+"""
+
+from __future__ import annotations
+
+
+class CollectorError(Exception):
+    """Base of everything the collector raises on purpose."""
+
+
+class StartError(CollectorError):
+    """The collector cannot start; the message says why and what to do."""
+
+
+class BodyError(CollectorError):
+    """A client's body is refused."""
+
+    http_status = 400
+    reason = "bad_body"
+
+
+class BadBodyError(BodyError):
+    """The body can never be accepted: garbage, cut short, wrongly typed."""
+
+
+class TooLargeError(BodyError):
+    """The body is over the limit, as sent or after decompression."""
+
+    http_status = 413
+    reason = "too_large"
+
+
+class UnsupportedError(BodyError):
+    """A content type or content encoding that nobody speaks here."""
+
+    http_status = 415
+    reason = "unsupported"
+
+
+class NotNowError(CollectorError):
+    """Nothing can be taken at the moment; the client should try again after ``retry_after_s``."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,324 @@
+"""Sessions of the embedded engine, lent to one query each.
+
+A session is a ``clickhouse-connect`` client on the engine's path, opened with the settings a query wants and
+then made read-only, so that neither settings nor a temporary table of one query can be seen by another.
+Sessions are kept by their settings: clients repeat theirs, and opening costs about 13 ms.
+
+A session that failed is thrown away. The engine leaves the rows of a query that failed half-way in the session's
+buffer, and the next result of the session would begin with them.
+
+The pool belongs to one event loop. The engine cannot be used after ``fork()``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import clickhouse_connect
+
+from tachograph_collector.gateway import statements
+from tachograph_collector.gateway.errors import (
+    TIMEOUT_EXCEEDED,
+    TOO_MANY_SIMULTANEOUS_QUERIES,
+    ClientGoneError,
+    GatewayError,
+)
+from tachograph_collector.gateway.limits import Limits
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# How long a cancelled query may take to notice before its session is left behind.
+_CANCEL_GRACE_S = 2.0
+# The engine's own time limit comes first; this catches queries it does not interrupt.
+_OVERTIME_S = 5.0
+
+
+class Reader:
+    """One session of the engine. Used by one thread at a time; every method blocks.
+
+    Raises (every method): GatewayError as the engine puts it.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, str], *, readonly: bool) -> None:
+        self.key = session_key(settings, readonly=readonly)
+        self.mark = f"gateway-{secrets.token_hex(8)}"
+        self.database = "default"
+        with _engine_errors():
+            self._client = clickhouse_connect.get_client(dsn=f"chdb://{path}")
+        # The driver has no call for a formatted result with its statistics, nor for the classifier.
+        backend: Any = self._client._backend
+        self._connection: Any = backend._handle.conn
+        wanted = {**settings, "log_comment": self.mark, **({"readonly": "1"} if readonly else {})}
+        try:
+            self._command(statements.set_settings(wanted))
+        except GatewayError:
+            self.close()
+            raise
+
+    def use(self, database: str) -> None:
+        """Make ``database`` the one that unqualified tables are looked up in."""
+        if database != self.database:
+            self._command(statements.use_database(database))
+            self.database = database
+
+    def classify(self, sql: bytes) -> tuple[str, int]:
+        """The engine's verdict on ``sql``: its class (READ_ONLY, MUTATING, CONTROL, UNKNOWN...) and how many statements."""
+        with _engine_errors():
+            report = self._connection._conn.classify_query(sql, self.database)
+        return report["query_class"].name, int(report["statement_count"])
+
+    def query(self, sql: bytes, format: str, parameters: Mapping[str, str]) -> Any:
+        """Run to the end; the result has ``bytes()`` and statistics. The whole result is in memory."""
+        with _engine_errors():
+            return self._connection.query(sql, format, params=dict(parameters))
+
+    def stream(self, sql: bytes, format: str, parameters: Mapping[str, str]) -> Any:
+        """Start a query; the result's ``fetch()`` gives one block at a time, formatted by itself, and then None."""
+        with _engine_errors():
+            return self._connection.send_query(sql, format, params=dict(parameters))
+
+    def fetch(self, stream: Any) -> Any:
+        """The next block of ``stream``, or None at its end."""
+        with _engine_errors():
+            return stream.fetch()
+
+    def close(self) -> None:
+        """Give the session back to the engine."""
+        self._client.close()
+
+    def _command(self, sql: str) -> None:
+        self.query(sql.encode(), "TabSeparated", {})
+
+
+class Lease:
+    """A session for the length of one query."""
+
+    def __init__(self, pool: EnginePool, reader: Reader) -> None:
+        self.reader = reader
+        self.spoiled = False
+        """Set it when the session must not serve another query."""
+        self._pool = pool
+        self.unfinished: asyncio.Future[Any] | None = None
+
+    async def call(
+        self, work: Callable[[Reader], T], gone: asyncio.Event, timeout_s: float | None = None
+    ) -> T:
+        """Run ``work`` in a thread of the pool until it is done, the client is ``gone`` or time is up.
+
+        In the last two cases the query is cancelled; should it not notice, its session is left to end by
+        itself and the caller is free.
+
+        Raises:
+            GatewayError: from ``work``, or TIMEOUT_EXCEEDED.
+            ClientGoneError: the client went away first.
+        """
+        running = self._pool.in_thread(work, self.reader)
+        leaving = asyncio.ensure_future(gone.wait())
+        try:
+            await asyncio.wait(
+                {running, leaving}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if running.done():
+                return running.result()
+            self.unfinished = running
+            await self._pool.cancel(self.reader)
+            await asyncio.wait({running}, timeout=_CANCEL_GRACE_S)
+        except BaseException:
+            self.spoiled = True
+            if not running.done():
+                self.unfinished = running
+            raise
+        finally:
+            leaving.cancel()
+        self.spoiled = True
+        if gone.is_set():
+            raise ClientGoneError
+        raise GatewayError(TIMEOUT_EXCEEDED, f"Timeout exceeded: the query ran over {timeout_s} s.")
+
+
+class EnginePool:
+    """Sessions of the engine at ``path``, at most ``limits.readers`` at a time.
+
+    One path per process: the engine must not be open at another one. Opening the pool is cheap; sessions are
+    opened when they are wanted.
+    """
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self.limits = limits
+        self._idle: list[Reader] = []
+        self._lock = threading.Lock()
+        self._slots = asyncio.Semaphore(limits.readers)
+        self._waiting = 0
+        self._closed = False
+        self._control: Reader | None = None
+        # One thread more than readers, so that a cancellation never waits behind what it cancels.
+        self._threads = ThreadPoolExecutor(limits.readers, thread_name_prefix="gateway")
+        self._control_thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-control")
+
+    @asynccontextmanager
+    async def lease(
+        self, settings: Mapping[str, str], gone: asyncio.Event, *, readonly: bool
+    ) -> AsyncIterator[Lease]:
+        """A session with exactly these settings; waits for a free one.
+
+        Raises:
+            GatewayError: TOO_MANY_SIMULTANEOUS_QUERIES; or what the engine says of the settings.
+            ClientGoneError: the client went away while waiting.
+        """
+        await self._take_slot(gone)
+        lease: Lease | None = None
+        try:
+            reader = await self.in_thread(self._reader_for, settings, readonly)
+            lease = Lease(self, reader)
+            yield lease
+        except GatewayError:
+            if lease is not None:
+                lease.spoiled = True
+            raise
+        finally:
+            self._give_back(lease)
+
+    def in_thread(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Run ``work`` in one of the pool's threads."""
+        return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def cancel(self, reader: Reader) -> None:
+        """Cancel what runs in the session; returns when the engine has been told."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._control_thread, self._kill, reader.mark)
+
+    async def facts(self) -> tuple[list[str], list[str], str, str]:
+        """The engine's table functions, its settings, its version and its time zone."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._control_thread, self._facts)
+
+    def close(self) -> None:
+        """Cancel what runs and close every session. Blocks until the running queries have noticed."""
+        self._closed = True
+        self._control_thread.shutdown(wait=True)
+        self._threads.shutdown(wait=True)
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.close()
+        if self._control is not None:
+            self._control.close()
+
+    async def _take_slot(self, gone: asyncio.Event) -> None:
+        if self._closed or (self._slots.locked() and self._waiting >= self.limits.queue):
+            raise GatewayError(
+                TOO_MANY_SIMULTANEOUS_QUERIES,
+                f"Too many simultaneous queries: {self.limits.readers} run and {self._waiting} wait.",
+            )
+        self._waiting += 1
+        taking = asyncio.ensure_future(self._slots.acquire())
+        leaving = asyncio.ensure_future(gone.wait())
+        try:
+            await asyncio.wait(
+                {taking, leaving},
+                timeout=self.limits.queue_timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        except BaseException:
+            # Cancelled while the slot was being handed over: nobody would give it back.
+            if taking.done() and not taking.cancelled():
+                self._slots.release()
+            raise
+        finally:
+            self._waiting -= 1
+            leaving.cancel()
+            taken = taking.done()
+            if not taken:
+                taking.cancel()
+        if taken:
+            return
+        if gone.is_set():
+            raise ClientGoneError
+        raise GatewayError(
+            TOO_MANY_SIMULTANEOUS_QUERIES,
+            f"Too many simultaneous queries: none ended within {self.limits.queue_timeout_s:g} s.",
+        )
+
+    def _give_back(self, lease: Lease | None) -> None:
+        unfinished = lease.unfinished if lease is not None else None
+        if lease is not None and unfinished is not None and not unfinished.done():
+            # The thread is still inside the engine: the slot is free when it comes out.
+            unfinished.add_done_callback(lambda _: self._finish(lease))
+            return
+        self._finish(lease)
+
+    def _finish(self, lease: Lease | None) -> None:
+        self._slots.release()
+        if lease is None:
+            return
+        if lease.spoiled or lease.unfinished is not None or self._closed:
+            lease.reader.close()
+            return
+        with self._lock:
+            self._idle.append(lease.reader)
+
+    def _reader_for(self, settings: Mapping[str, str], readonly: bool) -> Reader:
+        key = session_key(settings, readonly=readonly)
+        surplus = None
+        with self._lock:
+            for index in range(len(self._idle) - 1, -1, -1):
+                if self._idle[index].key == key:
+                    return self._idle.pop(index)
+            if len(self._idle) >= self.limits.readers:
+                surplus = self._idle.pop(0)
+        if surplus is not None:
+            surplus.close()
+        return Reader(self.path, settings, readonly=readonly)
+
+    def _controller(self) -> Reader:
+        if self._control is None:
+            self._control = Reader(self.path, {}, readonly=False)
+        return self._control
+
+    def _kill(self, mark: str) -> None:
+        try:
+            self._controller().query(statements.cancel_marked(mark).encode(), "TabSeparated", {})
+        except GatewayError as error:
+            logger.warning("a query could not be cancelled: %s", error)
+            if self._control is not None:
+                self._control.close()
+                self._control = None
+
+    def _facts(self) -> tuple[list[str], list[str], str, str]:
+        def column(sql: str) -> list[str]:
+            result = self._controller().query(sql.encode(), "TabSeparated", {})
+            return str(result.bytes().decode()).splitlines()
+
+        version, timezone = column(statements.SERVER_FACTS)[0].split("\t")
+        return (
+            column(statements.TABLE_FUNCTIONS),
+            column(statements.SETTING_NAMES),
+            version,
+            timezone,
+        )
+
+
+def session_key(settings: Mapping[str, str], *, readonly: bool) -> frozenset[tuple[str, str]]:
+    """What two sessions must have in common to serve the same queries."""
+    return frozenset({*settings.items(), ("readonly", str(readonly))})
+
+
+class _engine_errors:  # noqa: N801 - reads as a statement where it is used
+    """Turns whatever the engine or its driver raises into a :class:`GatewayError`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, GatewayError):
+            raise GatewayError.from_engine(error) from error

@@ -1,0 +1,293 @@
+"""From the log into the engine, exactly once.
+
+Pattern: one thread reads committed records behind a position, stores them as one insert (one partition, so
+one part: all or nothing) and recomputes the runs they touched. Once a second a barrier makes the inserts
+lasting, the engine is asked which records it really has, missing ones are inserted again, and only then the
+checkpoint moves on and old log files go.
+
+Recovery is the same loop: after a start, the engine is asked what it has behind the checkpoint, and those
+records are not inserted again. An insert whose outcome is unknown is settled the same way.
+
+A record is known by its sequence number together with its receive time: numbers may be used twice by a log
+that lost files, times never repeat. Rows that were replaced by later writes of the same spans may vanish
+from the engine by merging; inserting them again changes nothing, because a span is kept once by its id.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tachograph_schemas import names
+from tachograph_schemas.store import SchemaTooNewError, StoreError
+
+from tachograph_collector import quarantine
+from tachograph_collector.metrics import Metrics
+from tachograph_collector.store import EngineStore, Stored, is_transient
+from tachograph_collector.wal import Log, Record
+
+logger = logging.getLogger(__name__)
+
+_NS_PER_DAY = 86_400 * 10**9
+_CHECKPOINT_EVERY_S = 1.0
+_STOP_S = 5.0
+_RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How large a batch may grow, and how long it may wait to grow."""
+
+    max_spans: int = 100_000
+    max_bytes: int = 64 << 20
+    linger_s: float = 0.2
+
+
+class Loader:
+    """The loader's thread. ``ready`` is set once the engine is open and recovery is done."""
+
+    def __init__(
+        self,
+        log: Log,
+        engine: EngineStore,
+        quarantine_directory: Path,
+        metrics: Metrics,
+        limits: BatchLimits = BatchLimits(),  # noqa: B008
+    ) -> None:
+        self._log = log
+        self._engine = engine
+        self._quarantine = quarantine_directory
+        self._metrics = metrics
+        self._limits = limits
+        self._stop = threading.Event()
+        self._unconfirmed: list[Stored] = []  # marks only: the log has the bodies
+        self._stored: set[Stored] = set()
+        self._confirmed_at = time.monotonic()
+        self.ready = threading.Event()
+        self.failure: Exception | None = None
+        """Why the engine cannot be opened for good; the process should end with this message."""
+        self.trouble = ""
+        """What currently keeps batches from being stored; empty when all is well."""
+        self._on_ready: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
+
+    def start(self, on_ready: Callable[[], None]) -> None:
+        """Open the engine and begin; ``on_ready`` is called on the loader's thread, also on failure."""
+        self._on_ready.append(on_ready)
+        self._thread.start()
+
+    def stop(self, drain_s: float) -> bool:
+        """Store what is in the closed log for at most ``drain_s`` seconds; True when all is stored."""
+        if self.ready.is_set() and not self.trouble:
+            self._thread.join(drain_s)
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_S)
+        return self._log.checkpoint >= self._log.committed
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        try:
+            if self._open():
+                self._load_forever()
+        except _StoppingError:
+            logger.info("Stopped while waiting for the engine; the log has the rest.")
+        except Exception as error:
+            # Nothing is lost, the log has it all; but without this thread nothing is stored either.
+            logger.exception("The loader ended unexpectedly")
+            self._say_trouble("The loader ended; restart the collector", error)
+        finally:
+            self._engine.close()
+
+    def _open(self) -> bool:
+        """Open the engine, trying again while it is merely unreachable."""
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                for name in self._engine.open():
+                    logger.info("Migrated: %s", name)
+                self._recover()
+            except SchemaTooNewError as error:
+                self._fail(error)
+                return False
+            except Exception as error:
+                # The embedded engine either opens or does not; a server may come up later.
+                if self._engine.embedded or not is_transient(error):
+                    self._fail(error)
+                    return False
+                self._say_trouble("The engine cannot be reached", error)
+                self._stop.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+                continue
+            self._clear_trouble()
+            self.ready.set()
+            self._announce()
+            return True
+        return False
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        self._announce()
+
+    def _announce(self) -> None:
+        while self._on_ready:
+            self._on_ready.pop()()
+
+    def _recover(self) -> None:
+        """Learn what the engine already has behind the checkpoint, and bring its runs up to date."""
+        writer, mark = self._log.writer_id, self._log.checkpoint
+        if self._log.committed <= mark:
+            return
+        self._stored = self._engine.stored_after(writer, mark)
+        for batch in self._engine.batches_after(writer, mark):
+            self._engine.roll_up(writer, batch)
+
+    def _load_forever(self) -> None:
+        position = self._log.start()
+        while not self._stop.is_set():
+            if self._log.wait(position.sequence, _CHECKPOINT_EVERY_S / 4):
+                self._linger()
+                read, position = self._log.read(
+                    position, self._limits.max_bytes, self._limits.max_spans
+                )
+                for batch in _by_day(read):
+                    self._store(batch)
+            elif self._log.closed:
+                break
+            if time.monotonic() - self._confirmed_at >= _CHECKPOINT_EVERY_S:
+                self._confirm()
+        self._confirm()
+
+    def _linger(self) -> None:
+        """Let a batch grow for a moment, unless there is plenty already."""
+        if self._log.unstored_bytes < self._limits.max_bytes // 8:
+            self._stop.wait(self._limits.linger_s)
+
+    def _store(self, batch: list[Record]) -> None:
+        """Store a batch, however long the engine keeps it waiting; unstorable bodies go aside."""
+        missing = [record for record in batch if _mark(record) not in self._stored]
+        if missing:
+            self._insert_or_split(missing)
+        self._unconfirmed += map(_mark, batch)
+
+    def _insert_or_split(self, records: list[Record]) -> None:
+        """Insert; when the engine refuses the data itself, halve until the bad body is alone."""
+        started = time.monotonic()
+        batch = records[0].sequence
+        try:
+            self._until_taken(lambda: self._engine.insert(self._log.writer_id, batch, records))
+        except StoreError as error:
+            if len(records) > 1:
+                middle = len(records) // 2
+                self._insert_or_split(records[:middle])
+                self._insert_or_split(records[middle:])
+                return
+            quarantine.put(self._quarantine, records[0], str(error))
+            self._metrics.add(names.METRIC_BODIES_QUARANTINED)
+            return
+        try:
+            self._until_taken(lambda: self._engine.roll_up(self._log.writer_id, batch))
+        except StoreError:
+            # The spans are stored; the next batch of the same runs recomputes them.
+            logger.exception("The runs of batch %d could not be computed", batch)
+        self._metrics.add(names.METRIC_INSERTS)
+        self._metrics.add(names.METRIC_INSERT_SECONDS, time.monotonic() - started)
+        self._metrics.add(names.METRIC_SPANS_STORED, sum(record.spans for record in records))
+
+    def _until_taken(self, action: Callable[[], None]) -> None:
+        """Repeat ``action`` while the engine says "not now".
+
+        Repeating an insert whose outcome is unknown writes the same rows again: they are the same spans.
+
+        Raises:
+            StoreError: the data is at fault.
+        """
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                action()
+            except Exception as error:
+                if not is_transient(error):
+                    raise StoreError(str(error)) from error
+                self._say_trouble("The engine does not take a batch; it stays in the log", error)
+                self._stop.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+                continue
+            self._clear_trouble()
+            return
+        raise _StoppingError
+
+    def _confirm(self) -> None:
+        """Make what was inserted lasting, check that it is there, and move the checkpoint."""
+        self._confirmed_at = time.monotonic()
+        if not self._unconfirmed:
+            return
+        writer = self._log.writer_id
+        try:
+            self._engine.barrier()
+            present = self._engine.stored_after(writer, self._log.checkpoint)
+            missing = {mark for mark in self._unconfirmed if mark not in present}
+            missing = {mark for mark in missing if not self._in_quarantine(mark)}
+            if missing:
+                logger.warning("The engine lost %d records; storing them again.", len(missing))
+                self._insert_again(missing)
+                self._engine.barrier()
+            self._log.confirm(self._unconfirmed[-1].sequence)
+        except _StoppingError:
+            raise
+        except Exception as error:
+            # The log keeps everything until a later attempt succeeds.
+            self._say_trouble("What was inserted cannot be confirmed yet", error)
+            return
+        self._clear_trouble()
+        self._unconfirmed = []
+        self._stored = set()
+
+    def _insert_again(self, missing: set[Stored]) -> None:
+        position = self._log.start()
+        last = max(mark.sequence for mark in missing)
+        while position.sequence < last:
+            read, position = self._log.read(
+                position, self._limits.max_bytes, self._limits.max_spans
+            )
+            if not read:
+                return
+            for batch in _by_day([record for record in read if _mark(record) in missing]):
+                self._insert_or_split(batch)
+
+    def _in_quarantine(self, record: Stored) -> bool:
+        return (self._quarantine / f"{record.sequence:020d}.otlp.pb").exists()
+
+    def _say_trouble(self, what: str, error: Exception) -> None:
+        text = f"{what}: {error}"
+        if not self.trouble:
+            logger.error("%s", text)
+        self.trouble = text
+
+    def _clear_trouble(self) -> None:
+        if self.trouble:
+            logger.info("The engine takes batches again.")
+        self.trouble = ""
+
+
+class _StoppingError(Exception):
+    """The loader was told to stop while it waited for the engine."""
+
+
+def _mark(record: Record) -> Stored:
+    return Stored(record.sequence, record.received_ns)
+
+
+def _by_day(records: list[Record]) -> list[list[Record]]:
+    """Split where the day of receipt changes: one batch must be one partition."""
+    out: list[list[Record]] = []
+    for record in records:
+        if not out or record.received_ns // _NS_PER_DAY != out[-1][0].received_ns // _NS_PER_DAY:
+            out.append([])
+        out[-1].append(record)
+    return out

@@ -1,0 +1,247 @@
+"""The collector as a process: what starts in which order, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from tachograph_schemas import names
+from tachograph_schemas.instance import Instance, remove_instance, write_instance
+from tachograph_schemas.store import Layout
+
+from tachograph_collector.app import CollectorApp, control_api
+from tachograph_collector.errors import StartError
+from tachograph_collector.gateway import EnginePool, create_gateway
+from tachograph_collector.gateway.token import ensure_token
+from tachograph_collector.intake import Intake
+from tachograph_collector.listeners import Server, listen, server, url
+from tachograph_collector.loader import BatchLimits, Loader
+from tachograph_collector.lock import HomeLock
+from tachograph_collector.metrics import Metrics
+from tachograph_collector.settings import Settings
+from tachograph_collector.store import EngineStore
+from tachograph_collector.wal import Log
+from tachograph_collector.wal.log import Limits
+
+logger = logging.getLogger(__name__)
+
+_DRAIN_S = 10.0
+
+
+class Collector:
+    """One collector process. Create, then :meth:`run`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._lock = HomeLock(settings.home)
+        self._metrics = Metrics()
+        self._servers: list[tuple[Server, asyncio.Task[None]]] = []
+        self._pool: EnginePool | None = None
+
+    async def run(self, announce: Callable[[Instance], None]) -> None:
+        """Serve until SIGINT or SIGTERM; ``announce`` is called once everything answers.
+
+        Raises:
+            StartError: it cannot start; the message says what to do.
+        """
+        refuse_open_door(self._settings)
+        _make_home(self._settings.home)
+        self._lock.acquire()
+        try:
+            await self._run_locked(announce)
+        finally:
+            self._lock.release()
+
+    async def _run_locked(self, announce: Callable[[Instance], None]) -> None:
+        settings = self._settings
+        engine = EngineStore(
+            settings.clickhouse,
+            Layout(settings.clickhouse_cluster, settings.retention_days),
+            settings.home / "work",
+        )
+        otlp_socket = listen(settings.host, settings.http_port, "TACHO_HTTP_PORT")
+        gateway_socket = (
+            # Whatever TACHO_HOST says: the embedded engine cannot confine SQL.
+            listen("127.0.0.1", settings.gateway_port, "TACHO_GATEWAY_PORT")
+            if engine.embedded
+            else None
+        )
+        log = _open_log(settings)
+        loader = Loader(
+            log,
+            engine,
+            settings.home / "quarantine",
+            self._metrics,
+            BatchLimits(
+                settings.batch_max_spans, settings.batch_max_bytes, settings.batch_linger_ms / 1e3
+            ),
+        )
+        self._metrics.gauge(names.METRIC_LOG_UNSTORED_BYTES, lambda: log.unstored_bytes)
+        self._metrics.gauge(names.METRIC_LOG_OLDEST_UNSTORED_S, lambda: log.oldest_unstored_s)
+        intake = Intake(
+            log,
+            self._metrics,
+            max_body_bytes=settings.max_body_bytes,
+            api_key=settings.api_key,
+        )
+        try:
+            self._handle_signals()
+            # Listen first: a client gives up after ten seconds, recovery may take longer, and the log
+            # can take bodies before the engine is open.
+            api = control_api(version("tachograph"), log, loader, self._metrics)
+            self._serve(CollectorApp(intake, api), otlp_socket)
+            await self._until_loaded(loader)
+            gateway = self._open_gateway(gateway_socket)
+            if not self._stop.is_set():
+                instance = Instance(
+                    pid=os.getpid(),
+                    collector=url(otlp_socket),
+                    grpc=None,
+                    gateway=gateway,
+                    dashboard=None,
+                    started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                )
+                write_instance(settings.home, instance)
+                announce(instance)
+            await self._stop.wait()
+        finally:
+            intake.stopping = True
+            await self._shut_down(loader, log)
+            remove_instance(settings.home, os.getpid())
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+
+    def _serve(self, app: object, bound: socket.socket) -> None:
+        serving = server(app)
+        task = asyncio.create_task(serving.serve(sockets=[bound]))
+        self._servers.append((serving, task))
+
+    async def _until_loaded(self, loader: Loader) -> None:
+        """Wait until the engine is open and recovered, or the process is told to stop."""
+        loop = asyncio.get_running_loop()
+        opened = asyncio.Event()
+        loader.start(lambda: loop.call_soon_threadsafe(opened.set))
+        waits = [asyncio.create_task(opened.wait()), asyncio.create_task(self._stop.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        if loader.failure is not None:
+            raise StartError(_engine_refusal(self._settings, loader.failure)) from loader.failure
+
+    def _open_gateway(self, bound: socket.socket | None) -> str:
+        """Serve the embedded engine to other processes; returns the DSN, empty with a server."""
+        if bound is None or self._stop.is_set():
+            return ""
+        token = ensure_token(self._settings.home)
+        self._pool = EnginePool(self._settings.clickhouse.removeprefix("chdb://"))
+        self._serve(create_gateway(self._pool, token), bound)
+        host = url(bound).removeprefix("http://")
+        return f"http://tacho:{token}@{host}/default"
+
+    async def _shut_down(self, loader: Loader, log: Log) -> None:
+        for serving, _ in self._servers:
+            serving.should_exit = True
+        await asyncio.gather(*(task for _, task in self._servers), return_exceptions=True)
+        if self._pool is not None:
+            self._pool.close()
+        log.close()
+        stored = await asyncio.to_thread(loader.stop, _DRAIN_S)
+        if not stored:
+            logger.warning(
+                "Stopped before everything was stored; the log has it for the next start."
+            )
+
+
+def run(settings: Settings) -> None:
+    """Run a collector in this process until it is told to stop; prints one JSON line when ready.
+
+    Raises:
+        StartError: it cannot start.
+    """
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Collector(settings).run(_print_instance))
+
+
+def _print_instance(instance: Instance) -> None:
+    # The reader may be gone, and that is no reason to stop collecting.
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(asdict(instance)), flush=True)
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Beyond this machine, only with a key.
+
+    Raises:
+        StartError: the host is not loopback and there is no key.
+    """
+    if not settings.is_loopback and not settings.api_key:
+        raise StartError(
+            f"TACHO_HOST={settings.host} can be reached from other machines, and no key is set. Set "
+            "TACHO_API_KEY for the collector and its clients, or bind 127.0.0.1."
+        )
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = home / "engine"
+        engine.mkdir(exist_ok=True, mode=0o700)
+        # The embedded engine reads config.xml from the working directory and writes a cache into it:
+        # it must be a directory of ours.
+        os.chdir(engine)
+    except OSError as error:
+        raise StartError(
+            f"{home} cannot be used ({error.strerror}). Set TACHO_HOME to a directory that can be "
+            "written."
+        ) from error
+    if (engine / "config.xml").exists():
+        raise StartError(f"{engine} holds a config.xml that is not ours. Remove it.")
+
+
+def _open_log(settings: Settings) -> Log:
+    limits = Limits(
+        settings.log_segment_bytes,
+        settings.log_max_bytes,
+        settings.min_free_bytes,
+        settings.log_keep_s,
+    )
+    directory = settings.home / "log"
+    try:
+        log = Log(directory, limits)
+    except OSError as error:
+        raise StartError(
+            f"The log in {directory} cannot be opened ({error.strerror or error}). Check the disk "
+            "and the rights, or set TACHO_HOME to another directory."
+        ) from error
+    for path in log.damaged:
+        logger.error("A log file is damaged and was set aside or read in part: %s", path)
+    return log
+
+
+def _engine_refusal(settings: Settings, failure: Exception) -> str:
+    if not settings.clickhouse.startswith("chdb://"):
+        return f"ClickHouse refuses: {failure}"
+    path = settings.clickhouse.removeprefix("chdb://")
+    text = str(failure).strip()
+    if "EmbeddedServer" in text or "Unable to open" in text or "lock" in text.lower():
+        return (
+            f"The embedded engine cannot open {path}. Most likely another process uses it: stop that "
+            f"one, or set TACHO_CLICKHOUSE to another path. ({text})"
+        )
+    return f"The embedded engine cannot open {path}: {text}"

@@ -1,0 +1,156 @@
+"""The engine as the loader sees it: insert a batch, say what is there, make it lasting.
+
+Two forms behind one class: the engine embedded in this process reads the batch from a file, a server gets
+it as the body of the request. Everything else is the same SQL over the same client.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError, StreamFailureError
+from tachograph_schemas import ingest, pricing, store
+from tachograph_schemas.store import Layout, StoreError
+
+from tachograph_collector.wal import Record
+
+# Codes of the engine that say "not now": the batch is sound and must be tried again.
+_TRANSIENT_CODES = frozenset(
+    {
+        3,  # UNEXPECTED_END_OF_FILE of a connection
+        159,  # TIMEOUT_EXCEEDED
+        164,  # READONLY
+        202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+        203,  # NO_FREE_CONNECTION
+        209,  # SOCKET_TIMEOUT
+        210,  # NETWORK_ERROR
+        225,  # NO_ZOOKEEPER
+        241,  # MEMORY_LIMIT_EXCEEDED
+        242,  # TABLE_IS_READ_ONLY
+        243,  # NOT_ENOUGH_SPACE
+        252,  # TOO_MANY_PARTS
+        279,  # ALL_CONNECTION_TRIES_FAILED
+        319,  # UNKNOWN_STATUS_OF_INSERT
+        394,  # QUERY_WAS_CANCELLED
+        425,  # SYSTEM_ERROR
+        516,  # AUTHENTICATION_FAILED: an operator mends it, the data is not at fault
+        999,  # KEEPER_EXCEPTION
+    }
+)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same batch may well succeed later: the engine is at fault, not the data."""
+    if isinstance(error, (OperationalError, StreamFailureError, OSError)):
+        return True
+    code = getattr(error, "code", None)
+    return code is None or int(code) in _TRANSIENT_CODES
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record that the engine has: its place in the log and its receive time, which never repeat."""
+
+    sequence: int
+    received_ns: int
+
+
+class EngineStore:
+    """Writes batches for one writer. Used by one thread at a time.
+
+    Raises (every method): StoreError, OSError.
+    """
+
+    def __init__(self, dsn: str, layout: Layout, work_directory: Path) -> None:
+        self._dsn = dsn
+        self._layout = layout
+        self._work = work_directory
+        self._client: Client | None = None
+        self.embedded = store.is_embedded(dsn)
+
+    def open(self) -> list[str]:
+        """Open the engine and bring the tables up to date; returns the migrations that ran."""
+        self._work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Recovery re-inserts and roll-ups read a lot at once; a server answers them within this time.
+        options = {} if self.embedded else {"send_receive_timeout": 120}
+        self._client = store.connect(self._dsn, **options)
+        return store.migrate(self._client, self._layout)
+
+    def close(self) -> None:
+        """Close the engine; the embedded one releases its directory."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def insert(self, writer_id: int, batch: int, records: Iterable[Record]) -> None:
+        """Store the records as one insert; all or nothing."""
+        values = {"writer_id": writer_id, "batch": batch}
+        settings = dict(ingest.insert_settings())
+        pieces = (
+            piece
+            for record in records
+            for piece in ingest.frame(
+                record.project, record.sequence, record.received_ns, record.body
+            )
+        )
+        if not self.embedded:
+            settings |= {"insert_distributed_sync": 1}
+            self._db.command(
+                ingest.insert_from_body(),
+                parameters=values,
+                data=b"".join(pieces),
+                settings=settings,
+            )
+            return
+        path = self._work / "batch.pb"
+        with path.open("wb") as file:
+            file.writelines(pieces)
+        self._db.command(ingest.insert_from_file(str(path)), parameters=values, settings=settings)
+
+    def roll_up(self, writer_id: int, batch: int) -> None:
+        """Look up the prices of models seen for the first time, then recompute the touched runs."""
+        values = {"writer_id": writer_id, "batch": batch}
+        pricing.price_pending(self._db, writer_id, batch)
+        self._db.command(ingest.statement("rollup_runs"), parameters=values)
+
+    def stored_after(self, writer_id: int, sequence: int) -> set[Stored]:
+        """Which records behind ``sequence`` the engine has. Reads the data, so it also proves it readable."""
+        rows = self._db.query(
+            ingest.statement("stored_records"), parameters={"writer_id": writer_id, "sequence": sequence}
+        ).result_rows
+        return {Stored(int(row[0]), int(row[1])) for row in rows}
+
+    def batches_after(self, writer_id: int, sequence: int) -> list[int]:
+        """The batches that hold those records, oldest first."""
+        rows = self._db.query(
+            ingest.statement("stored_batches"), parameters={"writer_id": writer_id, "sequence": sequence}
+        ).result_rows
+        return [int(row[0]) for row in rows]
+
+    def barrier(self) -> None:
+        """Make everything inserted so far survive a power cut. A server's durability is its own."""
+        if self.embedded:
+            _syncfs(Path(self._dsn.removeprefix("chdb://")))
+
+    @property
+    def _db(self) -> Client:
+        if self._client is None:
+            raise StoreError("the engine is not open")
+        return self._client
+
+
+def _syncfs(directory: Path) -> None:
+    """Flush the filesystem that holds ``directory``: the engine does not sync what it writes."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if libc.syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(directory))
+    finally:
+        os.close(fd)

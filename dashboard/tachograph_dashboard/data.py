@@ -1,0 +1,182 @@
+"""The only way from the pages to the store: named queries, answered from a short memory.
+
+Every function blocks until the answer is there and raises :data:`StoreError` when the store does not
+answer. Values are shared between sessions: read them, never change them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+from tachograph_schemas import account, queries, store
+from tachograph_schemas.account.model import Account
+from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
+from tachograph_schemas.rows import Facets, RunRow, RunsSummary, SpanRow, TrendSlice
+
+from tachograph_dashboard.cache import TimedCache
+from tachograph_dashboard.columns import TreeColumns, tree_columns
+
+StoreError = (store.StoreError, OSError)
+"""What a page shows as "the store does not answer"."""
+
+PAGE_ROWS = 50
+FRESH_S = 2.0
+"""How old the answer to a question about a changing thing may be."""
+KEPT_S = 600.0
+"""How long an answer is kept that is named by its version and so never becomes wrong."""
+_CONNECT_TIMEOUT_S = 3
+_QUERY_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class RunsView:
+    """All that the page of runs shows for one filter."""
+
+    summary: RunsSummary
+    trend: tuple[TrendSlice, ...]
+
+
+_connection: Client | None = None
+_connecting = threading.Lock()
+_views: TimedCache[RunsView] = TimedCache(FRESH_S, 64)
+_pages: TimedCache[tuple[RunRow, ...]] = TimedCache(FRESH_S, 64)
+_facets: TimedCache[Facets] = TimedCache(10.0, 8)
+_runs: TimedCache[RunRow | None] = TimedCache(FRESH_S, 64)
+_versions: TimedCache[int] = TimedCache(1.0, 64)
+_accounts: TimedCache[Account] = TimedCache(KEPT_S, 32)
+_trees: TimedCache[TreeColumns] = TimedCache(KEPT_S, 16)
+_spans: TimedCache[SpanRow | None] = TimedCache(KEPT_S, 128)
+
+
+def forget() -> None:
+    """Drop the connection and every answer: the reader asked to try again."""
+    global _connection
+    with _connecting:
+        _connection = None
+    for cache in (_views, _pages, _facets, _runs, _versions, _accounts, _trees, _spans):
+        cache.clear()
+
+
+def is_empty() -> bool:
+    """Whether no run was ever recorded."""
+    return not facets().outcomes
+
+
+def facets(project: str = DEFAULT_PROJECT) -> Facets:
+    """What the filters can be set to."""
+    return _facets.get(project, lambda: queries.facets(_client(), project))
+
+
+def runs_view(which: RunFilter, slices: int, span: timedelta, now: datetime) -> RunsView:
+    """Totals and their course in ``slices`` slices over the last ``span``."""
+    slice_s = max(1, round(span.total_seconds() / slices))
+    since = datetime.fromtimestamp((now.timestamp() // slice_s) * slice_s, UTC) - span
+
+    def compute() -> RunsView:
+        summary = queries.runs_summary(_client(), which)
+        bounded = _with_since(which, max(since, which.since or since))
+        trend = queries.runs_trend(_client(), bounded, slice_s) if summary.runs else []
+        return RunsView(summary, tuple(trend))
+
+    return _views.get((which, slices, span), compute)
+
+
+def runs_page(which: RunFilter, order: queries.Order, page: int) -> tuple[RunRow, ...]:
+    """The rows of page ``page``, counted from 1."""
+    wanted = RunPage(order, PAGE_ROWS, (page - 1) * PAGE_ROWS)
+    return _pages.get((which, wanted), lambda: tuple(queries.runs(_client(), which, wanted)))
+
+
+def run(run_id: str, project: str = DEFAULT_PROJECT) -> RunRow | None:
+    """One run, by its id or the beginning of it.
+
+    Raises:
+        AmbiguousRunError: several runs start like that.
+    """
+    return _runs.get((project, run_id), lambda: queries.run(_client(), run_id, project))
+
+
+def run_version(run_id: str, project: str = DEFAULT_PROJECT) -> int:
+    """A number that changes whenever the run does; 0 when there is none."""
+    return _versions.get(
+        (project, run_id), lambda: queries.run_version(_client(), run_id, project)
+    )
+
+
+def run_account(row: RunRow, version: int) -> Account:
+    """The readable account of a run as of ``version``."""
+
+    def compute() -> Account:
+        spans = queries.account_spans(_client(), row.run_id, row.project)
+        return account.build(row, spans)
+
+    # The outcome can change without a new version: a silent run becomes an interrupted one.
+    return _accounts.get((row.project, row.run_id, version, row.outcome), compute)
+
+
+def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeColumns:
+    """The spans of a run for its tree, as of ``version``."""
+
+    def compute() -> TreeColumns:
+        row = run(run_id, project)
+        tones = {} if row is None else _tones(run_account(row, version))
+        return tree_columns(queries.tree(_client(), run_id, project), tones)
+
+    return _trees.get((project, run_id, version), compute)
+
+
+def span(
+    run_id: str, span_id: str, version: int, project: str = DEFAULT_PROJECT
+) -> SpanRow | None:
+    """One span, whole, as of ``version``."""
+    return _spans.get(
+        (project, run_id, span_id, version),
+        lambda: queries.span(_client(), run_id, span_id, project),
+    )
+
+
+def export(run_id: str, project: str = DEFAULT_PROJECT) -> Iterator[SpanRow]:
+    """Every span of a run, streamed; over a connection of its own, because it may take long."""
+    return queries.export(_connect(), run_id, project)
+
+
+def _tones(read: Account) -> dict[str, str]:
+    """What the account found remarkable, by span."""
+    return {
+        line.span_id: line.tone
+        for line in read.story
+        if line.span_id and line.tone in {"warn", "bad", "waiting"}
+    }
+
+
+def _with_since(which: RunFilter, since: datetime) -> RunFilter:
+    values: dict[str, Any] = {
+        name: getattr(which, name) for name in which.__dataclass_fields__ if name != "since"
+    }
+    return RunFilter(**values, since=since)
+
+
+def _client() -> Client:
+    global _connection
+    with _connecting:
+        if _connection is None:
+            _connection = _connect()
+        return _connection
+
+
+def _connect() -> Client:
+    dsn = os.environ.get("TACHO_CLICKHOUSE", "")
+    if store.is_embedded(dsn):
+        return store.connect(dsn)
+    return store.connect(
+        dsn,
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        send_receive_timeout=_QUERY_TIMEOUT_S,
+        query_retries=0,
+    )

@@ -1,0 +1,200 @@
+"""A run's spans, indexed once: who acted, what belongs to what, which spans say the same thing twice.
+
+Trees can be deep, broken or circular, and a run can have 50,000 spans: everything is a loop over the
+spans, and nothing here reads a payload.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from operator import attrgetter
+
+from tachograph_schemas import names
+from tachograph_schemas.account.model import Line, Tone
+from tachograph_schemas.rows import AccountSpan, RunRow
+
+_PREFIXES = ("invoke_agent ", "invoke_workflow ", "create_agent ", "agent_run ", "agent.")
+_ACTORS = {"run", "agent"}
+
+
+class Timeline:
+    """The spans of one run, oldest first, and what is known about each from its neighbours."""
+
+    def __init__(self, run: RunRow, spans: Sequence[AccountSpan]) -> None:
+        self.run = run
+        self.spans = sorted(spans, key=attrgetter("start_ns"))
+        self.by_id: dict[str, AccountSpan] = {}
+        for span in self.spans:
+            self.by_id.setdefault(span.span_id, span)
+        self.start_ns = self._start_ns()
+        self.end_ns = max((span.end_ns for span in self.spans), default=self.start_ns)
+        self.root = self._find_root()
+        self.inner: dict[str, list[AccountSpan]] = defaultdict(list)
+        """By the outer span's id: spans that are a second view of it."""
+        self.second_views: set[str] = set()
+        self.parents_known: set[str] = set()
+        """Ids of spans that have children here."""
+        self.error_parents: set[str] = set()
+        """Ids of spans with a failed child here."""
+        self._who: dict[str, str] = {}
+        self._look_around()
+        self.is_running = run.outcome == "running"
+        self.last_ok: dict[tuple[str, str], int] = {}
+        self._note_recoveries()
+
+    def _start_ns(self) -> int:
+        since_epoch = self.run.started_at.timestamp()
+        # Microseconds survive in a datetime, so its own arithmetic is exact where floats are not.
+        said = int(since_epoch) * 1_000_000_000 + self.run.started_at.microsecond * 1000
+        return min([said, *(span.start_ns for span in self.spans[:1])])
+
+    def _find_root(self) -> AccountSpan | None:
+        root = self.by_id.get(self.run.root_span_id)
+        if root is not None and root.layer in {"run", "agent", "step"}:
+            return root
+        tops = [span for span in self.spans if not span.parent_span_id and span.layer in _ACTORS]
+        return tops[0] if tops else None
+
+    def _look_around(self) -> None:
+        for span in self.spans:
+            parent = self.parent(span)
+            if parent is None:
+                continue
+            self.parents_known.add(parent.span_id)
+            if span.status == "error":
+                self.error_parents.add(parent.span_id)
+            same_tool = span.layer == "tool" and span.tool == parent.tool
+            if span.layer == parent.layer and (span.layer == "model" or same_tool):
+                self.second_views.add(span.span_id)
+                self.inner[parent.span_id].append(span)
+
+    def _note_recoveries(self) -> None:
+        for span in self.spans:
+            if span.layer in {"tool", "model", "retrieval", "memory"} and is_done(span):
+                self.last_ok[span.layer, span.tool] = span.start_ns
+
+    def parent(self, span: AccountSpan) -> AccountSpan | None:
+        """The parent, unless it is not stored (or the span claims to be its own)."""
+        if not span.parent_span_id or span.parent_span_id == span.span_id:
+            return None
+        return self.by_id.get(span.parent_span_id)
+
+    def ancestors(self, span: AccountSpan) -> Iterator[AccountSpan]:
+        """Parent, grandparent and so on; ends on a circle."""
+        seen = {span.span_id}
+        above = self.parent(span)
+        while above is not None and above.span_id not in seen:
+            yield above
+            seen.add(above.span_id)
+            above = self.parent(above)
+
+    def who(self, span: AccountSpan) -> str:
+        """The sub-agent that acted; empty for the run's own agent."""
+        name = span.agent or self._actor(span)
+        return "" if name == self.run.agent or name == self.run.service else name
+
+    def _actor(self, span: AccountSpan) -> str:
+        path: list[str] = []
+        found = ""
+        for above in self.ancestors(span):
+            known = self._who.get(above.span_id)
+            if known is not None:
+                found = known
+                break
+            path.append(above.span_id)
+            if above.layer in _ACTORS:
+                found = "" if above is self.root else above.agent or agent_name(above)
+                break
+        for span_id in path:
+            self._who[span_id] = found
+        return found
+
+    def is_inside(self, span: AccountSpan, layer: str) -> bool:
+        """Whether an ancestor is of ``layer``."""
+        return any(above.layer == layer for above in self.ancestors(span))
+
+    def recovered(self, span: AccountSpan) -> bool:
+        """Whether the same call succeeded later, so that this failure was absorbed."""
+        return self.last_ok.get((span.layer, span.tool), -1) > span.start_ns
+
+    def calls(self, layer: str) -> list[AccountSpan]:
+        """The spans of a layer without second views."""
+        return [s for s in self.spans if s.layer == layer and s.span_id not in self.second_views]
+
+    def open_leaves(self) -> list[AccountSpan]:
+        """Open spans with no open span inside: where the run stands or hangs."""
+        waiting = {span.parent_span_id for span in self.spans if span.is_open}
+        return [span for span in self.spans if span.is_open and span.span_id not in waiting]
+
+    def line(
+        self,
+        span: AccountSpan,
+        text: str,
+        tone: Tone = "plain",
+        detail: str = "",
+        *,
+        names_actor: bool = True,
+    ) -> Line:
+        """A sentence about ``span``, preceded by the sub-agent that acted. ``text`` begins with a word."""
+        who = self.who(span) if names_actor else ""
+        return Line(
+            text=f"{label(who)}: {text[:1].lower()}{text[1:]}" if who else text,
+            layer=span.layer,
+            tone=tone,
+            span_id=span.span_id,
+            offset_ns=max(span.start_ns - self.start_ns, 0),
+            duration_ns=span.duration_ns or None,
+            detail=detail,
+        )
+
+    def at(self, elapsed_ns: int) -> str:
+        """The wall-clock time ``elapsed_ns`` after the run's start, UTC."""
+        when = self.run.started_at + timedelta(microseconds=elapsed_ns // 1000)
+        return f"{when:%H:%M:%S} UTC"
+
+
+def is_done(span: AccountSpan) -> bool:
+    """Whether it ended without an error."""
+    return span.status != "error" and not span.is_open
+
+
+def agent_name(span: AccountSpan) -> str:
+    """The agent a span of layer ``agent`` or ``run`` is about."""
+    if span.agent:
+        return span.agent
+    for prefix in _PREFIXES:
+        if span.name.startswith(prefix) and len(span.name) > len(prefix):
+            return span.name[len(prefix) :]
+    return span.name
+
+
+def label(text: str) -> str:
+    """A recorded name, short and safe to show."""
+    from tachograph_schemas.words import excerpt
+
+    return excerpt(text, 60)
+
+
+def fact(span: AccountSpan, name: str) -> str:
+    """An attribute of the span, empty when it is not set."""
+    return span.facts.get(name, "")
+
+
+def number(span: AccountSpan, name: str) -> int:
+    """An attribute that holds a whole number; 0 when it is not set or is no number."""
+    try:
+        return int(float(span.facts.get(name, "") or 0))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def effect(span: AccountSpan) -> str:
+    """``read``, ``write``, or empty when it is not declared."""
+    if span.layer == "retrieval":
+        return "read"
+    if span.layer == "memory":
+        return fact(span, names.MEMORY_OPERATION)
+    said = fact(span, names.TOOL_EFFECT)
+    return said if said in {"read", "write"} else ""

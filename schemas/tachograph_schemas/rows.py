@@ -1,0 +1,242 @@
+"""What the named queries return: one frozen class per kind of row.
+
+The fields are the columns, in order; :mod:`.queries` builds the column lists from them, so that the two
+cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run: a row of the view ``runs``."""
+
+    run_id: str
+    project: str
+    agent: str
+    service: str
+    version: str
+    """The agent's version as its author names it."""
+    code_version: str
+    """The commit of the agent's code; ``-dirty`` when the work tree differed."""
+    name: str
+    """The name of the root span."""
+    started_at: datetime
+    ended_at: datetime | None
+    duration_ns: int
+    """From the first span's start to the run's end, or to the last span seen."""
+    waiting_ns: int
+    """The part of the duration spent waiting for people."""
+    outcome: str
+    """One of :data:`.names.OUTCOMES`."""
+    stop_reason: str
+    goal: str
+    input: str
+    output: str
+    error_type: str
+    trigger: str
+    entrypoint: str
+    span_count: int
+    """Spans stored."""
+    spans_made: int | None
+    """Spans the client says it made; ``None`` when it does not say."""
+    error_count: int
+    model_calls: int
+    tool_calls: int
+    tools: list[str]
+    models: list[str]
+    input_tokens: int | None
+    """Fresh input alone: the token classes are disjoint."""
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    """A part of ``output_tokens``."""
+    cost_usd: float | None
+    """Over the priced calls; ``None`` when none is priced."""
+    unpriced_calls: int
+    session_id: str
+    user_id: str
+    customer: str
+    tags: list[str]
+    layer_counts: Mapping[str, int]
+    root_span_id: str
+    last_seen_at: datetime
+
+    @property
+    def total_tokens(self) -> int | None:
+        """All token classes together, ``None`` when no call reported usage."""
+        known = [
+            tokens
+            for tokens in (
+                self.input_tokens,
+                self.cache_read_tokens,
+                self.cache_write_tokens,
+                self.output_tokens,
+            )
+            if tokens is not None
+        ]
+        return sum(known) if known else None
+
+    @property
+    def title(self) -> str:
+        """What a person calls this run: its goal, else its name."""
+        return self.goal or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpan:
+    """One span as the readable account needs it: payloads cut, attributes reduced to facts."""
+
+    span_id: str
+    parent_span_id: str
+    name: str
+    layer: str
+    status: str
+    """``ok``, ``error`` or ``unset``."""
+    status_message: str
+    verdict: str
+    """What the layer decided: ``allow``, ``deny``, ``pass``, ``fail``, ``approved``...; see the table."""
+    error_type: str
+    start_ns: int
+    duration_ns: int
+    is_open: bool
+    agent: str
+    provider: str
+    model: str
+    finish_reason: str
+    tool: str
+    tool_call_id: str
+    input_text: str
+    output_text: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost_usd: float | None
+    cost_status: str
+    facts: Mapping[str, str]
+    """The ``tacho.*`` and evaluation attributes, as text."""
+
+    @property
+    def end_ns(self) -> int:
+        """When it ended, ns since the epoch; the last known moment while it is open."""
+        return self.start_ns + self.duration_ns
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """One span, whole."""
+
+    span_id: str
+    parent_span_id: str
+    trace_id: str
+    run_id: str
+    name: str
+    layer: str
+    kind: str
+    status: str
+    status_message: str
+    verdict: str
+    error_type: str
+    start_ns: int
+    duration_ns: int
+    is_open: bool
+    service: str
+    service_version: str
+    scope: str
+    scope_version: str
+    agent: str
+    session_id: str
+    user_id: str
+    customer: str
+    provider: str
+    model: str
+    response_id: str
+    finish_reason: str
+    tool: str
+    tool_call_id: str
+    input: str
+    output: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    cache_write_5m_tokens: int | None
+    cache_write_1h_tokens: int | None
+    reasoning_tokens: int | None
+    cost_usd: float | None
+    cost_status: str
+    price_id: str
+    attributes: Mapping[str, str]
+    resource: Mapping[str, str]
+    events: list[tuple[int, str, Mapping[str, str]]]
+    """(time ns, name, attributes) of each event, in order."""
+    links: list[tuple[str, str, Mapping[str, str]]]
+    """(trace id, span id, attributes) of each link."""
+    dropped_attributes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunsSummary:
+    """Totals over a filtered list of runs."""
+
+    runs: int
+    running: int
+    succeeded: int
+    failed: int
+    stopped: int
+    interrupted: int
+    total_cost_usd: float | None
+    unpriced: int
+    """Model calls without a known price."""
+    tokens: int
+    median_ns: int | None
+    p95_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrendSlice:
+    """The runs that started within one slice of time."""
+
+    slice: datetime
+    runs: int
+    succeeded: int
+    failed: int
+    slice_cost_usd: float
+    p95_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What the filters of the list can be set to."""
+
+    agents: list[str]
+    customers: list[str]
+    outcomes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """USD per token of one model under the name that spans give it; a row of ``model_prices``."""
+
+    provider: str
+    model: str
+    price_id: str
+    """``provider/model`` of the price list; empty when it does not know the model."""
+    input_usd: float = 0.0
+    output_usd: float = 0.0
+    cache_read_usd: float = 0.0
+    cache_write_usd: float = 0.0
+    cache_write_1h_usd: float = 0.0
+    tier_above_tokens: int = 0
+    tier_input_usd: float = 0.0
+    tier_output_usd: float = 0.0
+    tier_cache_read_usd: float = 0.0
+    tier_cache_write_usd: float = 0.0
+    tier_cache_write_1h_usd: float = 0.0

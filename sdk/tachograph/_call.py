@@ -1,0 +1,175 @@
+"""One recorded call: opened by :func:`begin`, entered and left, then succeeded, failed or exhausted.
+
+Everything here is guarded. The one exception that may come out is ``BudgetExceeded``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Token
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
+from tachograph_schemas import names
+
+from tachograph import _recorder
+from tachograph._binding import Binder
+from tachograph._budget import before_call
+from tachograph._capture import capture
+from tachograph._guard import contain, guarded
+from tachograph._run import RunOptions, finish_run, open_run
+from tachograph._spans import NOTHING, SpanHandle, open_span
+
+Describe = Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]
+"""From the bound arguments to the span's name and attributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a decorator knows about its function before any call."""
+
+    layer: names.Layer
+    binder: Binder
+    describe: Describe
+    capture_input: bool = True
+    capture_output: bool = True
+    run: RunOptions | None = None
+    agent: str | None = None
+    kind: SpanKind = SpanKind.INTERNAL
+
+
+def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Start recording a call. Arguments are frozen here, before the function can change them.
+
+    Raises:
+        BudgetExceeded: a budget around the call has nothing left.
+    """
+    recorder = _recorder.active()
+    if recorder is None:
+        return IDLE
+    before_call(spec.layer)
+    try:
+        given = spec.binder.bind(args, kwargs)
+        payload: dict[str, Any] = {}
+        if spec.capture_input:
+            text, cut_bytes = capture(given, recorder.capture_limit_bytes)
+            payload[names.INPUT] = text
+            if cut_bytes:
+                payload[names.TRUNCATED_BYTES] = cut_bytes
+        if spec.run is not None:
+            handle = open_run(recorder, spec.run, given, payload)
+        else:
+            label, attributes = spec.describe(given)
+            handle = open_span(
+                spec.layer, label, {**attributes, **payload}, agent=spec.agent, kind=spec.kind
+            )
+        handle._truncated_bytes = payload.get(names.TRUNCATED_BYTES, 0)
+        return Call(spec, handle)
+    except Exception as fault:
+        if not contain("starting to record a call", fault):
+            raise
+        return IDLE
+
+
+class Call:
+    """A call being recorded."""
+
+    __slots__ = ("_abandoned", "_handle", "_items", "_room_bytes", "_skipped", "_spec", "_token")
+
+    def __init__(self, spec: Spec | None, handle: SpanHandle) -> None:
+        self._spec = spec
+        self._handle = handle
+        self._token: Token[Context] | None = None
+        self._items: list[str] | None = None
+        self._room_bytes = 0
+        self._skipped = 0
+        self._abandoned = False
+
+    def enter(self) -> None:
+        """Make the span current for the code that runs next."""
+        self._token = self._handle.enter()
+
+    def leave(self) -> None:
+        """Give the caller back the context it had."""
+        token, self._token = self._token, None
+        self._handle.leave(token)
+
+    def succeed(self, result: Any) -> None:
+        """The function returned ``result``."""
+        if self._token is not None:
+            self.leave()
+        if self._spec is None:
+            return
+        with guarded("recording a result"):
+            if self._spec.capture_output:
+                self._handle.set_output(result)
+        self._end(None)
+
+    def fail(self, error: BaseException) -> None:
+        """``error`` escaped; the caller re-raises it."""
+        token, self._token = self._token, None
+        self._handle.leave(token, closing=isinstance(error, GeneratorExit))
+        if self._spec is None:
+            return
+        with guarded("recording an exception"):
+            self._flush_items()
+            if not isinstance(error, GeneratorExit):
+                self._handle.record_error(error)
+        self._end(error)
+
+    def yielded(self, item: Any) -> None:
+        """A generator yielded ``item``; kept as long as there is room."""
+        if self._spec is None or not self._spec.capture_output:
+            return
+        with guarded("recording a yielded item"):
+            recorder = self._handle._recorder
+            if recorder is None:
+                return
+            if self._items is None:
+                self._items, self._room_bytes = [], recorder.capture_limit_bytes - 2
+            if self._skipped or self._room_bytes < 32:
+                self._skipped += 1
+                return
+            text, cut_bytes = capture(item, self._room_bytes)
+            self._items.append(text)
+            self._room_bytes -= len(text.encode("utf-8")) + 1
+            self._skipped += bool(cut_bytes)
+
+    def exhausted(self, result: Any) -> None:
+        """The generator ended by itself; ``result`` is what it returned."""
+        if self._spec is None:
+            return
+        with guarded("recording a result"):
+            self._flush_items()
+        self._end(None)
+
+    def abandon(self) -> None:
+        """The consumer stopped early. The span ends now: nobody may ever come back to it."""
+        if self._spec is None or self._abandoned:
+            return
+        self._abandoned = True
+        with guarded("recording an abandoned generator"):
+            self._flush_items()
+            self._handle.set({names.ABANDONED: True})
+        self._end(GeneratorExit())
+
+    def _flush_items(self) -> None:
+        if self._items is None:
+            return
+        taken = sum(map(len, self._items))
+        mean_bytes = taken // len(self._items) if self._items else 0
+        cut_bytes = self._skipped * max(mean_bytes, 1)
+        self._handle.set_payload(names.OUTPUT, f"[{','.join(self._items)}]", cut_bytes)
+        self._items = None
+
+    def _end(self, error: BaseException | None) -> None:
+        with guarded("ending a call"):
+            if self._spec is not None and self._spec.run is not None and not self._handle._ended:
+                finish_run(self._handle, self._spec.run, error)
+            self._handle.end()
+
+
+IDLE = Call(None, NOTHING)
+"""The call that records nothing."""

@@ -1,0 +1,271 @@
+"""Payloads as JSON text, frozen at call time, whatever the value is or does.
+
+Two ways lead to the text. Plain data that surely fits goes through the C encoder of ``json`` (a few
+microseconds for a kilobyte). Everything else goes through :class:`_Writer`, which writes piece by piece
+within a byte limit and stops early, so that a gigabyte of argument costs as much as its first 64 KiB.
+
+User code is run only where a value cannot be read without it (``model_dump``, properties of unknown
+classes' dataclass fields, iteration of subclasses), and every such place is contained. ``repr`` is never
+called. What cannot be written becomes ``{"$unserialisable": "module.Class"}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring as quote  # the C version; quotes and escapes one string
+from typing import Any
+
+from tachograph._describe import Described, describe
+
+DEPTH_LIMIT = 48
+"""Deeper nesting is cut: no reader unfolds it, and recursion must end well before Python's limit."""
+_HIGHEST_PLAIN_INT_BITS = 4_096
+"""Longer integers are written by their size: turning them into decimals takes quadratic time."""
+_ELLIPSIS = "…"
+
+_encode_plain = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
+    """``value`` as JSON text of at most ``limit_bytes`` bytes of UTF-8 (16 at least).
+
+    Returns:
+        The text, always valid JSON, and how many bytes the limit cut off: exact for strings, estimated
+        for what was left out of containers, 0 when nothing was cut. Never raises; blocks only as long
+        as properties and ``model_dump`` of the value themselves do.
+    """
+    limit_bytes = max(limit_bytes, 16)
+    if _is_plain(value, limit_bytes):
+        try:
+            text = _encode_plain(value)
+            if (len(text) if text.isascii() else len(text.encode("utf-8"))) <= limit_bytes:
+                return text, 0
+        except (ValueError, RecursionError):
+            # A lone surrogate, nan, an integer of thousands of digits, deep nesting: the slow way.
+            pass
+    writer = _Writer(limit_bytes)
+    try:
+        writer.write(value, 0)
+        return "".join(writer.out), writer.cut_bytes
+    except Exception:
+        return '"(not captured)"'[:limit_bytes], 0
+
+
+def _is_plain(value: Any, room: int) -> bool:
+    """Whether ``value`` is made of exact JSON types and small; looks at ``room`` nodes at most."""
+    stack = [value]
+    pop, extend = stack.pop, stack.extend
+    while stack:
+        item = pop()
+        kind = type(item)
+        if kind is str:
+            room -= len(item) + 2
+        elif kind is dict:
+            room -= 4 * len(item) + 2
+            if room < 0:
+                return False
+            for key in item:
+                if type(key) is not str:
+                    return False
+                room -= len(key)
+            extend(item.values())
+        elif kind is list or kind is tuple:
+            room -= len(item) + 2
+            if room < 0:
+                return False
+            extend(item)
+        elif kind is int or kind is bool or kind is float or item is None:
+            room -= 1
+        else:
+            return False
+        if room < 0:
+            return False
+    return True
+
+
+class _Writer:
+    """Writes JSON into ``out`` and never more than the limit; ``full`` once something was cut."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.out: list[str] = []
+        self.room = limit_bytes
+        self.full = False
+        self.cut_bytes = 0
+        self.parents: set[int] = set()
+
+    def write(self, value: Any, depth: int) -> bool:
+        """Write ``value``, cut where it must be; False when not even a cut form fits."""
+        kind = type(value)
+        if kind is str:
+            return self.string(value)
+        if value is None:
+            return self.atom("null")
+        if kind is bool:
+            return self.atom("true" if value else "false")
+        if kind is int or kind is float:
+            return self.number(value)
+        if depth >= DEPTH_LIMIT:
+            return self.placeholder("$too_deep", value)
+        if id(value) in self.parents:
+            return self.placeholder("$cycle", value)
+        self.parents.add(id(value))
+        try:
+            return self._container(value, depth)
+        finally:
+            self.parents.discard(id(value))
+
+    def _container(self, value: Any, depth: int) -> bool:
+        try:
+            form = describe(value)
+        except Exception:
+            return self.placeholder("$unserialisable", value)
+        if form.pairs is not None:
+            return self.mapping(form, value, depth)
+        if form.items is not None:
+            return self.sequence(form, value, depth)
+        return self.write(form.value, depth + 1)
+
+    def atom(self, text: str) -> bool:
+        """Write ASCII ``text`` whole or not at all."""
+        if len(text) > self.room:
+            self.full = True
+            self.cut_bytes += len(text)
+            return False
+        self.room -= len(text)
+        self.out.append(text)
+        return True
+
+    def number(self, value: float) -> bool:
+        """Write a number; what JSON has no number for becomes a string."""
+        if type(value) is int:
+            if value.bit_length() > _HIGHEST_PLAIN_INT_BITS:
+                return self.atom(f'{{"$int_bits":{value.bit_length()}}}')
+            return self.atom(int.__repr__(value))
+        text = float.__repr__(value)
+        return self.atom(
+            {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}.get(text, text)
+        )
+
+    def string(self, text: str) -> bool:
+        """Write a string, cut with an ellipsis when there is no room for all of it."""
+        # One character is one byte at least, so what exceeds the room is not even looked at.
+        head = text[: self.room]
+        quoted = quote(head).encode("utf-8", "replace")
+        if len(head) == len(text) and len(quoted) <= self.room:
+            self.room -= len(quoted)
+            self.out.append(quoted.decode("utf-8"))
+            return True
+        self.full = True
+        kept = _longest_prefix(head, self.room - len(quote(_ELLIPSIS).encode()))
+        if kept is None:
+            self.cut_bytes += len(text)
+            return False
+        piece = quote(head[:kept] + _ELLIPSIS).encode("utf-8", "replace")
+        self.room -= len(piece)
+        self.cut_bytes += len(text) - kept
+        self.out.append(piece.decode("utf-8"))
+        return True
+
+    def placeholder(self, key: str, value: Any) -> bool:
+        """Write ``{key: "module.Class"}``."""
+        cls = type(value)
+        name = quote(f"{cls.__module__}.{cls.__qualname__}"[:200])
+        text = f'{{"{key}":{name}}}'
+        return self.atom(text.encode("ascii", "replace").decode())
+
+    def sequence(self, form: Described, value: Any, depth: int) -> bool:
+        """Write an array of as many items as fit."""
+        assert form.items is not None
+        return self._enclose("[", "]", self._entries(form.items, depth), form.length, value)
+
+    def mapping(self, form: Described, value: Any, depth: int) -> bool:
+        """Write an object of as many pairs as fit."""
+        assert form.pairs is not None
+        return self._enclose("{", "}", self._pairs(form.pairs, depth), form.length, value)
+
+    def _enclose(
+        self, opener: str, closer: str, entries: Iterator[bool], length: int, value: Any
+    ) -> bool:
+        if self.room < 2:
+            self.full = True
+            return False
+        self.room -= 2
+        self.out.append(opener)
+        before, written = self.room, 0
+        try:
+            for fitted in entries:
+                written += fitted
+                if self.full:
+                    break
+        except Exception:
+            # Iteration of a user's container, or one changed by another thread meanwhile.
+            self._note_broken(opener, written, value)
+        if self.full and length > written:
+            mean_bytes = (before - self.room) // written if written else 1
+            self.cut_bytes += (length - written) * max(mean_bytes, 1)
+        self.out.append(closer)
+        return True
+
+    def _entries(self, items: Iterable[Any], depth: int) -> Iterator[bool]:
+        for index, item in enumerate(items):
+            mark = self._separate(index)
+            fitted = mark is not None and self.write(item, depth + 1)
+            if not fitted and mark is not None:
+                self._roll_back(*mark)
+            yield fitted
+
+    def _pairs(self, pairs: Iterable[tuple[str, Any]], depth: int) -> Iterator[bool]:
+        for index, (key, item) in enumerate(pairs):
+            mark = self._separate(index)
+            fitted = (
+                mark is not None
+                and self._key(key)
+                and self.write(item, depth + 1)
+            )
+            if not fitted and mark is not None:
+                self._roll_back(*mark)
+            yield fitted
+
+    def _key(self, key: str) -> bool:
+        text = quote(key[:1_000]).encode("utf-8", "replace")
+        if len(text) + 1 > self.room:
+            self.full = True
+            return False
+        self.room -= len(text) + 1
+        self.out.append(text.decode("utf-8") + ":")
+        return True
+
+    def _separate(self, index: int) -> tuple[int, int] | None:
+        mark = (len(self.out), self.room)
+        if index and not self.atom(","):
+            return None
+        return mark
+
+    def _roll_back(self, pieces: int, room: int) -> None:
+        del self.out[pieces:]
+        self.room = room
+
+    def _note_broken(self, opener: str, written: int, value: Any) -> None:
+        cls = type(value)
+        name = quote(f"{cls.__module__}.{cls.__qualname__}"[:200])
+        comma = "," if written else ""
+        inner = f'"$broken":{name}' if opener == "{" else f'{{"$broken":{name}}}'
+        self.atom((comma + inner).encode("ascii", "replace").decode())
+
+
+def _longest_prefix(text: str, room: int) -> int | None:
+    """How many characters of ``text`` fit into ``room`` bytes once quoted; None when none does."""
+    if room < 0:
+        return None
+    low, high = 0, min(len(text), room)
+    while low < high:
+        middle = (low + high + 1) // 2
+        # Two of these bytes are the quotes, which the caller's ellipsis already pays for.
+        if len(quote(text[:middle]).encode("utf-8", "replace")) - 2 <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,66 @@
+"""The commit an agent's code is at, found once per process and directory, in the background."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tachograph._threads import not_carried
+
+GIT_TIMEOUT_S = 5.0
+
+
+@dataclass(slots=True)
+class _Search:
+    done: threading.Event = field(default_factory=threading.Event)
+    version: str | None = None
+
+
+_searches: dict[str, _Search] = {}
+
+
+def known_for(source_file: str, *, wait_s: float = 0.0) -> str | None:
+    """The commit of the work tree that holds ``source_file``, with ``-dirty`` when it differs.
+
+    The first question starts the search in a thread and is answered with None, as long as git has not
+    answered. Blocks for ``wait_s`` at most, and only the first time.
+    """
+    directory = str(Path(source_file).parent) if source_file else "."
+    search = _searches.get(directory)
+    if search is None:
+        search = _searches.setdefault(directory, _Search())
+        thread = threading.Thread(
+            target=_look, args=(directory, search), name="tachograph-git", daemon=True
+        )
+        with not_carried():
+            thread.start()
+    if wait_s and not search.done.wait(wait_s):
+        # Asked once and not there: later runs must not wait again for a slow disk.
+        search.done.set()
+    return search.version
+
+
+def _look(directory: str, search: _Search) -> None:
+    try:
+        commit = _git(directory, "rev-parse", "--short=12", "HEAD")
+        if commit:
+            changed = _git(directory, "status", "--porcelain", "--untracked-files=no")
+            search.version = f"{commit}-dirty" if changed else commit
+    except (OSError, ValueError, subprocess.SubprocessError):
+        pass  # no git, no repository, too slow: the version stays unknown
+    finally:
+        search.done.set()
+
+
+def _git(directory: str, *arguments: str) -> str:
+    found = subprocess.run(
+        ["git", "-C", directory, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=GIT_TIMEOUT_S,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    return found.stdout.strip()

@@ -1,0 +1,209 @@
+"""Decorators of runs, agents and steps. Each takes a function, or options and then a function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, overload
+
+from opentelemetry.trace import SpanKind
+from tachograph_schemas import names
+
+from tachograph._binding import Binder, Option
+from tachograph._call import Spec
+from tachograph._run import RunOptions, text_tuple
+from tachograph._wrap import decorate
+
+F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
+Decorator = Callable[[F], F]
+
+
+def _label(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def _apply(
+    function: F | None, make_spec: Callable[[Callable[..., Any], bool], Spec]
+) -> F | Decorator[F]:
+    def apply(target: F) -> F:
+        return decorate(target, make_spec)
+
+    return apply if function is None else apply(function)
+
+
+def simple(
+    layer: names.Layer,
+    function: F | None,
+    captured: tuple[bool, bool],
+    describe: Callable[[str, Mapping[str, Any]], tuple[str, dict[str, Any]]],
+    *,
+    name: str | None,
+    agent: bool = False,
+    kind: SpanKind = SpanKind.INTERNAL,
+) -> Any:
+    def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
+        label = name or _label(target)
+        return Spec(
+            layer=layer,
+            binder=Binder(target, bound_first=bound_first),
+            describe=lambda given: describe(label, given),
+            capture_input=captured[0],
+            capture_output=captured[1],
+            agent=label if agent else None,
+            kind=kind,
+        )
+
+    return _apply(function, make_spec)
+
+
+@overload
+def run(function: F, /) -> F: ...
+@overload
+def run(
+    *,
+    name: str | None = None,
+    agent: str | None = None,
+    goal: Option = None,
+    session: Option = None,
+    user: Option = None,
+    customer: Option = None,
+    tags: Iterable[str] | str | None = None,
+    version: str | None = None,
+    trigger: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def run(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    agent: str | None = None,
+    goal: Option = None,
+    session: Option = None,
+    user: Option = None,
+    customer: Option = None,
+    tags: Iterable[str] | str | None = None,
+    version: str | None = None,
+    trigger: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Any:
+    """Record each call as a run; called inside a run, as a sub-agent of it.
+
+    Args:
+        name: The span's name, when ``invoke_agent AGENT`` will not do.
+        agent: The agent's name; default: the function's.
+        goal: What the run is to achieve; default: the first argument when it is a text.
+        session: The conversation it belongs to.
+        user: On whose behalf.
+        customer: Which customer it is about.
+        tags: Words to find it by.
+        version: The agent's version, as you count them.
+        trigger: What started it; default ``cli`` in a script, else ``call``.
+        capture_input: Record the arguments.
+        capture_output: Record the result.
+
+    ``goal session user customer trigger`` may be texts, ``tacho.arg("parameter")``, or functions of the
+    bound arguments: ``goal=lambda given: f"refund {given['order_id']}"``.
+    """
+
+    def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
+        code = getattr(inspect.unwrap(target), "__code__", None)
+        options = RunOptions(
+            entrypoint=f"{target.__module__}:{getattr(target, '__qualname__', _label(target))}",
+            source_file=code.co_filename if code is not None else "",
+            function=_label(target),
+            name=name,
+            agent=agent,
+            goal=goal,
+            session=session,
+            user=user,
+            customer=customer,
+            tags=text_tuple(tags),
+            version=version,
+            trigger=trigger,
+        )
+        return Spec(
+            layer="run",
+            binder=Binder(target, bound_first=bound_first),
+            describe=lambda _: (options.agent_name, {}),
+            capture_input=capture_input,
+            capture_output=capture_output,
+            run=options,
+        )
+
+    return _apply(function, make_spec)
+
+
+@overload
+def agent(function: F, /) -> F: ...
+@overload
+def agent(
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def agent(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Any:
+    """Record each call as a sub-agent; spans inside carry its name."""
+
+    def describe(label: str, _: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        return f"invoke_agent {label}", {
+            names.GEN_AI_OPERATION_NAME: "invoke_agent",
+            names.GEN_AI_AGENT_NAME: label,
+            names.GEN_AI_AGENT_VERSION: version,
+        }
+
+    return simple(
+        "agent", function, (capture_input, capture_output), describe, name=name, agent=True
+    )
+
+
+class Named:
+    """A decorator that has no options of its own: ``step``, ``normalize``, ``context``."""
+
+    def __init__(self, layer: names.Layer) -> None:
+        self.layer = layer
+        self.__name__ = layer
+
+    @overload
+    def __call__(self, function: F, /) -> F: ...
+    @overload
+    def __call__(
+        self, *, name: str | None = None, capture_input: bool = True, capture_output: bool = True
+    ) -> Callable[[F], F]: ...
+    def __call__(
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        capture_input: bool = True,
+        capture_output: bool = True,
+    ) -> Any:
+        """Record each call as a span of this layer."""
+        return simple(
+            self.layer,
+            function,
+            (capture_input, capture_output),
+            lambda label, _: (label, {}),
+            name=name,
+        )
+
+
+step = Named("step")
+"""A unit of the agent's own work: planning, parsing, one turn of its loop."""
+normalize = Named("normalize")
+"""Cleaning of input before the model sees it."""
+context = Named("context")
+"""Choosing what the model will see."""

@@ -1,0 +1,227 @@
+"""Decorators of what an agent reaches out with: models, tools, effects, retrieval, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, overload
+
+from opentelemetry.trace import SpanKind
+from tachograph_schemas import names
+
+from tachograph._binding import Option, resolve
+from tachograph._decorators import F, simple
+
+Risk = Literal["low", "medium", "high", "critical"]
+Effect = Literal["read", "write"]
+Tier = Literal["short", "medium", "long"]
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    risk: Risk | None = None,
+    effect: Effect = "read",
+    scope: str | None = None,
+    call_id: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def tool(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    risk: Risk | None = None,
+    effect: Effect = "read",
+    scope: str | None = None,
+    call_id: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Any:
+    """Record each call as a tool call.
+
+    Args:
+        name: The tool's name as the model knows it; default: the function's.
+        risk: ``low medium high critical``.
+        effect: ``write`` when a call changes the world; see also :func:`effect`.
+        scope: The permission it needs, a verb and an object: ``orders:read``.
+        call_id: The id the model gave the call; a text, ``tacho.arg(...)`` or a function of the
+            bound arguments.
+        capture_input: Record the arguments.
+        capture_output: Record the result.
+
+    The decorated function raises BudgetExceeded instead of running when a budget is used up.
+    """
+    impact = effect
+
+    def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        return f"execute_tool {label}", {
+            names.GEN_AI_OPERATION_NAME: "execute_tool",
+            names.GEN_AI_TOOL_NAME: label,
+            names.GEN_AI_TOOL_TYPE: "function",
+            names.GEN_AI_TOOL_CALL_ID: resolve(call_id, given),
+            names.TOOL_RISK: risk,
+            names.TOOL_EFFECT: impact,
+            names.TOOL_SCOPE: scope,
+        }
+
+    return simple("tool", function, (capture_input, capture_output), describe, name=name)
+
+
+@overload
+def effect(function: F, /) -> F: ...
+@overload
+def effect(
+    *,
+    name: str | None = None,
+    risk: Risk | None = None,
+    scope: str | None = None,
+    call_id: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def effect(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    risk: Risk | None = None,
+    scope: str | None = None,
+    call_id: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Any:
+    """A tool that changes the world: :func:`tool` with ``effect="write"``."""
+    decorator: Callable[[Any], Any] = tool(
+        name=name,
+        risk=risk,
+        effect="write",
+        scope=scope,
+        call_id=call_id,
+        capture_input=capture_input,
+        capture_output=capture_output,
+    )
+    return decorator if function is None else decorator(function)
+
+
+@overload
+def model(function: F, /) -> F: ...
+@overload
+def model(
+    *,
+    name: str | None = None,
+    provider: str | None = None,
+    model: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def model(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    provider: str | None = None,
+    model: Option = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Any:
+    """Record each call as a model call, for clients that ``tacho.instrument`` does not know.
+
+    Args:
+        name: The span's name, when ``chat MODEL`` will not do.
+        provider: Who answers: ``openai``, ``anthropic``, ``mistral_ai`` ...
+        model: The model asked for; a text, ``tacho.arg("model")`` or a function of the arguments.
+        capture_input: Record the arguments.
+        capture_output: Record the result.
+
+    The decorated function raises BudgetExceeded instead of running when a budget is used up.
+    """
+    wanted = model
+
+    def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        asked = resolve(wanted, given)
+        return name or f"chat {asked or label}", {
+            names.GEN_AI_OPERATION_NAME: "chat",
+            names.GEN_AI_PROVIDER_NAME: provider,
+            names.GEN_AI_REQUEST_MODEL: asked,
+        }
+
+    captured = (capture_input, capture_output)
+    return simple("model", function, captured, describe, name=name, kind=SpanKind.CLIENT)
+
+
+@overload
+def retrieval(function: F, /) -> F: ...
+@overload
+def retrieval(
+    *,
+    name: str | None = None,
+    store: str | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def retrieval(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    store: str | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Any:
+    """Record each call as a retrieval from ``store`` (an index, a database, a collection)."""
+
+    def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        query = given.get("query")
+        return name or f"retrieval {store or label}", {
+            names.GEN_AI_OPERATION_NAME: "retrieval",
+            names.GEN_AI_DATA_SOURCE_ID: store,
+            names.GEN_AI_RETRIEVAL_QUERY_TEXT: query[:4_096] if isinstance(query, str) else None,
+        }
+
+    return simple("retrieval", function, (capture_input, capture_output), describe, name=name)
+
+
+@overload
+def memory(function: F, /) -> F: ...
+@overload
+def memory(
+    *,
+    name: str | None = None,
+    operation: Effect | None = None,
+    tier: Tier | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Callable[[F], F]: ...
+def memory(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    operation: Effect | None = None,
+    tier: Tier | None = None,
+    capture_input: bool = True,
+    capture_output: bool = True,
+) -> Any:
+    """Record each call as a read or a write of the agent's memory.
+
+    Args:
+        name: The span's name; default: the function's.
+        operation: ``read`` or ``write``.
+        tier: ``short`` (this session), ``medium`` (this task) or ``long`` (across sessions).
+        capture_input: Record the arguments.
+        capture_output: Record the result.
+    """
+    conventional = {"read": "search_memory", "write": "upsert_memory"}
+
+    def describe(label: str, _: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        return label, {
+            names.GEN_AI_OPERATION_NAME: conventional.get(operation or ""),
+            names.MEMORY_OPERATION: operation,
+            names.MEMORY_TIER: tier,
+        }
+
+    return simple("memory", function, (capture_input, capture_output), describe, name=name)

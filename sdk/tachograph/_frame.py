@@ -1,0 +1,71 @@
+"""What travels with the OpenTelemetry context: the run, the nearest agent, the budgets.
+
+It lives in the OpenTelemetry context rather than in a variable of our own, so that it goes wherever a
+span's parent goes: into tasks, wrapped threads and contexts that foreign instrumentation hands on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context, create_key, get_current
+from tachograph_schemas import names
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from tachograph._budget import BudgetState
+
+FRAME_KEY = create_key("tachograph-frame")
+
+
+@dataclass(slots=True, eq=False)
+class RunState:
+    """One run while it is alive. Mutable fields are changed under the recorder's lock only."""
+
+    id: str
+    trace_id: str
+    span: Span
+    stamp: dict[str, str] = field(default_factory=dict)
+    """Attributes that every span made in this run gets: run id, session, user, customer."""
+    tags: list[str] = field(default_factory=list)
+    outcome: str | None = None
+    """Set by ``current_run().outcome(...)``; decides over what the call itself would say."""
+    reason: str = ""
+    spans_ended: int = 0
+    open_spans: dict[int, Span] = field(default_factory=dict)
+    """Spans of ours that have not ended, by span id: what the heartbeat re-sends."""
+    ended: bool = False
+    ordinal: itertools.count[int] = field(default_factory=itertools.count)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The nearest enclosing span of ours, as the code inside it sees the world."""
+
+    layer: names.Layer
+    run: RunState | None = None
+    agent: str | None = None
+    budgets: tuple[BudgetState, ...] = ()
+
+    def stamps(self) -> Mapping[str, Any]:
+        """What a span made here is stamped with."""
+        stamp: dict[str, Any] = dict(self.run.stamp) if self.run is not None else {}
+        if self.agent:
+            stamp[names.GEN_AI_AGENT_NAME] = self.agent
+        return stamp
+
+
+OUTSIDE = Frame(layer="other")
+"""The frame where no span of ours is open."""
+
+
+def frame_of(context: Context | None = None) -> Frame:
+    """The frame of ``context`` (default: the current one), :data:`OUTSIDE` when there is none."""
+    found = (get_current() if context is None else context).get(FRAME_KEY)
+    return found if isinstance(found, Frame) else OUTSIDE

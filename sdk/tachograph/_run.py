@@ -1,0 +1,230 @@
+"""Runs: how one starts, what it is called, how it ends, and the handle that agents hold on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from opentelemetry.context import get_current
+from opentelemetry.trace import get_current_span
+from tachograph_schemas import names
+
+from tachograph import _code_version, _recorder
+from tachograph._binding import Option, resolve
+from tachograph._failure import safe_text
+from tachograph._frame import Frame, RunState, frame_of
+from tachograph._guard import guarded
+from tachograph._spans import SpanHandle, handle_for
+from tachograph.errors import RunStopped
+
+if TYPE_CHECKING:
+    from tachograph._recorder import Recorder
+
+FinalOutcome = Literal["success", "failure", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What ``@tacho.run(...)`` was given."""
+
+    entrypoint: str
+    source_file: str
+    function: str
+    name: str | None = None
+    agent: str | None = None
+    goal: Option = None
+    session: Option = None
+    user: Option = None
+    customer: Option = None
+    tags: tuple[str, ...] = ()
+    version: str | None = None
+    trigger: Option = None
+
+    @property
+    def agent_name(self) -> str:
+        """The agent's name; the function's when none was given."""
+        return self.agent or self.name or self.function
+
+
+def open_run(recorder: Recorder, options: RunOptions, given: Mapping[str, Any], payload: dict[str, Any]) -> SpanHandle:
+    """Start a run; inside another run, start a sub-agent of it instead."""
+    context = get_current()
+    outer = frame_of(context)
+    agent = options.agent_name
+    attributes: dict[str, Any] = {
+        names.GEN_AI_OPERATION_NAME: "invoke_agent",
+        names.GEN_AI_AGENT_NAME: agent,
+        names.GEN_AI_AGENT_VERSION: options.version,
+        names.RUN_ENTRYPOINT: options.entrypoint,
+        names.RUN_GOAL: _goal(options, given),
+        **payload,
+    }
+    layer: names.Layer = "agent" if outer.run is not None else "run"
+    label = options.name or f"invoke_agent {agent}"
+    if outer.run is not None:
+        frame = replace(outer, layer=layer, agent=agent)
+        kept = {**frame.stamps(), **_without_none(attributes), names.LAYER: layer}
+        span = recorder.tracer.start_span(label, context, attributes=kept)
+        recorder.opened(span, frame, reported=True)
+        return handle_for(recorder, span, frame, context)
+
+    parent = get_current_span(context).get_span_context()
+    stamp = _without_none(
+        {
+            names.RUN_ID: uuid.uuid4().hex if parent.is_valid else None,
+            names.SESSION_ID: resolve(options.session, given),
+            names.USER_ID: resolve(options.user, given),
+            names.CUSTOMER: resolve(options.customer, given),
+        }
+    )
+    module = options.entrypoint.partition(":")[0]
+    attributes |= {
+        names.LAYER: layer,
+        names.RUN_TRIGGER: resolve(options.trigger, given) or ("cli" if module == "__main__" else "call"),
+        names.RUN_TAGS: json.dumps(list(options.tags), ensure_ascii=False) if options.tags else None,
+        names.RUN_CODE_VERSION: _code_version.known_for(options.source_file),
+        **stamp,
+    }
+    span = recorder.tracer.start_span(label, context, attributes=_without_none(attributes))
+    trace_id = format(span.get_span_context().trace_id, "032x")
+    stamp.setdefault(names.RUN_ID, trace_id)
+    span.set_attribute(names.RUN_ID, stamp[names.RUN_ID])
+    run = RunState(stamp[names.RUN_ID], trace_id, span, stamp=stamp, tags=list(options.tags))
+    frame = replace(outer, layer=layer, run=run, agent=agent)
+    recorder.run_started(run, frame)
+    return handle_for(recorder, span, frame, context)
+
+
+def _goal(options: RunOptions, given: Mapping[str, Any]) -> str | None:
+    if options.goal is not None:
+        return resolve(options.goal, given)
+    first = next(iter(given.values()), None)
+    return first if isinstance(first, str) else None
+
+
+def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if value is not None}
+
+
+def finish_run(handle: SpanHandle, options: RunOptions, error: BaseException | None) -> None:
+    """Write the outcome of the run that ``handle`` is the span of. A sub-agent has none of its own."""
+    run, recorder = handle._frame.run, handle._recorder
+    if run is None or recorder is None or run.span is not handle._span:
+        return
+    outcome, reason = _verdict(run, error)
+    handle.set(
+        {
+            names.RUN_OUTCOME: outcome,
+            names.RUN_STOP_REASON: reason or None,
+            names.RUN_TAGS: json.dumps(run.tags, ensure_ascii=False) if run.tags else None,
+            names.RUN_CODE_VERSION: _code_version.known_for(options.source_file, wait_s=0.05),
+            names.RUN_SPANS_MADE: recorder.run_ending(run),
+        }
+    )
+
+
+def _verdict(run: RunState, error: BaseException | None) -> tuple[str, str]:
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return run.outcome or "success", run.reason
+    if run.outcome in {"failure", "stopped"}:
+        return run.outcome, run.reason
+    if isinstance(error, RunStopped):
+        return "stopped", safe_text(error)
+    if isinstance(error, GeneratorExit):
+        return "stopped", "its consumer stopped reading"
+    if isinstance(error, asyncio.CancelledError):
+        return "stopped", "cancelled"
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped", "interrupted from the keyboard"
+    return "failure", ""
+
+
+class Run:
+    """The current run, as :func:`current_run` returns it. Outside a run every method does nothing."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: RunState | None) -> None:
+        self._state = state
+
+    @property
+    def id(self) -> str:
+        """The run's id, 32 hexadecimal digits; empty outside a run."""
+        return self._state.id if self._state is not None else ""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace the run started in, 32 hexadecimal digits; empty outside a run."""
+        return self._state.trace_id if self._state is not None else ""
+
+    def __bool__(self) -> bool:
+        return self._state is not None
+
+    def tag(self, *tags: str) -> None:
+        """Add tags; those it has already are not added twice."""
+        state = self._state
+        if state is None:
+            return
+        with guarded("tagging a run"), state.lock:
+            state.tags.extend(tag for tag in dict.fromkeys(tags) if tag not in state.tags)
+            state.span.set_attribute(names.RUN_TAGS, json.dumps(state.tags, ensure_ascii=False))
+
+    def outcome(self, outcome: FinalOutcome, reason: str = "") -> None:
+        """Say how the run ends, when returning or raising alone would not say it.
+
+        An exception that escapes still makes a failure of a run that was called a success.
+
+        Raises:
+            ValueError: ``outcome`` is none of ``success failure stopped``.
+        """
+        if outcome not in {"success", "failure", "stopped"}:
+            raise ValueError(f"outcome {outcome!r} is none of success, failure, stopped")
+        if self._state is not None:
+            with self._state.lock:
+                self._state.outcome, self._state.reason = outcome, reason
+
+    def set(
+        self,
+        *,
+        goal: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+        customer: str | None = None,
+        **attributes: str | float | bool,
+    ) -> None:
+        """Set what became known after the start. Spans made from now on carry session, user, customer.
+
+        Other keywords become free attributes of the run, ``tacho.attr.<key>``.
+        """
+        state = self._state
+        if state is None:
+            return
+        with guarded("describing a run"), state.lock:
+            known = {names.SESSION_ID: session, names.USER_ID: user, names.CUSTOMER: customer}
+            later = {key: value for key, value in known.items() if value is not None}
+            state.stamp = {**state.stamp, **later}
+            for key, value in later.items():
+                state.span.set_attribute(key, value)
+            if goal is not None:
+                state.span.set_attribute(names.RUN_GOAL, goal)
+            for key, free in attributes.items():
+                state.span.set_attribute(names.TAG_PREFIX + key, free)
+
+
+def current_run() -> Run:
+    """The run this code is in; a handle that does nothing outside a run. Never raises."""
+    return Run(frame_of().run if _recorder.active() is not None else None)
+
+
+def text_tuple(tags: Iterable[str] | str | None) -> tuple[str, ...]:
+    """Tags as a tuple; a single text is one tag, not its letters."""
+    if tags is None:
+        return ()
+    return (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
+
+
+__all__ = ["FinalOutcome", "Frame", "Run", "RunOptions", "current_run", "finish_run", "open_run", "text_tuple"]

@@ -1,0 +1,253 @@
+"""Streams of the Anthropic client, observed while their caller reads them.
+
+The stream's own iterator is replaced by one that passes everything on, so the caller keeps the very
+stream object, with its type and methods. The end of the record is the first of: the ``message_stop``
+event, an error, ``close()``, or the stream being dropped.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from tachograph._guard import guarded
+from tachograph.instruments._anthropic_call import ModelCall
+from tachograph.instruments._anthropic_response import (
+    body_fields,
+    message_fields,
+    observe,
+    wire_fields,
+)
+
+MAX_BODY_BYTES = 8 << 20
+
+
+def watch_stream(call: ModelCall, stream: Any) -> None:
+    """Record ``stream`` (``Stream`` or ``AsyncStream``) as it is read."""
+    watch = StreamWatch(call)
+    _tee(stream, watch)
+    observe(stream.response, watch)
+
+
+def watch_raw(call: ModelCall, raw: Any) -> None:
+    """Record a raw response: at once when its body was read, else as it is read, parsed or closed."""
+    fields = body_fields(raw.http_response)
+    if fields:
+        call.answered(fields)
+        return
+    watch = BodyWatch(call, raw.http_response)
+    observe(raw.http_response, watch)
+    parse, reference = type(raw).parse, weakref.ref(raw)
+
+    def parsed(value: Any) -> Any:
+        with guarded("recording a parsed answer"):
+            if hasattr(value, "_iterator") and hasattr(value, "response"):
+                _tee(value, watch.as_stream())
+        return value
+
+    def parse_sync(*args: Any, **kwargs: Any) -> Any:
+        return parsed(parse(reference(), *args, **kwargs))
+
+    async def parse_async(*args: Any, **kwargs: Any) -> Any:
+        return parsed(await parse(reference(), *args, **kwargs))
+
+    # The reference is weak: in a cycle, a dropped response would keep its connection until the
+    # garbage collector comes.
+    raw.parse = parse_async if inspect.iscoroutinefunction(parse) else parse_sync
+
+
+def _tee(stream: Any, watch: StreamWatch) -> None:
+    inner = stream._iterator
+    stream._iterator = (
+        _SyncTee(inner, watch) if hasattr(inner, "__next__") else _AsyncTee(inner, watch)
+    )
+
+
+class StreamWatch:
+    """What was seen of one stream. The end is taken once; later ones are echoes of the first."""
+
+    def __init__(self, call: ModelCall) -> None:
+        self._call = call
+        self._message = MessageBuilder()
+        self.reading = False
+        """While the next event is awaited, a close belongs to that reading, which knows more."""
+
+    def saw(self, event: Any) -> None:
+        """The caller gets ``event`` next."""
+        with guarded("recording a stream event"):
+            if self._call.ended:
+                return
+            kind = getattr(event, "type", None)
+            if kind == "content_block_delta" and not self._message.has_content:
+                self._call.first_chunk()
+            self._message.add(event)
+            if kind == "message_stop":
+                self._call.answered(self._message.fields())
+
+    def exhausted(self) -> None:
+        """The iterator ended. Without ``message_stop`` before it, the answer was cut."""
+        self.failed(EOFError("the stream ended before its message_stop event"))
+
+    def failed(self, error: BaseException) -> None:
+        """Reading raised ``error``, which the caller gets."""
+        self._call.failed(error, self._message.fields())
+
+    def chunk(self, data: bytes) -> None:
+        """Events say all."""
+
+    def read(self) -> None:
+        """The last events may still be in the decoder."""
+
+    def closed(self) -> None:
+        """The caller let go."""
+        if not self.reading:
+            self._call.answered(self._message.fields(), abandoned=True)
+
+
+class BodyWatch:
+    """The body of a raw response, until somebody makes a stream of it."""
+
+    def __init__(self, call: ModelCall, response: Any) -> None:
+        self._call = call
+        self._headers = response.headers
+        self._raw = bytearray()
+        self._stream: StreamWatch | None = None
+
+    def as_stream(self) -> StreamWatch:
+        """From now on the events of a stream are what counts."""
+        self._stream = StreamWatch(self._call)
+        return self._stream
+
+    def chunk(self, data: bytes) -> None:
+        """Keep the bytes, within reason, for the message in them."""
+        if self._stream is None and len(self._raw) < MAX_BODY_BYTES:
+            self._raw += data
+
+    def read(self) -> None:
+        """The message is complete."""
+        if self._stream is None:
+            with guarded("reading a raw answer"):
+                self._call.answered(wire_fields(self._headers, bytes(self._raw)))
+
+    def closed(self) -> None:
+        """The caller let go."""
+        if self._stream is not None:
+            self._stream.closed()
+        else:
+            self._call.answered({}, abandoned=True)
+
+
+class _SyncTee:
+    __slots__ = ("_inner", "_watch")
+
+    def __init__(self, inner: Iterator[Any], watch: StreamWatch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    def __iter__(self) -> _SyncTee:
+        return self
+
+    def __next__(self) -> Any:
+        watch = self._watch
+        watch.reading = True
+        try:
+            event = next(self._inner)
+        except StopIteration:
+            watch.exhausted()
+            raise
+        except BaseException as error:
+            watch.failed(error)
+            raise
+        finally:
+            watch.reading = False
+        watch.saw(event)
+        return event
+
+
+class _AsyncTee:
+    __slots__ = ("_inner", "_watch")
+
+    def __init__(self, inner: AsyncIterator[Any], watch: StreamWatch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    def __aiter__(self) -> _AsyncTee:
+        return self
+
+    async def __anext__(self) -> Any:
+        watch = self._watch
+        watch.reading = True
+        try:
+            event = await anext(self._inner)
+        except StopAsyncIteration:
+            watch.exhausted()
+            raise
+        except BaseException as error:
+            watch.failed(error)
+            raise
+        finally:
+            watch.reading = False
+        watch.saw(event)
+        return event
+
+
+class MessageBuilder:
+    """The message so far, gathered from the events of a stream, as the API would have sent it whole."""
+
+    def __init__(self) -> None:
+        self.has_content = False
+        self._message: dict[str, Any] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._pieces: dict[tuple[int, str], list[str]] = {}
+
+    def add(self, event: Any) -> None:
+        """Take in one event; events of unknown kinds are passed over."""
+        kind = getattr(event, "type", None)
+        if kind == "message_start":
+            self._message = dict(message_fields(event.message))
+        elif kind == "content_block_start":
+            self._blocks[event.index] = dict(message_fields(event.content_block))
+        elif kind == "content_block_delta":
+            self.has_content = True
+            self._add_delta(event.index, event.delta)
+        elif kind == "message_delta":
+            self._message.update(message_fields(event.delta))
+            usage = {
+                key: value
+                for key, value in message_fields(event.usage).items()
+                if value is not None
+            }
+            self._message["usage"] = {**(self._message.get("usage") or {}), **usage}
+
+    def fields(self) -> Mapping[str, Any]:
+        """The message with the content that has come."""
+        content = []
+        for index, block in sorted(self._blocks.items()):
+            whole = dict(block)
+            for (place, field), pieces in self._pieces.items():
+                if place == index:
+                    whole[field] = _joined(field, whole.get(field), pieces)
+            content.append(whole)
+        return {**self._message, "content": content} if self._message else {}
+
+    def _add_delta(self, index: int, delta: Any) -> None:
+        if delta.type == "text_delta":
+            self._pieces.setdefault((index, "text"), []).append(delta.text)
+        elif delta.type == "thinking_delta":
+            self._pieces.setdefault((index, "thinking"), []).append(delta.thinking)
+        elif delta.type == "input_json_delta":
+            self._pieces.setdefault((index, "input"), []).append(delta.partial_json)
+
+
+def _joined(field: str, start: Any, pieces: list[str]) -> Any:
+    text = "".join(pieces)
+    if field != "input":
+        return f"{start or ''}{text}"
+    try:
+        return json.loads(text) if text else start
+    except ValueError:
+        # An abandoned stream may break off in the middle of the arguments.
+        return text

@@ -1,0 +1,171 @@
+"""Test kit: collect the spans that a test's code makes, in memory, without a collector.
+
+::
+
+    from tachograph.testing import captured_spans
+
+    def test_refund_is_gated():
+        with captured_spans() as spans:
+            handle("refund order 7")
+        assert spans.one(layer="gate").attributes["tacho.gate.verdict"] == "deny"
+
+Payloads are as recorded; redaction happens later, in the exporter, and is not part of what is seen here.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tachograph_schemas import names
+
+from tachograph import _recorder, _setup
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+__all__ = ["Event", "SpanList", "SpanRecord", "captured_spans"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of a span."""
+
+    name: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRecord:
+    """A finished span as a plain record."""
+
+    name: str
+    layer: str
+    attributes: Mapping[str, Any]
+    status: Literal["ok", "error", "unset"]
+    status_message: str
+    span_id: str
+    """16 hexadecimal digits."""
+    parent_id: str | None
+    """The span id of the parent; None for the first span of a trace."""
+    parent: str | None
+    """The name of the parent when it was captured as well."""
+    trace_id: str
+    """32 hexadecimal digits."""
+    start_time_ns: int
+    end_time_ns: int
+    events: tuple[Event, ...] = ()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run it belongs to."""
+        value: str | None = self.attributes.get(names.RUN_ID)
+        return value
+
+    @property
+    def input(self) -> Any:
+        """The captured arguments, parsed; None when there are none."""
+        return _parsed(self.attributes.get(names.INPUT))
+
+    @property
+    def output(self) -> Any:
+        """The captured result, parsed; None when there is none."""
+        return _parsed(self.attributes.get(names.OUTPUT))
+
+
+def _parsed(text: Any) -> Any:
+    return json.loads(text) if isinstance(text, str) else None
+
+
+class SpanList:
+    """The spans finished so far, in the order in which they ended."""
+
+    def __init__(self) -> None:
+        self._finished: list[ReadableSpan] = []
+        self._lock = threading.Lock()
+
+    def _keep(self, span: ReadableSpan) -> None:
+        with self._lock:
+            self._finished.append(span)
+
+    def all(self) -> list[SpanRecord]:
+        """Every span finished so far."""
+        with self._lock:
+            finished = list(self._finished)
+        labels = {span.context.span_id: span.name for span in finished if span.context}
+        return [_record(span, labels) for span in finished]
+
+    def where(self, *, layer: str | None = None, name: str | None = None) -> list[SpanRecord]:
+        """The spans of a layer, of a name, or of both."""
+        return [
+            span
+            for span in self.all()
+            if (layer is None or span.layer == layer) and (name is None or span.name == name)
+        ]
+
+    def one(self, *, layer: str | None = None, name: str | None = None) -> SpanRecord:
+        """The only such span.
+
+        Raises:
+            AssertionError: there is none, or more than one; says which spans there are.
+        """
+        found = self.where(layer=layer, name=name)
+        if len(found) != 1:
+            seen = ", ".join(f"{span.layer}:{span.name}" for span in self.all()) or "no spans at all"
+            raise AssertionError(f"{len(found)} spans with {layer=} {name=} among: {seen}")
+        return found[0]
+
+    def __iter__(self) -> Iterator[SpanRecord]:
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        return len(self._finished)
+
+    def __getitem__(self, index: int) -> SpanRecord:
+        return self.all()[index]
+
+
+def _record(span: ReadableSpan, labels: Mapping[int, str]) -> SpanRecord:
+    context, parent = span.get_span_context(), span.parent
+    assert context is not None
+    attributes = dict(span.attributes or {})
+    status: dict[str, Literal["ok", "error", "unset"]] = {"OK": "ok", "ERROR": "error"}
+    return SpanRecord(
+        name=span.name,
+        layer=str(attributes.get(names.LAYER, "other")),
+        attributes=attributes,
+        status=status.get(span.status.status_code.name, "unset"),
+        status_message=span.status.description or "",
+        span_id=format(context.span_id, "016x"),
+        parent_id=None if parent is None else format(parent.span_id, "016x"),
+        parent=None if parent is None else labels.get(parent.span_id),
+        trace_id=format(context.trace_id, "032x"),
+        start_time_ns=span.start_time or 0,
+        end_time_ns=span.end_time or 0,
+        events=tuple(Event(event.name, dict(event.attributes or {})) for event in span.events),
+    )
+
+
+@contextmanager
+def captured_spans() -> Iterator[SpanList]:
+    """Collect every span that ends while the block runs, those of foreign instrumentation included.
+
+    Works with and without ``tacho.init()``: without it a recorder that exports nothing is put to use
+    for the block. Blocks may be nested; each sees the spans of its own time.
+    """
+    before = _recorder.active()
+    recorder = before if before is not None else _setup.recorder_without_export()
+    spans = SpanList()
+    with recorder.lock:
+        recorder.sinks.append(spans._keep)
+    _recorder.activate(recorder)
+    try:
+        yield spans
+    finally:
+        _recorder.activate(before)
+        with recorder.lock:
+            recorder.sinks.remove(spans._keep)

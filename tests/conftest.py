@@ -1,0 +1,41 @@
+"""Fixtures for all: a real embedded engine in a directory of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# Test modules import the helpers beside them by name.
+sys.path.insert(0, str(Path(__file__).parent))
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real runs and captures beside the checkout; they are not part of the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("../shared/data is not here: this test reads real recordings beside the checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def engine_home(tmp_path, monkeypatch) -> Path:
+    """A directory for an embedded engine; the engine leaves its cache in the working directory."""
+    work = tmp_path / "cwd"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return tmp_path
+
+
+@pytest.fixture
+def client(engine_home):
+    """A client of a fresh embedded engine with all tables."""
+    from tachograph_schemas import store
+
+    opened = store.connect(f"chdb://{engine_home / 'data'}")
+    store.migrate(opened)
+    yield opened
+    opened.close()
