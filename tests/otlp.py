@@ -42,7 +42,8 @@ class Trace:
         self.start_ns = time.time_ns() - 60 * NS
         self.request = ExportTraceServiceRequest()
         resource_spans = self.request.resource_spans.add()
-        resource_spans.resource.attributes.extend(key_values({"service.name": service} | resource))
+        named = {key.replace("__", "."): value for key, value in resource.items()}
+        resource_spans.resource.attributes.extend(key_values({"service.name": service} | named))
         self._scope_spans = resource_spans.scope_spans.add()
         self._scope_spans.scope.name = scope
 

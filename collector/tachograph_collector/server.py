@@ -78,22 +78,9 @@ class Collector:
             else None
         )
         log = _open_log(settings)
-        loader = Loader(
-            log,
-            engine,
-            settings.home / "quarantine",
-            self._metrics,
-            BatchLimits(
-                settings.batch_max_spans, settings.batch_max_bytes, settings.batch_linger_ms / 1e3
-            ),
-        )
-        self._metrics.gauge(names.METRIC_LOG_UNSTORED_BYTES, lambda: log.unstored_bytes)
-        self._metrics.gauge(names.METRIC_LOG_OLDEST_UNSTORED_S, lambda: log.oldest_unstored_s)
+        loader = self._loader(log, engine)
         intake = Intake(
-            log,
-            self._metrics,
-            max_body_bytes=settings.max_body_bytes,
-            api_key=settings.api_key,
+            log, self._metrics, max_body_bytes=settings.max_body_bytes, api_key=settings.api_key
         )
         try:
             self._handle_signals()
@@ -104,14 +91,7 @@ class Collector:
             await self._until_loaded(loader)
             gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
-                instance = Instance(
-                    pid=os.getpid(),
-                    collector=url(otlp_socket),
-                    grpc=None,
-                    gateway=gateway,
-                    dashboard=None,
-                    started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                )
+                instance = _instance(url(otlp_socket), gateway)
                 write_instance(settings.home, instance)
                 announce(instance)
             await self._stop.wait()
@@ -119,6 +99,15 @@ class Collector:
             intake.stopping = True
             await self._shut_down(loader, log)
             remove_instance(settings.home, os.getpid())
+
+    def _loader(self, log: Log, engine: EngineStore) -> Loader:
+        settings = self._settings
+        limits = BatchLimits(
+            settings.batch_max_spans, settings.batch_max_bytes, settings.batch_linger_ms / 1e3
+        )
+        self._metrics.gauge(names.METRIC_LOG_UNSTORED_BYTES, lambda: log.unstored_bytes)
+        self._metrics.gauge(names.METRIC_LOG_OLDEST_UNSTORED_S, lambda: log.oldest_unstored_s)
+        return Loader(log, engine, settings.home / "quarantine", self._metrics, limits)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -147,7 +136,8 @@ class Collector:
         if bound is None or self._stop.is_set():
             return ""
         token = ensure_token(self._settings.home)
-        self._pool = EnginePool(self._settings.clickhouse.removeprefix("chdb://"))
+        path = Path(self._settings.clickhouse.removeprefix("chdb://"))
+        self._pool = EnginePool(path, self._settings.gateway)
         self._serve(create_gateway(self._pool, token), bound)
         host = url(bound).removeprefix("http://")
         return f"http://tacho:{token}@{host}/default"
@@ -157,7 +147,7 @@ class Collector:
             serving.should_exit = True
         await asyncio.gather(*(task for _, task in self._servers), return_exceptions=True)
         if self._pool is not None:
-            self._pool.close()
+            await asyncio.to_thread(self._pool.close)
         log.close()
         stored = await asyncio.to_thread(loader.stop, _DRAIN_S)
         if not stored:
@@ -166,8 +156,21 @@ class Collector:
             )
 
 
-def run(settings: Settings) -> None:
-    """Run a collector in this process until it is told to stop; prints one JSON line when ready.
+def _instance(collector: str, gateway: str) -> Instance:
+    return Instance(
+        pid=os.getpid(),
+        collector=collector,
+        grpc=None,
+        gateway=gateway,
+        dashboard=None,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def run(settings: Settings, announce: Callable[[Instance], None] | None = None) -> None:
+    """Run a collector in this process until it is told to stop.
+
+    ``announce`` is called on the event loop once everything answers; without it, one JSON line is printed.
 
     Raises:
         StartError: it cannot start.
@@ -175,7 +178,7 @@ def run(settings: Settings) -> None:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Collector(settings).run(_print_instance))
+        runner.run(Collector(settings).run(announce or _print_instance))
 
 
 def _print_instance(instance: Instance) -> None:

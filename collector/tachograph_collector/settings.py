@@ -18,6 +18,8 @@ from tachograph_schemas.settings import (
     size_bytes,
 )
 
+from tachograph_collector.gateway import limits as gateway
+
 TABLE = SHARED + declare(
     (
         Setting("TACHO_RETENTION_DAYS", 30, "days after which spans and runs are deleted", int),
@@ -79,6 +81,8 @@ class Settings:
     batch_max_spans: int
     batch_max_bytes: int
     batch_linger_ms: int
+    gateway: gateway.Limits
+    """What queries over the gateway may take."""
 
     @property
     def is_loopback(self) -> bool:
@@ -103,4 +107,5 @@ def load(arguments: Mapping[str, Any] | None = None) -> Settings:
     values["home"] = root
     values["clickhouse"] = values["clickhouse"] or f"chdb://{root / 'data'}"
     values["control_db"] = values["control_db"] or f"sqlite:///{root / 'control.db'}"
+    values["gateway"] = gateway.Limits.from_settings(resolve(gateway.TABLE, arguments))
     return Settings(**{name: values[name] for name in Settings.__slots__})

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tachograph_schemas.names import LAYERS
 
 OPEN, ERROR, WARN, WAITING = 1, 2, 4, 8

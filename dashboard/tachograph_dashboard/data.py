@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
+
+from tachograph_dashboard.cache import TimedCache
+from tachograph_dashboard.columns import TreeColumns, tree_columns
 from tachograph_schemas import account, queries, store
 from tachograph_schemas.account.model import Account
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
 from tachograph_schemas.rows import Facets, RunRow, RunsSummary, SpanRow, TrendSlice
-
-from tachograph_dashboard.cache import TimedCache
-from tachograph_dashboard.columns import TreeColumns, tree_columns
 
 StoreError = (store.StoreError, OSError)
 """What a page shows as "the store does not answer"."""
@@ -68,6 +68,13 @@ def is_empty() -> bool:
     return not facets().outcomes
 
 
+def is_running(project: str = DEFAULT_PROJECT) -> bool:
+    """Whether any run is running now."""
+    which = RunFilter(project=project, outcomes=("running",))
+    page = RunPage("newest", 1)
+    return bool(_pages.get((which, page), lambda: tuple(queries.runs(_client(), which, page))))
+
+
 def facets(project: str = DEFAULT_PROJECT) -> Facets:
     """What the filters can be set to."""
     return _facets.get(project, lambda: queries.facets(_client(), project))
@@ -104,9 +111,7 @@ def run(run_id: str, project: str = DEFAULT_PROJECT) -> RunRow | None:
 
 def run_version(run_id: str, project: str = DEFAULT_PROJECT) -> int:
     """A number that changes whenever the run does; 0 when there is none."""
-    return _versions.get(
-        (project, run_id), lambda: queries.run_version(_client(), run_id, project)
-    )
+    return _versions.get((project, run_id), lambda: queries.run_version(_client(), run_id, project))
 
 
 def run_account(row: RunRow, version: int) -> Account:
@@ -131,9 +136,7 @@ def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeC
     return _trees.get((project, run_id, version), compute)
 
 
-def span(
-    run_id: str, span_id: str, version: int, project: str = DEFAULT_PROJECT
-) -> SpanRow | None:
+def span(run_id: str, span_id: str, version: int, project: str = DEFAULT_PROJECT) -> SpanRow | None:
     """One span, whole, as of ``version``."""
     return _spans.get(
         (project, run_id, span_id, version),

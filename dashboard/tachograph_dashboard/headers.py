@@ -74,7 +74,9 @@ class Guard:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = {name for name, _ in self._headers}
-                theirs = [item for item in message.get("headers", []) if item[0].lower() not in ours]
+                theirs = [
+                    item for item in message.get("headers", []) if item[0].lower() not in ours
+                ]
                 message["headers"] = [*theirs, *self._headers]
             await send(message)
 

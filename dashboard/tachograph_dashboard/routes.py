@@ -17,10 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from tachograph_schemas.rows import RunRow, SpanRow
 
 from tachograph_dashboard import data
 from tachograph_dashboard.links import LinkRefusedError, Purpose, Target, read
+from tachograph_schemas.rows import RunRow, SpanRow
 
 # A finished run does not change under its version, so its link may be answered by the browser itself.
 _KEPT = "private, max-age=7200, immutable"

@@ -18,9 +18,9 @@ from typing import Any
 
 import uvicorn
 from starlette.middleware import Middleware
-from tachograph_schemas.settings import SettingsError, refuse_unknown
 
 from tachograph_dashboard.settings import DashboardSettings, read
+from tachograph_schemas.settings import SettingsError, refuse_unknown
 
 _MAIN = Path(__file__).parent / "main.py"
 _BACKLOG = 128

@@ -45,7 +45,11 @@ class CompressedStatic:
         if scope["type"] != "http" or scope["method"] != "GET":
             return None
         path: str = scope["path"]
-        if not path.startswith(_PREFIX) or Path(path).suffix not in _TYPES or not _takes_gzip(scope):
+        if (
+            not path.startswith(_PREFIX)
+            or Path(path).suffix not in _TYPES
+            or not _takes_gzip(scope)
+        ):
             return None
         if path not in self._packed:
             packed = await run_in_threadpool(_pack, path)
@@ -56,9 +60,7 @@ class CompressedStatic:
 
 
 def _takes_gzip(scope: Scope) -> bool:
-    return any(
-        name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"]
-    )
+    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
 
 
 def _pack(path: str) -> bytes | None:

@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tachograph_schemas import names
-
 from tachograph._failure import safe_text
 from tachograph._spans import SpanHandle, open_span
 from tachograph._threads import wrap
+from tachograph_schemas import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,7 @@ def _ask(
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(
-        target=wrap(wait_for_person), name="tachograph-approval", daemon=True
-    )
+    thread = threading.Thread(target=wrap(wait_for_person), name="tachograph-approval", daemon=True)
     thread.start()
     thread.join(timeout_s)
     if errors:

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from contextvars import Token
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 from opentelemetry.context import Context, attach, detach, set_value
-from tachograph_schemas import names
 
 from tachograph import _prices
 from tachograph._frame import FRAME_KEY, Frame, frame_of
 from tachograph._guard import guarded, say_rarely
 from tachograph._spans import open_span
 from tachograph.errors import BudgetExceeded
+from tachograph_schemas import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 Action = Literal["stop", "warn"]
@@ -171,7 +171,7 @@ class Budget:
         """What the innermost block entered so far has used, in ``unit``; 0 outside of one."""
         return self._entered[-1][0].used.get(unit, 0) if self._entered else 0
 
-    def __enter__(self) -> Budget:
+    def __enter__(self) -> Self:
         state = BudgetState(dict(self._limits), self._scope, self._action)
         frame: Frame = frame_of()
         inside = replace(frame, budgets=(*frame.budgets, state))
@@ -187,7 +187,7 @@ class Budget:
         _, token = self._entered.pop()
         detach(token)
 
-    async def __aenter__(self) -> Budget:
+    async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(

@@ -10,9 +10,8 @@ from contextvars import Token
 from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import SpanKind
-from tachograph_schemas import names
 
 from tachograph import _recorder
 from tachograph._binding import Binder
@@ -21,6 +20,7 @@ from tachograph._capture import capture
 from tachograph._guard import contain, guarded
 from tachograph._run import RunOptions, finish_run, open_run
 from tachograph._spans import NOTHING, SpanHandle, open_span
+from tachograph_schemas import names
 
 Describe = Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]
 """From the bound arguments to the span's name and attributes."""
@@ -76,12 +76,22 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
 class Call:
     """A call being recorded."""
 
-    __slots__ = ("_abandoned", "_handle", "_items", "_room_bytes", "_skipped", "_spec", "_token")
+    __slots__ = (
+        "_abandoned",
+        "_handle",
+        "_inside",
+        "_items",
+        "_room_bytes",
+        "_skipped",
+        "_spec",
+        "_token",
+    )
 
     def __init__(self, spec: Spec | None, handle: SpanHandle) -> None:
         self._spec = spec
         self._handle = handle
         self._token: Token[Context] | None = None
+        self._inside: Context | None = None
         self._items: list[str] | None = None
         self._room_bytes = 0
         self._skipped = 0
@@ -91,15 +101,24 @@ class Call:
         """Make the span current for the code that runs next."""
         self._token = self._handle.enter()
 
-    def leave(self) -> None:
-        """Give the caller back the context it had."""
+    def resume(self) -> None:
+        """:meth:`enter`, with the context the generator's body had when it was left."""
+        if self._inside is None:
+            self.enter()
+        else:
+            self._token = attach(self._inside)
+
+    def suspend(self) -> None:
+        """Give the consumer back its context; the body's own (a span open around its yield) is kept."""
         token, self._token = self._token, None
-        self._handle.leave(token)
+        if token is not None:
+            self._inside = get_current()
+            detach(token)
 
     def succeed(self, result: Any) -> None:
         """The function returned ``result``."""
-        if self._token is not None:
-            self.leave()
+        token, self._token = self._token, None
+        self._handle.leave(token)
         if self._spec is None:
             return
         with guarded("recording a result"):

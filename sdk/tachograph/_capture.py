@@ -220,11 +220,7 @@ class _Writer:
     def _pairs(self, pairs: Iterable[tuple[str, Any]], depth: int) -> Iterator[bool]:
         for index, (key, item) in enumerate(pairs):
             mark = self._separate(index)
-            fitted = (
-                mark is not None
-                and self._key(key)
-                and self.write(item, depth + 1)
-            )
+            fitted = mark is not None and self._key(key) and self.write(item, depth + 1)
             if not fitted and mark is not None:
                 self._roll_back(*mark)
             yield fitted

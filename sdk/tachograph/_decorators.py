@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from opentelemetry.trace import SpanKind
-from tachograph_schemas import names
 
 from tachograph._binding import Binder, Option
 from tachograph._call import Spec
 from tachograph._run import RunOptions, text_tuple
 from tachograph._wrap import decorate
+from tachograph_schemas import names
 
 F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
 Decorator = Callable[[F], F]
@@ -92,6 +92,7 @@ def run(
     """Record each call as a run; called inside a run, as a sub-agent of it.
 
     Args:
+        function: The function, when used without parentheses.
         name: The span's name, when ``invoke_agent AGENT`` will not do.
         agent: The agent's name; default: the function's.
         goal: What the run is to achieve; default: the first argument when it is a text.
@@ -180,7 +181,7 @@ class Named:
     def __call__(self, function: F, /) -> F: ...
     @overload
     def __call__(
-        self, *, name: str | None = None, capture_input: bool = True, capture_output: bool = True
+        self, /, *, name: str | None = None, capture_input: bool = True, capture_output: bool = True
     ) -> Callable[[F], F]: ...
     def __call__(
         self,

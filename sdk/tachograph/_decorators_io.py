@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, overload
 
 from opentelemetry.trace import SpanKind
-from tachograph_schemas import names
 
 from tachograph._binding import Option, resolve
 from tachograph._decorators import F, simple
+from tachograph_schemas import names
 
 Risk = Literal["low", "medium", "high", "critical"]
 Effect = Literal["read", "write"]
@@ -44,6 +44,7 @@ def tool(
     """Record each call as a tool call.
 
     Args:
+        function: The function, when used without parentheses.
         name: The tool's name as the model knows it; default: the function's.
         risk: ``low medium high critical``.
         effect: ``write`` when a call changes the world; see also :func:`effect`.
@@ -131,6 +132,7 @@ def model(
     """Record each call as a model call, for clients that ``tacho.instrument`` does not know.
 
     Args:
+        function: The function, when used without parentheses.
         name: The span's name, when ``chat MODEL`` will not do.
         provider: Who answers: ``openai``, ``anthropic``, ``mistral_ai`` ...
         model: The model asked for; a text, ``tacho.arg("model")`` or a function of the arguments.
@@ -209,6 +211,7 @@ def memory(
     """Record each call as a read or a write of the agent's memory.
 
     Args:
+        function: The function, when used without parentheses.
         name: The span's name; default: the function's.
         operation: ``read`` or ``write``.
         tier: ``short`` (this session), ``medium`` (this task) or ``long`` (across sessions).

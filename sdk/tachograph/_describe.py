@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import hashlib
@@ -125,9 +125,7 @@ def _key(key: Any) -> str:
 
 
 def _list(value: list[Any]) -> Described:
-    return Described(
-        items=list.__getitem__(value, slice(_ITEM_LIMIT)), length=list.__len__(value)
-    )
+    return Described(items=list.__getitem__(value, slice(_ITEM_LIMIT)), length=list.__len__(value))
 
 
 def _tuple(value: tuple[Any, ...]) -> Described:
@@ -171,7 +169,7 @@ def _text(value: Any) -> Described:
     return Described(value=safe_text(value))
 
 
-def _moment(value: datetime.date | datetime.time) -> Described:
+def _moment(value: dt.date | dt.time) -> Described:
     return Described(value=value.isoformat())
 
 
@@ -199,7 +197,7 @@ def _float(value: float) -> Described:
     return Described(value=float.__add__(value, 0.0))
 
 
-_TEXT_TYPES = (decimal.Decimal, uuid.UUID, datetime.date, datetime.datetime)
+_TEXT_TYPES = (decimal.Decimal, uuid.UUID, dt.date, dt.datetime)
 
 # Looked up along the bases, so the first match is the most specific one.
 _READERS: dict[type, Any] = {
@@ -219,9 +217,9 @@ _READERS: dict[type, Any] = {
     bytes: _bytes,
     bytearray: _bytes,
     memoryview: _bytes,
-    datetime.date: _moment,
-    datetime.time: _moment,
-    datetime.timedelta: _text,
+    dt.date: _moment,
+    dt.time: _moment,
+    dt.timedelta: _text,
     decimal.Decimal: _text,
     uuid.UUID: _text,
     BaseException: _exception,

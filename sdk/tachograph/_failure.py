@@ -48,7 +48,9 @@ def _stack(error: BaseException) -> str:
     if len(text) > STACK_LIMIT_CHARS:
         # Where it started and where it broke are worth more than the middle.
         half = STACK_LIMIT_CHARS // 2
-        text = f"{text[:half]}\n  ... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+        text = (
+            f"{text[:half]}\n  ... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+        )
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, create_key, get_current
+
 from tachograph_schemas import names
 
 if TYPE_CHECKING:

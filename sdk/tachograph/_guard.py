@@ -33,8 +33,9 @@ def say_rarely(key: str, message: str, *args: object, level: int = logging.WARNI
             return False
         _last_said_s[key] = now_s
         held = _held_back.pop(key, 0)
-    suffix = f" ({held} more like this in the last minutes)" if held else ""
-    LOGGER.log(level, message + suffix, *args)
+    if held:
+        message = f"{message} ({held} more like this in the last minutes)"
+    LOGGER.log(level, message, *args)
     return True
 
 

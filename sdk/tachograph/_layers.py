@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-from tachograph_schemas import names
-
 from tachograph._frame import frame_of
 from tachograph._spans import open_span
 from tachograph.errors import Refused, RunStopped
+from tachograph_schemas import names
 
 VerdictWord = Literal["allow", "deny", "escalate"]
 Risk = Literal["low", "medium", "high", "critical"]
@@ -66,7 +65,9 @@ def gate(
         ValueError: neither or both of ``allow`` and ``verdict`` were given.
     """
     if (allow is None) == (verdict is None):
-        raise ValueError("a gate needs either allow=True|False or verdict='allow'|'deny'|'escalate'")
+        raise ValueError(
+            "a gate needs either allow=True|False or verdict='allow'|'deny'|'escalate'"
+        )
     said: VerdictWord = verdict if verdict is not None else ("allow" if allow else "deny")
     if said not in {"allow", "deny", "escalate"}:
         raise ValueError(f"verdict {said!r} is none of allow, deny, escalate")

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tachograph_schemas import names
-
 from tachograph._frame import OUTSIDE, Frame, RunState, frame_of
 from tachograph._guard import guarded
+from tachograph_schemas import names
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -45,7 +44,8 @@ class Recorder:
         self.capture_limit_bytes = capture_limit_bytes
         self.lock = threading.RLock()
         self.sinks: list[Sink] = []
-        self.on_run_start: list[Callable[[Span], None]] = []
+        self.on_run_start: list[Callable[[Any], None]] = []
+        """Told the span of each run that starts, unfinished and readable."""
         self.runs: dict[str, RunState] = {}
         self.live: dict[int, Frame] = {}
         """Frames of unfinished spans in runs by span id: how a foreign child that was given no context

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
-
-from tachograph_schemas import names
+from typing import Any, Self
 
 from tachograph._spans import Activation, SpanHandle, open_span
+from tachograph_schemas import names
 
 
 class Repair:
@@ -56,7 +55,7 @@ class Repair:
         if self._handle is not None and reason:
             self._handle.set({names.REASON: reason})
 
-    def __enter__(self) -> Repair:
+    def __enter__(self) -> Self:
         self._handle = open_span(
             "repair", f"repair {self.what}", {names.REPAIR_MAX_ATTEMPTS: self.max_attempts}
         )
@@ -77,12 +76,10 @@ class Repair:
             self.outcome = "gave_up"
             self._handle.record_error(error)
         self.outcome = self.outcome or "repaired"
-        self._handle.set(
-            {names.REPAIR_ATTEMPT: self.attempts, names.REPAIR_OUTCOME: self.outcome}
-        )
+        self._handle.set({names.REPAIR_ATTEMPT: self.attempts, names.REPAIR_OUTCOME: self.outcome})
         self._handle.end()
 
-    async def __aenter__(self) -> Repair:
+    async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
-from tachograph_schemas import names
 
 from tachograph import _code_version, _recorder
 from tachograph._binding import Option, resolve
@@ -20,6 +19,7 @@ from tachograph._frame import Frame, RunState, frame_of
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle, handle_for
 from tachograph.errors import RunStopped
+from tachograph_schemas import names
 
 if TYPE_CHECKING:
     from tachograph._recorder import Recorder
@@ -50,7 +50,9 @@ class RunOptions:
         return self.agent or self.name or self.function
 
 
-def open_run(recorder: Recorder, options: RunOptions, given: Mapping[str, Any], payload: dict[str, Any]) -> SpanHandle:
+def open_run(
+    recorder: Recorder, options: RunOptions, given: Mapping[str, Any], payload: dict[str, Any]
+) -> SpanHandle:
     """Start a run; inside another run, start a sub-agent of it instead."""
     context = get_current()
     outer = frame_of(context)
@@ -84,8 +86,11 @@ def open_run(recorder: Recorder, options: RunOptions, given: Mapping[str, Any], 
     module = options.entrypoint.partition(":")[0]
     attributes |= {
         names.LAYER: layer,
-        names.RUN_TRIGGER: resolve(options.trigger, given) or ("cli" if module == "__main__" else "call"),
-        names.RUN_TAGS: json.dumps(list(options.tags), ensure_ascii=False) if options.tags else None,
+        names.RUN_TRIGGER: resolve(options.trigger, given)
+        or ("cli" if module == "__main__" else "call"),
+        names.RUN_TAGS: json.dumps(list(options.tags), ensure_ascii=False)
+        if options.tags
+        else None,
         names.RUN_CODE_VERSION: _code_version.known_for(options.source_file),
         **stamp,
     }
@@ -227,4 +232,13 @@ def text_tuple(tags: Iterable[str] | str | None) -> tuple[str, ...]:
     return (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
 
 
-__all__ = ["FinalOutcome", "Frame", "Run", "RunOptions", "current_run", "finish_run", "open_run", "text_tuple"]
+__all__ = [
+    "FinalOutcome",
+    "Frame",
+    "Run",
+    "RunOptions",
+    "current_run",
+    "finish_run",
+    "open_run",
+    "text_tuple",
+]

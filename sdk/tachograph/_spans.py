@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace import set_span_in_context as span_in_context
-from tachograph_schemas import names
 
 from tachograph import _recorder
 from tachograph._capture import capture
@@ -37,6 +36,7 @@ from tachograph._failure import describe_error, safe_text
 from tachograph._frame import FRAME_KEY, OUTSIDE, Frame, frame_of
 from tachograph._guard import contain, guarded
 from tachograph.errors import RunStopped
+from tachograph_schemas import names
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -257,9 +257,7 @@ def _open(
     outer = frame_of(context)
     frame = replace(outer, layer=layer, agent=agent or outer.agent)
     given: dict[str, Any] = {names.LAYER: layer, **frame.stamps()}
-    for key, value in (attributes or {}).items():
-        if value is not None:
-            given[key] = value
+    given.update((key, value) for key, value in (attributes or {}).items() if value is not None)
     span = recorder.tracer.start_span(
         name, context, kind=kind, attributes=given, start_time=start_time_ns
     )

@@ -62,7 +62,8 @@ def install() -> None:
     """Make threads and thread pools that are used inside a run carry its context. Idempotent."""
     if _undo:
         return
-    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    start = threading.Thread.start
+    submit: Callable[..., Any] = ThreadPoolExecutor.submit
 
     @functools.wraps(start)
     def start_inside(self: threading.Thread) -> None:
@@ -88,7 +89,7 @@ def install() -> None:
             return submit(self, wrap(fn), *args, **kwargs)
 
     threading.Thread.start = start_inside  # type: ignore[method-assign]  # the patch itself
-    ThreadPoolExecutor.submit = submit_inside  # type: ignore[method-assign]  # the patch itself
+    ThreadPoolExecutor.submit = submit_inside  # type: ignore[method-assign,assignment]  # as above
     _undo.append(lambda: setattr(threading.Thread, "start", start))
     _undo.append(lambda: setattr(ThreadPoolExecutor, "submit", submit))
 

@@ -101,13 +101,13 @@ def _drive(body: Generator[Any, Any, Any], recorded: Call) -> Generator[Any, Any
     sent: Any = None
     thrown: BaseException | None = None
     while True:
-        recorded.enter()
+        recorded.resume()
         try:
             item = body.send(sent) if thrown is None else body.throw(thrown)
         except StopIteration as stop:
             return stop.value
         finally:
-            recorded.leave()
+            recorded.suspend()
         recorded.yielded(item)
         sent, thrown = None, None
         try:
@@ -121,11 +121,11 @@ def _drive(body: Generator[Any, Any, Any], recorded: Call) -> Generator[Any, Any
 
 
 def _close(body: Generator[Any, Any, Any], recorded: Call) -> None:
-    recorded.enter()
+    recorded.resume()
     try:
         body.close()
     finally:
-        recorded.leave()
+        recorded.suspend()
 
 
 def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
@@ -137,13 +137,13 @@ def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[
         thrown: BaseException | None = None
         try:
             while True:
-                recorded.enter()
+                recorded.resume()
                 try:
                     item = await (body.asend(sent) if thrown is None else body.athrow(thrown))
                 except StopAsyncIteration:
                     break
                 finally:
-                    recorded.leave()
+                    recorded.suspend()
                 recorded.yielded(item)
                 sent, thrown = None, None
                 try:
@@ -152,11 +152,11 @@ def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[
                     recorded.abandon()
                     # Awaiting is allowed here when closed by aclose(); dropped without a loop, the
                     # span above has ended already and only the body's own cleanup is lost.
-                    recorded.enter()
+                    recorded.resume()
                     try:
                         await body.aclose()
                     finally:
-                        recorded.leave()
+                        recorded.suspend()
                     raise
                 except BaseException as error:
                     thrown = error

@@ -21,9 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tachograph_schemas import names
-
 from tachograph import _recorder, _setup
+from tachograph_schemas import names
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -115,7 +114,9 @@ class SpanList:
         """
         found = self.where(layer=layer, name=name)
         if len(found) != 1:
-            seen = ", ".join(f"{span.layer}:{span.name}" for span in self.all()) or "no spans at all"
+            seen = (
+                ", ".join(f"{span.layer}:{span.name}" for span in self.all()) or "no spans at all"
+            )
             raise AssertionError(f"{len(found)} spans with {layer=} {name=} among: {seen}")
         return found[0]
 

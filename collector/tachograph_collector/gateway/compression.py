@@ -105,8 +105,8 @@ _ENCODERS: dict[str, Callable[[], Encoder]] = {
 _DECODERS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(31),
     "deflate": lambda: zlib.decompressobj(15),
-    **({"zstd": lambda: _zstd.ZstdDecompressor()} if _zstd else {}),
-    **({"lz4": lambda: _lz4.LZ4FrameDecompressor()} if _lz4 else {}),
+    **({"zstd": _zstd.ZstdDecompressor} if _zstd else {}),
+    **({"lz4": _lz4.LZ4FrameDecompressor} if _lz4 else {}),
 }
 
 

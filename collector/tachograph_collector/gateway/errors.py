@@ -72,7 +72,9 @@ class GatewayError(CollectorError):
 
     def text(self, version: str) -> str:
         """The body of the answer; ``version`` is the engine's."""
-        return f"Code: {self.code}. DB::Exception: {self.message} ({self.name}) (version {version})\n"
+        return (
+            f"Code: {self.code}. DB::Exception: {self.message} ({self.name}) (version {version})\n"
+        )
 
     @classmethod
     def from_engine(cls, error: BaseException) -> Self:

@@ -29,7 +29,7 @@ class Plan:
     parameters: Mapping[str, str]
     database: str
     format: str
-    streams: bool
+    streams: bool = False
     """Whether the engine can give the result block by block."""
 
 
@@ -39,36 +39,42 @@ class Result:
     Raises (every method): GatewayError as the engine puts it.
     """
 
-    def __init__(self, reader: Reader, plan: Plan) -> None:
+    def __init__(self, reader: Reader, plan: Plan, *, writes: bool = False) -> None:
         self._reader = reader
         self._plan = plan
+        self._writes = writes
+        self._is_started = False
         self._stream: Any = None
         self._whole: memoryview | None = None
         self._started_ns = time.monotonic_ns()
         self._stitcher: Stitcher | None = stitcher(plan.format) if plan.streams else None
         self._read_rows = self._read_bytes = self._result_rows = self._result_bytes = 0
 
-    def start(self) -> bytes:
-        """Run until the first piece is there; empty when the result is."""
+    def next_piece(self) -> bytes:
+        """The next bytes of the document, empty at its end. The first call starts the statement."""
+        if self._is_started:
+            return self._following()
+        self._is_started = True
+        return self._first()
+
+    def _first(self) -> bytes:
         self._reader.use(self._plan.database)
         if self._stitcher is None:
             self._run_whole()
-            return self.next_piece()
-        self._stream = self._reader.stream(
-            self._plan.sql, self._plan.format, self._plan.parameters
-        )
-        first = self.next_piece()
+            return self._following()
+        self._stream = self._reader.stream(self._plan.sql, self._plan.format, self._plan.parameters)
+        first = self._following()
         if not first and has_head(self._plan.format):
             # The stream of a result without rows has no bytes at all, not even the names of the columns.
             self._run_whole()
-            return self.next_piece()
+            return self._following()
         return first
 
-    def next_piece(self) -> bytes:
-        """The next bytes of the document; empty at its end."""
+    def _following(self) -> bytes:
         if self._whole is not None:
-            piece, self._whole = self._whole[:_PIECE_BYTES], self._whole[_PIECE_BYTES:]
-            return bytes(piece)
+            piece = bytes(self._whole[:_PIECE_BYTES])
+            self._whole = self._whole[_PIECE_BYTES:]
+            return piece
         while self._stream is not None and self._stitcher is not None:
             block = self._reader.fetch(self._stream)
             if block is None:
@@ -79,6 +85,11 @@ class Result:
                 return piece
         return b""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine still has more to give."""
+        return self._stream is not None
+
     def close(self) -> None:
         """Stop the statement if it still runs."""
         stream, self._stream = self._stream, None
@@ -88,11 +99,14 @@ class Result:
 
     def summary(self) -> str:
         """The value of ``X-ClickHouse-Summary``: what is known by now, numbers as strings."""
+        # An insert reads exactly what it writes, and the engine counts it in one place or the other.
+        written_rows = max(self._result_rows, self._read_rows) if self._writes else 0
+        written_bytes = max(self._result_bytes, self._read_bytes) if self._writes else 0
         numbers = {
             "read_rows": self._read_rows,
             "read_bytes": self._read_bytes,
-            "written_rows": 0,
-            "written_bytes": 0,
+            "written_rows": written_rows,
+            "written_bytes": written_bytes,
             "total_rows_to_read": self._read_rows,
             "result_rows": self._result_rows,
             "result_bytes": self._result_bytes,
@@ -121,10 +135,8 @@ def spool(result: Result, encoder: Encoder | None) -> IO[bytes]:
     """
     file = tempfile.SpooledTemporaryFile(_SPOOL_MEMORY_BYTES)  # noqa: SIM115 - handed to the caller
     try:
-        piece = result.start()
-        while piece:
-            file.write(encoder.encode(piece) if encoder is not None else piece)
-            piece = result.next_piece()
+        while (piece := next_encoded(result, encoder)) is not None:
+            file.write(piece)
         if encoder is not None:
             file.write(encoder.finish())
         file.seek(0)
@@ -132,3 +144,15 @@ def spool(result: Result, encoder: Encoder | None) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+def next_encoded(result: Result, encoder: Encoder | None) -> bytes | None:
+    """The next piece, compressed if that is wanted; None at the end, which the encoder has still to write.
+
+    Raises:
+        GatewayError: as the engine puts it.
+    """
+    piece = result.next_piece()
+    if not piece:
+        return None
+    return encoder.encode(piece) if encoder is not None else piece

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tachograph_collector.gateway.errors import (
     FUNCTION_NOT_ALLOWED,
@@ -30,8 +31,23 @@ from tachograph_collector.gateway.lexer import Kind, Token, tokens
 
 # Table functions that touch nothing but our tables and the processor. All others the engine has are refused.
 _SAFE_TABLE_FUNCTIONS = frozenset(
-    """format generaterandom generateseries generate_series merge mergetreeindex mergetreeprojection null
-    numbers numbers_mt primes values view zeros zeros_mt""".split()
+    [
+        "format",
+        "generaterandom",
+        "generateseries",
+        "generate_series",
+        "merge",
+        "mergetreeindex",
+        "mergetreeprojection",
+        "null",
+        "numbers",
+        "numbers_mt",
+        "primes",
+        "values",
+        "view",
+        "zeros",
+        "zeros_mt",
+    ]
 )
 # Functions that read files or talk to the network. A function can be named without being called
 # (`APPLY(file)`, `arrayMap(file, ...)`), so these names are refused wherever an identifier may stand.
@@ -64,7 +80,7 @@ class Statement:
     def has_totals(self) -> bool:
         """Whether the result has rows beside the rows, which the engine's stream leaves out."""
         names = [token.name for token in self.tokens]
-        return any(pair == ("with", "totals") for pair in zip(names, names[1:], strict=False))
+        return ("with", "totals") in pairwise(names)
 
 
 def parse(sql: bytes) -> Statement:
@@ -81,7 +97,9 @@ def parse(sql: bytes) -> Statement:
     return Statement(sql, found, _format(found), _settings(found, nested=False))
 
 
-def check_text(statement: Statement, parameters: Mapping[str, str], forbidden: frozenset[str]) -> None:
+def check_text(
+    statement: Statement, parameters: Mapping[str, str], forbidden: frozenset[str]
+) -> None:
     """Refuse what the engine's own protections let through.
 
     Args:
@@ -99,8 +117,8 @@ def check_text(statement: Statement, parameters: Mapping[str, str], forbidden: f
         ):
             raise GatewayError(
                 FUNCTION_NOT_ALLOWED,
-                f"Function {name} is not allowed through the gateway. If it is a column, qualify it by another name "
-                "in a subquery of your own engine; if it is text, write it in single quotes.",
+                f"Function {name} is not allowed through the gateway. If it is meant as text, write it in "
+                "single quotes.",
             )
         if name == "outfile":
             raise GatewayError(READONLY, "INTO OUTFILE is not allowed through the gateway.")
@@ -129,7 +147,8 @@ def check_class(statement: Statement, kind: str, count: int) -> None:
         return
     if kind != "READ_ONLY":
         raise GatewayError(
-            READONLY, "Cannot execute query in readonly mode: the gateway runs statements that read."
+            READONLY,
+            "Cannot execute query in readonly mode: the gateway runs statements that read.",
         )
     if count != 1:
         raise GatewayError(NOT_IMPLEMENTED, "Multi-statements are not allowed.")
@@ -177,24 +196,49 @@ def _settings(found: Sequence[Token], *, nested: bool) -> dict[str, str]:
 
 
 def _assignments(found: Sequence[Token], index: int) -> dict[str, str]:
-    """``name = value, name = value`` from ``index`` on; empty when it is no list of settings."""
+    """``name = value, name`` from ``index`` on; empty when it is no list of settings but a column of that name."""
     settings: dict[str, str] = {}
-    while (
-        index + 2 < len(found) and found[index].is_identifier and found[index + 1].is_mark(b"=")
-    ):
+    while index < len(found) and found[index].is_identifier:
         name = found[index].text.decode("utf-8", "replace")
-        index += 2
-        value = b""
-        while index < len(found) and not any(found[index].is_mark(mark) for mark in (b",", b")")):
-            if found[index].is_identifier and value:
-                break
-            value += _literal(found[index])
-            index += 1
-        settings[name] = value.decode("utf-8", "replace")
-        if index >= len(found) or not found[index].is_mark(b","):
+        index += 1
+        if _ends_setting(found, index):
+            # A name alone switches the setting on.
+            settings[name] = "1"
+        elif found[index].is_mark(b"="):
+            index += 2 if _is_mark_at(found, index + 1, b"=") else 1
+            settings[name] = _value(found, index)
+            index += 2 if _is_mark_at(found, index, b"-") else 1
+        else:
+            break
+        if not _is_mark_at(found, index, b","):
             break
         index += 1
     return settings
+
+
+def _value(found: Sequence[Token], index: int) -> str:
+    """One literal. Anything longer could hide the settings behind it."""
+    sign = b"-" if _is_mark_at(found, index, b"-") else b""
+    index += len(sign)
+    fraction = index
+    value = found[index] if index < len(found) else None
+    if value is None or value.kind in (Kind.MARK, Kind.QUOTED):
+        raise GatewayError(READONLY, "The gateway takes only plain values in a SETTINGS clause.")
+    if value.kind is Kind.NUMBER and _is_mark_at(found, fraction + 1, b"."):
+        raise GatewayError(READONLY, "Write fractions in a SETTINGS clause in single quotes.")
+    if not _ends_setting(found, index + 1):
+        raise GatewayError(READONLY, "The gateway takes only plain values in a SETTINGS clause.")
+    return (sign + _literal(value)).decode("utf-8", "replace")
+
+
+def _ends_setting(found: Sequence[Token], index: int) -> bool:
+    if index >= len(found):
+        return True
+    return found[index].kind is Kind.WORD or any(found[index].is_mark(mark) for mark in (b",", b")"))
+
+
+def _is_mark_at(found: Sequence[Token], index: int, mark: bytes) -> bool:
+    return index < len(found) and found[index].is_mark(mark)
 
 
 def _literal(token: Token) -> bytes:

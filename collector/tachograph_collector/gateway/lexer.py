@@ -18,7 +18,7 @@ _WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*")
 _NUMBER = re.compile(rb"[0-9][A-Za-z0-9_]*")
 _HEREDOC = re.compile(rb"\$[A-Za-z0-9_]*\$")
 _LINE_COMMENT = (b"--", b"//", b"# ", b"#!")
-_TYPOGRAPHIC_QUOTES = tuple(mark.encode() for mark in "‘’“”")
+_TYPOGRAPHIC_QUOTES = tuple(chr(point).encode() for point in (0x2018, 0x2019, 0x201C, 0x201D))
 
 
 class Kind(Enum):
@@ -63,13 +63,14 @@ def tokens(sql: bytes) -> list[Token]:
     Raises:
         GatewayError: SYNTAX_ERROR, something is not closed or can be read in two ways.
     """
-    return list(_scan(sql))
-
-
-def _scan(sql: bytes) -> Iterator[Token]:
-    position, end = 0, len(sql)
     if b"\0" in sql:
         raise _refusal("a zero byte")
+    return list(scan(sql))
+
+
+def scan(sql: bytes) -> Iterator[Token]:
+    """The tokens one by one, so that what follows a statement (the data of an insert) need not be SQL."""
+    position, end = 0, len(sql)
     while position < end:
         byte = sql[position : position + 1]
         if sql.startswith(_LINE_COMMENT, position):

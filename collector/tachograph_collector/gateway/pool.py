@@ -19,6 +19,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,8 +39,16 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # How long a cancelled query may take to notice before its session is left behind.
 _CANCEL_GRACE_S = 2.0
-# The engine's own time limit comes first; this catches queries it does not interrupt.
-_OVERTIME_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What the engine says of itself: names of its table functions and settings, version, time zone."""
+
+    table_functions: list[str]
+    settings: list[str]
+    version: str
+    timezone: str
 
 
 class Reader:
@@ -55,7 +64,7 @@ class Reader:
         with _engine_errors():
             self._client = clickhouse_connect.get_client(dsn=f"chdb://{path}")
         # The driver has no call for a formatted result with its statistics, nor for the classifier.
-        backend: Any = self._client._backend
+        backend: Any = vars(self._client)["_backend"]
         self._connection: Any = backend._handle.conn
         wanted = {**settings, "log_comment": self.mark, **({"readonly": "1"} if readonly else {})}
         try:
@@ -123,10 +132,9 @@ class Lease:
         """
         running = self._pool.in_thread(work, self.reader)
         leaving = asyncio.ensure_future(gone.wait())
+        waited_for: set[asyncio.Future[Any]] = {running, leaving}
         try:
-            await asyncio.wait(
-                {running, leaving}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(waited_for, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 return running.result()
             self.unfinished = running
@@ -178,7 +186,10 @@ class EnginePool:
         await self._take_slot(gone)
         lease: Lease | None = None
         try:
-            reader = await self.in_thread(self._reader_for, settings, readonly)
+            key = session_key(settings, readonly=readonly)
+            reader = self._idle_reader(key)
+            if reader is None:
+                reader = await self.in_thread(self._new_reader, settings, readonly)
             lease = Lease(self, reader)
             yield lease
         except GatewayError:
@@ -197,8 +208,8 @@ class EnginePool:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._control_thread, self._kill, reader.mark)
 
-    async def facts(self) -> tuple[list[str], list[str], str, str]:
-        """The engine's table functions, its settings, its version and its time zone."""
+    async def facts(self) -> EngineFacts:
+        """What the engine says of itself."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._control_thread, self._facts)
 
@@ -267,17 +278,19 @@ class EnginePool:
         with self._lock:
             self._idle.append(lease.reader)
 
-    def _reader_for(self, settings: Mapping[str, str], readonly: bool) -> Reader:
-        key = session_key(settings, readonly=readonly)
-        surplus = None
+    def _idle_reader(self, key: frozenset[tuple[str, str]]) -> Reader | None:
         with self._lock:
             for index in range(len(self._idle) - 1, -1, -1):
                 if self._idle[index].key == key:
                     return self._idle.pop(index)
-            if len(self._idle) >= self.limits.readers:
-                surplus = self._idle.pop(0)
-        if surplus is not None:
-            surplus.close()
+        return None
+
+    def _new_reader(self, settings: Mapping[str, str], readonly: bool) -> Reader:
+        with self._lock:
+            # The least recently used ones make room.
+            surplus = [self._idle.pop(0)] if len(self._idle) >= self.limits.readers else []
+        for reader in surplus:
+            reader.close()
         return Reader(self.path, settings, readonly=readonly)
 
     def _controller(self) -> Reader:
@@ -294,17 +307,17 @@ class EnginePool:
                 self._control.close()
                 self._control = None
 
-    def _facts(self) -> tuple[list[str], list[str], str, str]:
+    def _facts(self) -> EngineFacts:
         def column(sql: str) -> list[str]:
             result = self._controller().query(sql.encode(), "TabSeparated", {})
             return str(result.bytes().decode()).splitlines()
 
         version, timezone = column(statements.SERVER_FACTS)[0].split("\t")
-        return (
-            column(statements.TABLE_FUNCTIONS),
-            column(statements.SETTING_NAMES),
-            version,
-            timezone,
+        return EngineFacts(
+            table_functions=column(statements.TABLE_FUNCTIONS),
+            settings=column(statements.SETTING_NAMES),
+            version=version,
+            timezone=timezone,
         )
 
 

@@ -7,7 +7,7 @@ What has no effect on the engine (how the answer travels) is taken by the gatewa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tachograph_collector.gateway.errors import (
     BAD_ARGUMENTS,
@@ -19,29 +19,95 @@ from tachograph_collector.gateway.limits import Limits
 
 # Parameters of the protocol, not of the engine. Sessions hold no state here: nothing can be set in one.
 TRANSPORT = frozenset(
-    """add_http_cors_header buffer_size cancel_http_readonly_queries_on_client_close client_protocol_version
-    compress database decompress default_format enable_http_compression http_headers_progress_interval_ms
-    http_native_compression_disable_checksumming_on_decompress http_response_buffer_size
-    http_wait_end_of_query http_write_exception_in_output_format http_zlib_compression_level log_comment
-    log_queries password query query_id quota_key role send_progress_in_http_headers session_check
-    session_id session_timeout stacktrace user wait_end_of_query""".split()
+    [
+        "add_http_cors_header",
+        "buffer_size",
+        "cancel_http_readonly_queries_on_client_close",
+        "client_protocol_version",
+        "compress",
+        "database",
+        "decompress",
+        "default_format",
+        "enable_http_compression",
+        "http_headers_progress_interval_ms",
+        "http_native_compression_disable_checksumming_on_decompress",
+        "http_response_buffer_size",
+        "http_wait_end_of_query",
+        "http_write_exception_in_output_format",
+        "http_zlib_compression_level",
+        "log_comment",
+        "log_queries",
+        "password",
+        "query",
+        "query_id",
+        "quota_key",
+        "role",
+        "send_progress_in_http_headers",
+        "session_check",
+        "session_id",
+        "session_timeout",
+        "stacktrace",
+        "user",
+        "wait_end_of_query",
+    ]
 )
 
 _HARMLESS = frozenset(
-    """allow_experimental_analyzer any_join_distinct_right_table_keys asterisk_include_alias_columns
-    asterisk_include_materialized_columns cast_ipv4_ipv6_default_on_conversion_error cast_keep_nullable
-    cast_string_to_date_time_mode cast_string_to_dynamic_use_inference cast_string_to_variant_use_inference
-    count_distinct_implementation date_time_input_format date_time_output_format date_time_overflow_behavior
-    decimal_check_overflow distinct_overflow_mode empty_result_for_aggregation_by_empty_set enable_analyzer
-    enable_time_time64_type extremes final format_csv_delimiter format_csv_null_representation
-    format_custom_escaping_rule format_custom_field_delimiter format_custom_result_after_delimiter
-    format_custom_result_before_delimiter format_custom_row_after_delimiter
-    format_custom_row_before_delimiter format_custom_row_between_delimiter format_tsv_null_representation
-    formatdatetime_parsedatetime_m_is_month_name group_by_overflow_mode group_by_use_nulls join_algorithm
-    join_default_strictness join_overflow_mode join_use_nulls limit max_ast_depth offset
-    optimize_aggregation_in_order optimize_read_in_order prefer_column_name_to_alias read_overflow_mode
-    result_overflow_mode session_timezone set_overflow_mode sort_overflow_mode timeout_overflow_mode
-    totals_mode transform_null_in union_default_mode use_skip_indexes""".split()
+    [
+        "allow_experimental_analyzer",
+        "any_join_distinct_right_table_keys",
+        "asterisk_include_alias_columns",
+        "asterisk_include_materialized_columns",
+        "cast_ipv4_ipv6_default_on_conversion_error",
+        "cast_keep_nullable",
+        "cast_string_to_date_time_mode",
+        "cast_string_to_dynamic_use_inference",
+        "cast_string_to_variant_use_inference",
+        "count_distinct_implementation",
+        "date_time_input_format",
+        "date_time_output_format",
+        "date_time_overflow_behavior",
+        "decimal_check_overflow",
+        "distinct_overflow_mode",
+        "empty_result_for_aggregation_by_empty_set",
+        "enable_analyzer",
+        "enable_time_time64_type",
+        "extremes",
+        "final",
+        "format_csv_delimiter",
+        "format_csv_null_representation",
+        "format_custom_escaping_rule",
+        "format_custom_field_delimiter",
+        "format_custom_result_after_delimiter",
+        "format_custom_result_before_delimiter",
+        "format_custom_row_after_delimiter",
+        "format_custom_row_before_delimiter",
+        "format_custom_row_between_delimiter",
+        "format_tsv_null_representation",
+        "formatdatetime_parsedatetime_m_is_month_name",
+        "group_by_overflow_mode",
+        "group_by_use_nulls",
+        "join_algorithm",
+        "join_default_strictness",
+        "join_overflow_mode",
+        "join_use_nulls",
+        "limit",
+        "max_ast_depth",
+        "offset",
+        "optimize_aggregation_in_order",
+        "optimize_read_in_order",
+        "prefer_column_name_to_alias",
+        "read_overflow_mode",
+        "result_overflow_mode",
+        "session_timezone",
+        "set_overflow_mode",
+        "sort_overflow_mode",
+        "timeout_overflow_mode",
+        "totals_mode",
+        "transform_null_in",
+        "union_default_mode",
+        "use_skip_indexes",
+    ]
 )
 _HARMLESS_PREFIX = "output_format_"
 # Of the output formats' settings, those that name a file the engine would write.
@@ -111,7 +177,7 @@ def base_settings(limits: Limits, *, buffered: bool) -> dict[str, str]:
     }
 
 
-_CEILINGS = {
+_CEILINGS: dict[str, Callable[[Limits], float]] = {
     "max_block_size": lambda limits: _MAX_BLOCK_ROWS,
     "max_execution_time": lambda limits: limits.max_execution_s,
     "max_memory_usage": lambda limits: limits.max_memory_bytes,

@@ -7,6 +7,7 @@ is written anew around its record batches. Every other format must be made whole
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -52,31 +53,29 @@ class _Arrow:
 
     def __init__(self, *, file: bool) -> None:
         self._file = file
-        self._sink = io.BytesIO()
+        self._sink = _Forward()
         self._writer: Any = None
 
     def block(self, data: bytes) -> bytes:
-        from pyarrow import ipc
-
+        # Imported where it is needed: it is slow to load, and typed only in part.
+        arrow: Any = importlib.import_module("pyarrow.ipc")
         open_reader, new_writer = (
-            (ipc.open_file, ipc.new_file) if self._file else (ipc.open_stream, ipc.new_stream)
+            (arrow.open_file, arrow.new_file)
+            if self._file
+            else (arrow.open_stream, arrow.new_stream)
         )
         with open_reader(data) as reader:
             if self._writer is None:
-                self._sink = _Forward()
                 self._writer = new_writer(self._sink, reader.schema)
             for batch in _batches(reader):
                 self._writer.write_batch(batch)
-        return self._taken()
+        return self._sink.take()
 
     def end(self) -> bytes:
         if self._writer is None:
             return b""
         self._writer.close()
-        return self._taken()
-
-    def _taken(self) -> bytes:
-        return self._sink.take() if isinstance(self._sink, _Forward) else b""
+        return self._sink.take()
 
 
 class _Forward(io.BytesIO):
@@ -150,8 +149,26 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-_PLAIN = """native tabseparated tsv tabseparatedraw tsvraw csv rowbinary jsoneachrow jsoncompacteachrow
-    jsonstringseachrow jsoncompactstringseachrow jsonlines ndjson lineasstring rawblob tskv msgpack null""".split()
+_PLAIN = [
+    "native",
+    "tabseparated",
+    "tsv",
+    "tabseparatedraw",
+    "tsvraw",
+    "csv",
+    "rowbinary",
+    "jsoneachrow",
+    "jsoncompacteachrow",
+    "jsonstringseachrow",
+    "jsoncompactstringseachrow",
+    "jsonlines",
+    "ndjson",
+    "lineasstring",
+    "rawblob",
+    "tskv",
+    "msgpack",
+    "null",
+]
 _HEADED: dict[str, Callable[[bytes], int]] = {
     "csvwithnames": _csv_lines(1),
     "csvwithnamesandtypes": _csv_lines(2),

@@ -50,7 +50,9 @@ def _read(path: Path) -> str:
     with os.fdopen(descriptor) as file:
         state = os.fstat(file.fileno())
         if state.st_uid != os.geteuid():
-            raise StartError(f"{path} belongs to another user. Remove it; a new token is made then.")
+            raise StartError(
+                f"{path} belongs to another user. Remove it; a new token is made then."
+            )
         if stat.S_IMODE(state.st_mode) & 0o077:
             raise StartError(
                 f"{path} can be read or changed by other users, so its token may be known. Remove the file to "

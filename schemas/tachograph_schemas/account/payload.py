@@ -36,7 +36,7 @@ def parse(text: str) -> Any:
     except ValueError:
         value = _parse_cut(text)
     # Clients that put JSON strings into JSON are common; twice is enough.
-    if isinstance(value, str) and value[:1] in {"[", "{"}:
+    if text[0] == '"' and isinstance(value, str) and value[:1] in {"[", "{"}:
         return parse(value)
     return value
 
@@ -203,8 +203,9 @@ def _flat(value: Any) -> str:
         return value
     if isinstance(value, list):
         texts = [part.get("text", part.get("content")) for part in value if isinstance(part, dict)]
-        if texts and all(isinstance(text, str) for text in texts):
-            return "\n".join(texts)
+        said = [text for text in texts if isinstance(text, str)]
+        if said and len(said) == len(texts):
+            return "\n".join(said)
     return _compact(value)
 
 

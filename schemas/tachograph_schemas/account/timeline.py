@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from operator import attrgetter
 
-from tachograph_schemas import names
+from tachograph_schemas import names, words
 from tachograph_schemas.account.model import Line, Tone
 from tachograph_schemas.rows import AccountSpan, RunRow
 
 _PREFIXES = ("invoke_agent ", "invoke_workflow ", "create_agent ", "agent_run ", "agent.")
 _ACTORS = {"run", "agent"}
+_DECIDING = {"gate", "approval", "budget", "stop", "repair", "validation"}
 
 
 class Timeline:
@@ -38,9 +39,17 @@ class Timeline:
         """Ids of spans that have children here."""
         self.error_parents: set[str] = set()
         """Ids of spans with a failed child here."""
+        self.guarded: set[str] = set()
+        """Ids of spans that a gate, an approval or a stop inside them decided about."""
+        self.executed: set[str] = {span.tool for span in self.spans if span.layer == "tool"}
+        self.beside: dict[str, AccountSpan] = {}
+        """By the id of an agent's span: a sibling that was at work when it started."""
         self._who: dict[str, str] = {}
+        self._repairing: dict[str, bool] = {}
         self._look_around()
         self.is_running = run.outcome == "running"
+        self.is_ours = any(names.LAYER in span.facts for span in self.spans)
+        """Whether the agent declares what it does through our SDK, so that silence means something."""
         self.last_ok: dict[tuple[str, str], int] = {}
         self._note_recoveries()
 
@@ -58,6 +67,7 @@ class Timeline:
         return tops[0] if tops else None
 
     def _look_around(self) -> None:
+        at_work: dict[str, AccountSpan] = {}
         for span in self.spans:
             parent = self.parent(span)
             if parent is None:
@@ -65,6 +75,13 @@ class Timeline:
             self.parents_known.add(parent.span_id)
             if span.status == "error":
                 self.error_parents.add(parent.span_id)
+            if span.layer in _DECIDING:
+                self.guarded.add(parent.span_id)
+            if span.layer == "agent":
+                before = at_work.get(parent.span_id)
+                if before is not None and before.end_ns > span.start_ns:
+                    self.beside[span.span_id] = before
+                at_work[parent.span_id] = span
             same_tool = span.layer == "tool" and span.tool == parent.tool
             if span.layer == parent.layer and (span.layer == "model" or same_tool):
                 self.second_views.add(span.span_id)
@@ -93,7 +110,7 @@ class Timeline:
     def who(self, span: AccountSpan) -> str:
         """The sub-agent that acted; empty for the run's own agent."""
         name = span.agent or self._actor(span)
-        return "" if name == self.run.agent or name == self.run.service else name
+        return "" if name in {self.run.agent, self.run.service} else name
 
     def _actor(self, span: AccountSpan) -> str:
         path: list[str] = []
@@ -111,9 +128,21 @@ class Timeline:
             self._who[span_id] = found
         return found
 
-    def is_inside(self, span: AccountSpan, layer: str) -> bool:
-        """Whether an ancestor is of ``layer``."""
-        return any(above.layer == layer for above in self.ancestors(span))
+    def in_repair(self, span: AccountSpan) -> bool:
+        """Whether it happened inside a repair loop."""
+        path: list[str] = []
+        found = False
+        for above in self.ancestors(span):
+            known = self._repairing.get(above.span_id)
+            if known is not None:
+                found = known
+                break
+            path.append(above.span_id)
+            if above.layer == "repair":
+                found = True
+                break
+        self._repairing.update(dict.fromkeys(path, found))
+        return found
 
     def recovered(self, span: AccountSpan) -> bool:
         """Whether the same call succeeded later, so that this failure was absorbed."""
@@ -172,9 +201,7 @@ def agent_name(span: AccountSpan) -> str:
 
 def label(text: str) -> str:
     """A recorded name, short and safe to show."""
-    from tachograph_schemas.words import excerpt
-
-    return excerpt(text, 60)
+    return words.excerpt(text, 60)
 
 
 def fact(span: AccountSpan, name: str) -> str:

@@ -1,0 +1,162 @@
+"""One run: what it did, why, and the evidence. ``/run?id=&span=``"""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from tachograph_dashboard import components, data, states
+from tachograph_dashboard.links import Target, link
+from tachograph_dashboard.views import details, telling, times
+from tachograph_dashboard.views.header import header
+from tachograph_schemas import words
+from tachograph_schemas.account.model import Account
+from tachograph_schemas.queries import AmbiguousRunError
+from tachograph_schemas.rows import RunRow
+
+TREE_PX, STORY_PX = 430, 760
+POLL_S = 2
+
+
+def find(run_id: str) -> RunRow:
+    """The run of the address; leaves with an explanation when there is none."""
+    try:
+        found = data.run(run_id) if run_id else None
+    except AmbiguousRunError:
+        states.no_run(
+            "Several runs start like that", "The link holds only the beginning of a run's id."
+        )
+        st.stop()
+    except data.StoreError:
+        states.store_down()
+        st.stop()
+    if found is not None:
+        return found
+    if run_id:
+        states.no_run(
+            "This run is not stored",
+            "The link may be incomplete, or the run was deleted when its time was over.",
+        )
+    else:
+        states.no_run("No run was named", "A link to a run ends with its id.")
+    st.stop()
+
+
+def telling_span(row: RunRow, account: Account) -> str:
+    """The span a reader should see first: where it went wrong, else the whole run."""
+    if row.outcome in {"failure", "stopped", "interrupted"}:
+        bad = [line.span_id for line in account.story if line.tone == "bad" and line.span_id]
+        if bad:
+            return bad[-1]
+    return row.root_span_id
+
+
+def chosen_span() -> str:
+    state = st.session_state.get(TREE) or {}
+    return str(state.get("selected") or st.session_state[FIRST])
+
+
+def show_details() -> None:
+    """Only the details run again when another span is chosen."""
+    st.rerun("details")
+
+
+def show_asked(key: str) -> None:
+    """A link to a span, clicked while no tree is there to answer."""
+    state = st.session_state.get(key) or {}
+    if state.get("span"):
+        st.session_state[FIRST] = str(state["span"])
+
+
+@st.fragment(key="details")
+def span_details() -> None:
+    span_id = chosen_span()
+    try:
+        span = data.span(row.run_id, span_id, version, row.project) if span_id else None
+    except data.StoreError:
+        st.caption("The store does not answer. Choose the span again in a moment.")
+        return
+    if span is None:
+        st.caption("Choose a span in the timeline, or a step of the story, to see its evidence.")
+        return
+    target = Target("span", row.project, row.run_id, version, span_id)
+    shown = details.details(span, row, account, where, link(target))
+    components.details(shown, key="span_details", on_span=lambda: show_asked("span_details"))
+
+
+@st.fragment(run_every=POLL_S)
+def follow() -> None:
+    """While the run runs: look whether it has changed, and let the page follow."""
+    try:
+        now_version = data.run_version(row.run_id, row.project)
+        now = data.run(row.run_id, row.project)
+    except data.StoreError:
+        return
+    if now_version != version or now is None or now.outcome != row.outcome:
+        st.rerun()
+
+
+def head() -> None:
+    """Title, verdict, facts, and what can be done with the run."""
+    left, right = st.columns([0.84, 0.16], vertical_alignment="top")
+    with left:
+        wanted = components.run_header(
+            header(row, account, where, datetime.now(UTC)), key="run_header"
+        )
+        if wanted:
+            st.switch_page("app_pages/runs.py", query_params=wanted)
+    with right, st.container(horizontal_alignment="right"):
+        export = link(Target("export", row.project, row.run_id, version))
+        st.link_button(
+            "Download", export, icon=":material/download:", help="The run, whole, as JSON"
+        )
+
+
+def story_and_questions(selected: str) -> None:
+    story, questions = st.tabs(["What happened", "Eight questions"])
+    with story:
+        components.account(
+            telling.story(account, selected, STORY_PX),
+            key="story",
+            on_span=lambda: show_asked("story"),
+        )
+    with questions:
+        components.account(
+            telling.questions(account, selected, STORY_PX),
+            key="questions",
+            on_span=lambda: show_asked("questions"),
+        )
+
+
+row = find(st.query_params.get("id", "").strip().lower())
+try:
+    version = data.run_version(row.run_id, row.project)
+    account = data.run_account(row, version)
+except data.StoreError:
+    states.store_down()
+    st.stop()
+where = times.zone(st.context.timezone)
+TREE, FIRST = f"tree-{row.run_id}", f"first-{row.run_id}"
+st.session_state.setdefault(
+    FIRST, st.query_params.get("span", "").strip().lower() or telling_span(row, account)
+)
+st.set_page_config(page_title=f"{words.excerpt(row.title, 60) or 'Run'} · Tachograph")
+
+head()
+left, right = st.columns([0.36, 0.64], gap="medium")
+with left:
+    story_and_questions(st.session_state[FIRST])
+with right:
+    components.tree(
+        {
+            "src": link(Target("tree", row.project, row.run_id, version)),
+            "run": row.run_id,
+            "height": TREE_PX,
+            "selected": st.session_state[FIRST],
+            "live": row.outcome == "running",
+        },
+        key=TREE,
+        on_selected=show_details,
+    )
+    span_details()
+if row.outcome == "running":
+    follow()

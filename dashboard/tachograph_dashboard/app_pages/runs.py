@@ -1,0 +1,177 @@
+"""All runs: filters in the address, figures, and one page of rows."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from tachograph_dashboard import components, data, states
+from tachograph_dashboard.filters import (
+    DEFAULT_ORDER,
+    DEFAULT_WINDOW,
+    ORDER_LABELS,
+    OUTCOME_LABELS,
+    WINDOWS,
+    Choice,
+    chosen,
+)
+from tachograph_dashboard.views import runs as views
+from tachograph_dashboard.views import times
+from tachograph_schemas import words
+from tachograph_schemas.rows import Facets
+
+SLICES = 40
+BUSY_S, CALM_S = 3, 10
+"""How often the list is refreshed while something is running, and while nothing is."""
+TABLE = "runs_table"
+
+
+def first_page() -> None:
+    st.session_state["page"] = 1
+
+
+def clear() -> None:
+    for key in ("q", "agent", "customer", "outcome"):
+        st.session_state[key] = "" if key == "q" else []
+    if not choice.narrows:
+        st.session_state["window"] = "all"
+    for name in ("session", "tag"):
+        st.query_params.pop(name, None)
+    first_page()
+
+
+def filter_bar(known: Facets) -> None:
+    """The widgets; each is bound to the address, so that a link is the view."""
+
+    def options(name: str, listed: list[str]) -> list[str]:
+        # A link may name one that is not among the most frequent.
+        return list(dict.fromkeys([*listed, *st.query_params.get_all(name)]))
+
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.text_input(
+            "Search runs",
+            key="q",
+            type="search",
+            placeholder="Search what runs were about",
+            label_visibility="collapsed",
+            live=True,
+            bind="query-params",
+            on_change=first_page,
+            width=270,
+        )
+        for name, listed in (("agent", known.agents), ("customer", known.customers)):
+            if not listed and not st.query_params.get_all(name):
+                st.session_state.setdefault(name, [])
+                continue
+            st.multiselect(
+                name.capitalize(),
+                options(name, listed),
+                key=name,
+                placeholder=f"Any {name}",
+                label_visibility="collapsed",
+                bind="query-params",
+                on_change=first_page,
+                width=200,
+            )
+        st.pills(
+            "Outcome",
+            list(OUTCOME_LABELS),
+            key="outcome",
+            selection_mode="multi",
+            label_visibility="collapsed",
+            bind="query-params",
+            on_change=first_page,
+        )
+        st.space("stretch")
+        st.segmented_control(
+            "Time window",
+            list(WINDOWS),
+            default=DEFAULT_WINDOW,
+            required=True,
+            key="window",
+            label_visibility="collapsed",
+            bind="query-params",
+            on_change=first_page,
+        )
+
+
+def narrowed_by(choice: Choice) -> None:
+    """What a link has narrowed the list to, and the way out."""
+    for name, value in (("session", choice.session_id), ("tag", choice.tag)):
+        if not value:
+            continue
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(f"Only runs of {name} {words.excerpt(value, 80)}")
+            if st.button("Show all runs", key=f"leave_{name}", type="tertiary"):
+                st.query_params.pop(name, None)
+                st.rerun()
+
+
+def refresh_control() -> bool:
+    return st.toggle(
+        "Live",
+        value=True,
+        key="live",
+        help="Refreshes the list by itself: every few seconds while something is running",
+    )
+
+
+def results(choice: Choice, was_running: bool) -> None:
+    """Figures and rows; a fragment, so that a refresh leaves the rest of the page alone."""
+    now = datetime.now(UTC)
+    which = choice.query(now)
+    try:
+        view = data.runs_view(which, SLICES, WINDOWS[choice.window], now)
+        pages = max(1, -(-view.summary.runs // data.PAGE_ROWS))
+        page = min(int(st.session_state.get("page") or 1), pages)
+        rows = data.runs_page(which, st.session_state.get("order") or DEFAULT_ORDER, page)
+    except data.StoreError:
+        # The whole page changes its face, filters included.
+        st.rerun()
+    if bool(view.summary.running) != was_running:
+        st.rerun()
+    components.kpis(views.figures(view), key="kpis")
+    if not rows:
+        states.nothing_matches(clear, narrowed=choice.narrows, widen=choice.window != "all")
+        return
+    st.space("small")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.segmented_control(
+            "Order",
+            list(ORDER_LABELS),
+            default=DEFAULT_ORDER,
+            required=True,
+            key="order",
+            label_visibility="collapsed",
+            bind="query-params",
+            on_change=first_page,
+        )
+        st.space("stretch")
+        refresh_control()
+        if pages > 1:
+            st.pagination(pages, key="page", bind="query-params", max_visible_pages=5)
+    where = times.zone(st.context.timezone)
+    opened = components.runs_table(views.table(rows, where, now), key=TABLE)
+    if opened:
+        st.switch_page("app_pages/run.py", query_params={"id": opened})
+
+
+choice = chosen(
+    st.session_state, st.query_params.get("session", ""), st.query_params.get("tag", "")
+)
+try:
+    known = data.facets()
+    running = bool(known.outcomes) and data.is_running()
+except data.StoreError:
+    states.store_down()
+    st.stop()
+if not known.outcomes:
+    states.first_run()
+    st.stop()
+filter_bar(known)
+choice = chosen(
+    st.session_state, st.query_params.get("session", ""), st.query_params.get("tag", "")
+)
+narrowed_by(choice)
+live = st.session_state.get("live", True)
+every = (BUSY_S if running else CALM_S) if live else None
+st.fragment(results, run_every=every, key="results")(choice, running)

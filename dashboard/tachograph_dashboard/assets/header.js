@@ -1,0 +1,34 @@
+// The head of a run: what it was for, how it ended, the facts, and what the record itself lacks.
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  const box = parentElement.querySelector(".header"), outcome = OUTCOMES[data.outcome]
+  const title = h("div", "titles"), state = h("span", "state " + outcome.tone)
+  state.append(icon(outcome.path, data.outcome === "running" ? "ic turn" : "ic"), h("span", "", outcome.word))
+  title.append(h("h1", "", data.title), state)
+  const verdict = h("p", "verdict " + data.tone, data.verdict)
+  const facts = h("dl")
+  for (const fact of data.facts) facts.append(factOf(fact, setTriggerValue))
+  const warnings = data.warnings.map((text) => {
+    const line = h("p", "caution")
+    line.append(icon(OUTCOMES.interrupted.path), h("span", "", text))
+    return line
+  })
+  box.replaceChildren(title, verdict, facts, ...warnings)
+}
+
+function factOf({ label, value, note, runs, tone }, setTriggerValue) {
+  const div = h("div"), dd = h("dd", tone || "")
+  if (runs) {
+    const link = h("a", "", value)
+    link.href = "/?" + new URLSearchParams(runs)
+    link.onclick = (e) => {
+      if (e.ctrlKey || e.metaKey || e.shiftKey) return
+      e.preventDefault()
+      setTriggerValue("runs", runs)
+    }
+    dd.append(link)
+  } else dd.textContent = value
+  if (note) dd.append(h("small", "", note))
+  div.append(h("dt", "", label), dd)
+  return div
+}

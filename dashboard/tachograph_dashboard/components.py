@@ -1,0 +1,115 @@
+"""Our own browser components, registered once at import, and how pages mount them.
+
+The scripts are handed over inline: they work from any directory, under ``AppTest`` and from a wheel. Every
+one is put behind ``common.js`` and the tables of :mod:`.icons`, so that shapes and words have one source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import streamlit as st
+
+from tachograph_dashboard.icons import (
+    LAYER_PATHS,
+    LAYER_WORDS,
+    OUTCOME_PATHS,
+    OUTCOME_TONES,
+    OUTCOME_WORDS,
+)
+from tachograph_schemas.names import LAYERS, OUTCOMES
+
+Data = Mapping[str, Any]
+Callback = Callable[[], None]
+
+
+def _asset(name: str) -> str:
+    return resources.files("tachograph_dashboard").joinpath("assets", name).read_text("utf-8")
+
+
+def constants() -> str:
+    """The tables of :mod:`.icons` as a script."""
+    outcomes = {
+        outcome: {
+            "path": OUTCOME_PATHS[outcome],
+            "word": OUTCOME_WORDS[outcome],
+            "tone": OUTCOME_TONES[outcome],
+        }
+        for outcome in OUTCOMES
+    }
+    tables = {
+        "LAYERS": LAYERS,
+        "LAYER_PATHS": LAYER_PATHS,
+        "LAYER_WORDS": LAYER_WORDS,
+        "OUTCOMES": outcomes,
+    }
+    return "\n".join(f"const {name} = {json.dumps(table)}" for name, table in tables.items())
+
+
+def script(*names: str) -> str:
+    """The script of a component: the tables, the shared part, then its own files in order."""
+    return "\n".join([constants(), _asset("common.js"), *(_asset(f"{name}.js") for name in names)])
+
+
+def _register(name: str, html: str, scripts: Sequence[str]) -> Any:
+    return st.components.v2.component(
+        f"tachograph_{name}",
+        html=html,
+        css=_asset("base.css") + _asset(f"{name}.css"),
+        js=script(*scripts),
+    )
+
+
+_kpis = _register("kpis", '<div class="kpis"></div>', ["kpis"])
+_runs = _register("runs", '<div class="runs"></div>', ["runs"])
+_header = _register("header", '<div class="header"></div>', ["header"])
+_account = _register("account", '<div class="account"></div>', ["account"])
+_details = _register("details", '<div class="details"></div>', ["details"])
+_tree = _register(
+    "tree",
+    _asset("tree.html"),
+    ["tree_model", "tree_rows", "tree_lane", "tree_input", "tree"],
+)
+
+
+def _nothing() -> None:
+    """A state that changed without anyone to tell."""
+
+
+def kpis(cards: Sequence[Data], *, key: str) -> None:
+    """The strip of figures; see ``views.kpis``."""
+    _kpis(key=key, data={"cards": list(cards)}, height="content")
+
+
+def runs_table(data: Data, *, key: str) -> str | None:
+    """The list of runs; the id of the one that was clicked just now."""
+    result = _runs(key=key, data=dict(data), height="content", on_open_change=_nothing)
+    opened = result.get("open")
+    return opened if isinstance(opened, str) else None
+
+
+def run_header(data: Data, *, key: str) -> dict[str, str] | None:
+    """The head of a run; the list's filters when a fact that leads there was clicked just now."""
+    result = _header(key=key, data=dict(data), height="content", on_runs_change=_nothing)
+    wanted = result.get("runs")
+    if not isinstance(wanted, dict):
+        return None
+    return {str(name): str(value) for name, value in wanted.items()}
+
+
+def account(data: Data, *, key: str, on_span: Callback) -> None:
+    """The story or the questions; a click asks the tree, or leaves ``span`` when there is none."""
+    _account(key=key, data=dict(data), height="content", on_span_change=on_span)
+
+
+def tree(data: Data, *, key: str, on_selected: Callback = _nothing) -> None:
+    """The tree of spans; the chosen span's id is ``selected`` under ``key``."""
+    _tree(key=key, data=dict(data), height="content", on_selected_change=on_selected)
+
+
+def details(data: Data, *, key: str, on_span: Callback) -> None:
+    """One span; a click on a link to another leaves ``span`` when the tree is not there."""
+    _details(key=key, data=dict(data), height="content", on_span_change=on_span)

@@ -1,0 +1,129 @@
+"""The pages' other faces: nothing recorded yet, nothing matches, nothing there, no store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Literal
+
+import streamlit as st
+
+from tachograph_dashboard import data
+
+FIRST_RUN = """\
+import tachograph as tacho
+
+tacho.init()
+
+@tacho.run(agent="hello")
+def handle(task: str) -> str:
+    return f"done: {task}"
+
+handle("record my first run")
+"""
+
+FilterKind = Literal["filters", "window"]
+
+
+def collector_address() -> str:
+    """Where programs send their spans, as far as this process knows."""
+    return os.environ.get("TACHO_ENDPOINT") or "http://127.0.0.1:4318"
+
+
+def first_run() -> None:
+    """Nobody has recorded anything: show how, and look for the first run every two seconds."""
+    st.space("medium")
+    _, middle, _ = st.columns([0.16, 0.68, 0.16])
+    with middle:
+        st.markdown("# Record your first run", anchors=False)
+        st.markdown(
+            "Tachograph shows what your agents did, step by step. This page fills itself as soon "
+            "as the first run arrives.",
+            anchors=False,
+        )
+        st.space("small")
+        mine, other = st.columns(2, gap="large")
+        with mine:
+            st.markdown("#### A Python agent", anchors=False)
+            st.code(FIRST_RUN, language="python")
+            st.markdown("Save it, run it with `python`, and look here.", anchors=False)
+        with other:
+            st.markdown("#### Any program that speaks OpenTelemetry", anchors=False)
+            st.code(
+                f"export OTEL_EXPORTER_OTLP_ENDPOINT={collector_address()}\n"
+                "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n\n"
+                "python my_agent.py",
+                language="bash",
+            )
+            st.markdown(
+                "Frameworks that emit GenAI or OpenInference spans need nothing else. To see "
+                "ready-made runs first, try `tacho demo`.",
+                anchors=False,
+            )
+        _await_first_run()
+
+
+@st.fragment(run_every=2)
+def _await_first_run() -> None:
+    try:
+        arrived = not data.is_empty()
+    except data.StoreError:
+        arrived = False
+    if arrived:
+        st.rerun()
+    st.caption(":material/hourglass_empty: Waiting for the first run …")
+
+
+def nothing_matches(on_clear: Callable[[], None], *, narrowed: bool, widen: bool) -> None:
+    """The filters leave nothing."""
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown("#### No runs match", width="content", anchors=False)
+        reason = (
+            "Nothing has all of these filters."
+            if narrowed
+            else "Nothing was recorded in this time window."
+        )
+        if narrowed and widen:
+            reason = "Nothing in this time window has all of these filters."
+        st.caption(reason, width="content")
+        label = "Clear filters" if narrowed else "Show all times"
+        st.button(label, icon=":material/filter_alt_off:", key="clear", on_click=on_clear)
+        st.space("small")
+
+
+def store_down() -> None:
+    """The store does not answer; recording goes on without it."""
+    st.space("medium")
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown("#### The store does not answer", width="content", anchors=False)
+        st.caption(
+            "Runs are still being recorded; what arrives now is shown as soon as the store is "
+            "back. This page tries again by itself.",
+            width="content",
+        )
+        st.button("Try again", icon=":material/refresh:", key="retry", on_click=data.forget)
+        st.space("small")
+    _await_store()
+
+
+@st.fragment(run_every=3)
+def _await_store() -> None:
+    try:
+        data.forget()
+        data.facets()
+    except data.StoreError:
+        return
+    st.rerun()
+
+
+def no_run(title: str, sentences: str) -> None:
+    """The address names no run; both texts are ours, never a visitor's."""
+    st.space("medium")
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown(f"#### {title}", width="content", anchors=False)
+        st.caption(sentences, width="content")
+        st.page_link("app_pages/runs.py", label="All runs", icon=":material/arrow_back:")
+        st.space("small")

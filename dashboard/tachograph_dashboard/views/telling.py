@@ -1,0 +1,69 @@
+"""The readable account as what its component draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tachograph_schemas import words
+from tachograph_schemas.account.model import Account, Line
+
+_TEXT_CHARS = 400
+_DETAIL_CHARS = 600
+MOST_LINES = 400
+"""A story longer than this is cut; the tree has every step."""
+_LONG_NS = 1_000_000_000
+
+
+def story(account: Account, selected: str, height: int) -> dict[str, Any]:
+    """What happened, in order of time."""
+    left_out = len(account.story) - MOST_LINES
+    return {
+        "run": account.run_id,
+        "selected": selected,
+        "height": height,
+        "story": _lines(account.story[:MOST_LINES]),
+        "more": f"{left_out:,} more steps; the timeline has them all." if left_out > 0 else "",
+    }
+
+
+def questions(account: Account, selected: str, height: int) -> dict[str, Any]:
+    """The eight questions with their answers."""
+    return {
+        "run": account.run_id,
+        "selected": selected,
+        "height": height,
+        "sections": [
+            {"question": section.question, "lines": _lines(section.lines[:MOST_LINES])}
+            for section in account.sections
+        ],
+        "more": "",
+    }
+
+
+def _lines(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    return [
+        {
+            "text": words.excerpt(line.text, _TEXT_CHARS),
+            "detail": _detail(line.detail),
+            "layer": line.layer,
+            "tone": line.tone,
+            "span": line.span_id,
+            "at": "" if line.offset_ns is None else words.duration(line.offset_ns),
+            "took": _took(line),
+            "count": line.count,
+        }
+        for line in lines
+    ]
+
+
+def _took(line: Line) -> str:
+    """Only what a person would notice."""
+    if line.duration_ns is None or line.duration_ns < _LONG_NS:
+        return ""
+    return f"took {words.duration(line.duration_ns)}"
+
+
+def _detail(text: str) -> str:
+    shown = words.plain(text[:_DETAIL_CHARS], newlines=True)
+    return shown + (words.ELLIPSIS if len(text) > _DETAIL_CHARS else "")

@@ -1,0 +1,116 @@
+"""A model call's tokens and cost as a small sum: tokens of each class times its price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from tachograph_schemas import words
+from tachograph_schemas.pricing import ModelPrice, look_up
+from tachograph_schemas.rows import SpanRow
+
+_PER_MILLION = 1_000_000
+_UNKNOWN_COST = {
+    "unknown_price": "The price list does not know this model, so the cost is unknown, not nothing.",
+    "no_usage": "The client reported no token usage for this call, so its cost is unknown.",
+    "pending": "The price of this model is being looked up.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    label: str
+    tokens: int | None
+    price_usd: float | None
+
+    @property
+    def cost_usd(self) -> float | None:
+        if self.tokens is None or self.price_usd is None:
+            return None
+        return self.tokens * self.price_usd
+
+
+def token_sum(span: SpanRow) -> dict[str, Any]:
+    """The block that draws the sum; a class that was not reported says so."""
+    price = _price(span)
+    classes = _classes(span, price)
+    priced = sum(item.cost_usd or 0.0 for item in classes)
+    agrees = span.cost_usd is not None and abs(priced - span.cost_usd) <= 0.01 * span.cost_usd
+    if price is not None and not agrees:
+        classes = _classes(span, None)
+    note = _UNKNOWN_COST.get(span.cost_status, "") if span.cost_usd is None else ""
+    if price is not None and not agrees:
+        note = "The price list has changed since; the total is what was stored at the time."
+    return {
+        "kind": "sum",
+        "rows": _rows(span, classes),
+        "total": ["Total", words.tokens(_total(span)), "", words.usd(span.cost_usd)],
+        "note": note,
+    }
+
+
+def _rows(span: SpanRow, classes: list[_Class]) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for item in classes:
+        price = "" if item.price_usd is None else words.usd(item.price_usd * _PER_MILLION)
+        cost = "" if item.cost_usd is None else words.usd(item.cost_usd)
+        said = "not reported" if item.tokens is None else f"{item.tokens:,}"
+        rows.append([item.label, said, price, cost, False])
+    if span.reasoning_tokens:
+        rows.append(["of which reasoning", f"{span.reasoning_tokens:,}", "", "", True])
+    return rows
+
+
+def _classes(span: SpanRow, price: ModelPrice | None) -> list[_Class]:
+    sizes = (span.input_tokens, span.cache_read_tokens, span.cache_write_tokens)
+    tiered = price is not None and 0 < price.tier_above_tokens < sum(
+        size for size in sizes if size is not None
+    )
+
+    def rate(name: str) -> float | None:
+        if price is None:
+            return None
+        return float(getattr(price, f"tier_{name}" if tiered else name))
+
+    classes = [_Class("Fresh input", span.input_tokens, rate("input_usd"))]
+    if span.cache_read_tokens is not None:
+        classes.append(_Class("Read from cache", span.cache_read_tokens, rate("cache_read_usd")))
+    if span.cache_write_tokens is not None:
+        hour = span.cache_write_1h_tokens
+        label = "Written to cache, 5 min" if hour else "Written to cache"
+        shorter = span.cache_write_tokens - (hour or 0)
+        classes.append(_Class(label, shorter, rate("cache_write_usd")))
+        if hour:
+            classes.append(_Class("Written to cache, 1 h", hour, rate("cache_write_1h_usd")))
+    classes.append(_Class("Output", span.output_tokens, rate("output_usd")))
+    return classes
+
+
+def _total(span: SpanRow) -> int | None:
+    known = [
+        number
+        for number in (
+            span.input_tokens,
+            span.cache_read_tokens,
+            span.cache_write_tokens,
+            span.output_tokens,
+        )
+        if number is not None
+    ]
+    return sum(known) if known else None
+
+
+def _price(span: SpanRow) -> ModelPrice | None:
+    """The price that the cost was made with; ``None`` when the list no longer has it."""
+    if span.cost_usd is None or not span.price_id:
+        return None
+    month = datetime.fromtimestamp(span.start_ns / 1e9, UTC).strftime("%Y-%m")
+    price = _looked_up(span.provider, span.model, month)
+    return price if price.price_id == span.price_id else None
+
+
+@lru_cache(maxsize=256)
+def _looked_up(provider: str, model: str, _month: str) -> ModelPrice:
+    return look_up(provider, model)

@@ -1,0 +1,132 @@
+"""What the run changed in the world, and who allowed it."""
+
+from __future__ import annotations
+
+from tachograph_schemas import names, words
+from tachograph_schemas.account import harness
+from tachograph_schemas.account.lookups import alike, capped
+from tachograph_schemas.account.model import Line
+from tachograph_schemas.account.record import missing_spans
+from tachograph_schemas.account.sentences import failure, result, tool_call
+from tachograph_schemas.account.timeline import Timeline, effect, fact, is_done, label, number
+from tachograph_schemas.rows import AccountSpan
+
+
+def changed(view: Timeline) -> list[Line]:
+    """The answer to: what did it change in the world?"""
+    writes = [span for span in view.calls("tool") if effect(span) == "write"]
+    done = [span for span in writes if is_done(span)]
+    lines = [_done(view, group.first, group.calls) for group in alike(view, done)]
+    lines.extend(_perhaps(view, span) for span in writes if not is_done(span))
+    lines.extend(_blocked(view))
+    lines.extend(_remembered(view))
+    unknown = _undeclared(view)
+    if not done and (writes or unknown is None):
+        lines.insert(0, _nothing(view, writes))
+    return capped(lines, "more changes") + ([unknown] if unknown else [])
+
+
+def _done(view: Timeline, span: AccountSpan, calls: int) -> Line:
+    said = f"Carried out {tool_call(span)}"
+    if calls > 1:
+        text = f"{said} {words.times(calls)}, with the same arguments each time"
+        return view.line(span, text, "warn", result(span))
+    return view.line(span, said, "good", result(span))
+
+
+def _perhaps(view: Timeline, span: AccountSpan) -> Line:
+    said = tool_call(span)
+    if span.is_open:
+        state = "is under way" if view.is_running else "had not come back when the record ends"
+        return view.line(
+            span, f"{said} {state}: it may have changed something", "warn", names_actor=False
+        )
+    inside = f"{said} failed ({failure(span)})"
+    if span.span_id in view.guarded and span.error_type.endswith("Refused"):
+        return view.line(span, f"The call {said} was refused before it did anything", "bad")
+    return view.line(span, f"The call {inside}: it may have changed something all the same", "warn")
+
+
+def _nothing(view: Timeline, writes: list[AccountSpan]) -> Line:
+    if missing_spans(view):
+        return Line("No change is recorded, but the record is not complete", "tool", "warn")
+    if view.is_running:
+        return Line("Nothing has been changed so far", "tool")
+    if any(span.span_id not in view.guarded for span in writes):
+        return Line("No change is confirmed", "tool", "warn")
+    if view.run.outcome == "interrupted":
+        return Line("Nothing was changed, as far as the record goes", "tool")
+    return Line("Nothing was changed" if view.is_ours else "No change is recorded", "tool")
+
+
+def _blocked(view: Timeline) -> list[Line]:
+    lines = []
+    for span in view.calls("gate"):
+        action = fact(span, names.GATE_ACTION)
+        if action not in {"blocked", "dry_run", "escalated"}:
+            continue
+        proposed = harness.proposal(span) or "an action"
+        rule = label(fact(span, names.GATE_RULE) or span.name)
+        if action == "escalated":
+            continue
+        if action == "dry_run":
+            lines.append(
+                view.line(span, f"Only tried out (dry run of the gate {rule}): {proposed}")
+            )
+        else:
+            text = f"Prevented by the gate {rule}: {proposed}"
+            lines.append(view.line(span, text, "bad", harness.because(span).removeprefix(": ")))
+    return lines
+
+
+def _remembered(view: Timeline) -> list[Line]:
+    return [
+        view.line(span, f"Its own memory: {label(span.name)} {harness.proposal(span)}".rstrip())
+        for span in view.calls("memory")
+        if effect(span) == "write" and is_done(span)
+    ][:20]
+
+
+def _undeclared(view: Timeline) -> Line | None:
+    counted: dict[str, int] = {}
+    first = None
+    for span in view.calls("tool"):
+        if not effect(span):
+            first = first or span
+            counted[span.tool or span.name] = counted.get(span.tool or span.name, 0) + 1
+    if first is None:
+        return None
+    ranked = sorted(counted.items(), key=lambda item: -item[1])
+    said = [f"{label(name)} {words.times(n)}" for name, n in ranked[:8]]
+    if len(ranked) > 8:
+        said.append(f"{len(ranked) - 8} other tools")
+    total = sum(counted.values())
+    return Line(
+        f"{words.count(total, 'tool call')} may have changed something: the effect on the world is not declared "
+        f"of {words.joined(said)}",
+        "tool",
+        "warn",
+        first.span_id,
+    )
+
+
+def approved(view: Timeline) -> list[Line]:
+    """The answer to: who approved what, why, and how long did they take?"""
+    asked = view.calls("approval")
+    lines = [harness.sentence(view, span) for span in asked]
+    if asked:
+        waiting_ns = sum(number(span, names.WAITING_NS) for span in asked)
+        if waiting_ns and len(asked) > 1:
+            lines.append(
+                Line(f"All in all it waited {words.duration(waiting_ns)} for people", "approval")
+            )
+        return capped(lines, "more requests")
+    escalated = [
+        span for span in view.calls("gate") if fact(span, names.GATE_VERDICT) == "escalate"
+    ]
+    if escalated:
+        return [
+            view.line(span, f"The gate {label(fact(span, names.GATE_RULE) or span.name)} wanted a person to decide; no answer is recorded", "warn")
+            for span in escalated[:20]
+        ]  # fmt: skip
+    return [Line("Nobody was asked" if view.is_ours else "No approval is recorded", "approval")]

@@ -1,0 +1,211 @@
+"""How the run ended and why: the verdict, where it stopped, and what the reader must know of the record."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tachograph_schemas import names, words
+from tachograph_schemas.account import harness, payload
+from tachograph_schemas.account.model import Line, Tone
+from tachograph_schemas.account.sentences import failure, sentence, tool_call
+from tachograph_schemas.account.timeline import Timeline, agent_name, effect, fact, label, number
+from tachograph_schemas.rows import AccountSpan
+
+_WORK = {"tool", "model", "retrieval", "memory", "step", "agent"}
+
+
+def culprit(view: Timeline) -> AccountSpan | None:
+    """The innermost failed step that explains why the run failed."""
+    failed = [
+        span
+        for span in view.spans
+        if span.status == "error"
+        and span is not view.root
+        and span.span_id not in view.error_parents
+        and span.span_id not in view.second_views
+    ]
+    kind = view.run.error_type
+    same = [span for span in failed if kind and span.error_type == kind]
+    unabsorbed = [span for span in same or failed if not view.recovered(span)]
+    candidates = unabsorbed or same or failed
+    return candidates[-1] if candidates else None
+
+
+def stopper(view: Timeline) -> AccountSpan | None:
+    """The stop rule or budget that ended the run."""
+    stops = [
+        span
+        for span in view.spans
+        if span.layer == "stop"
+        or (span.layer == "budget" and fact(span, names.BUDGET_ACTION) == "stopped")
+    ]
+    return stops[-1] if stops else None
+
+
+def place(span: AccountSpan) -> str:
+    """Where a step was: ``the call refund(…)``, ``a call of the model gpt-5``, ``the step plan``."""
+    if span.layer == "tool":
+        return f"the call {tool_call(span)}"
+    if span.layer == "model":
+        return f"a call of the model {label(span.model)}" if span.model else "a model call"
+    if span.layer == "agent":
+        return f"the agent {label(agent_name(span))}"
+    if span.layer == "approval":
+        asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or harness.proposal(span), 160)
+        return f"the wait for a person to decide on “{asked}”" if asked else "the wait for a person"
+    if span.layer == "run":
+        return "the agent's own code"
+    return f"the {label(span.layer)} {label(span.name)}"
+
+
+def verdict(view: Timeline) -> tuple[str, Tone]:
+    """One sentence: how it ended and why."""
+    run = view.run
+    took = words.duration(run.duration_ns)
+    if run.outcome == "success":
+        notes = absorbed(view)
+        return (
+            f"Finished successfully in {took}{f'; {words.joined(notes)}' if notes else ''}",
+            "good",
+        )
+    if run.outcome == "failure":
+        return f"Failed after {took}{_why_failed(view)}", "bad"
+    if run.outcome == "stopped":
+        return f"Stopped on purpose after {took}{_why_stopped(view)}", "warn"
+    stands = view.open_leaves()
+    where = f" in {place(stands[-1])}" if stands and stands[-1] is not view.root else ""
+    if run.outcome == "running":
+        if stands and stands[-1].layer == "approval":
+            return f"Waiting for a person: {_asked(stands[-1])}", "waiting"
+        return f"Still running after {took}{f', now{where}' if where else ''}", "plain"
+    last = words.moment(run.last_seen_at)
+    if not view.spans or any(span.is_open for span in view.spans):
+        return f"Broke off{where} without an ending: no sign of life since {last}", "bad"
+    return f"No ending was recorded: the last sign of life came at {last}", "bad"
+
+
+def _asked(span: AccountSpan) -> str:
+    asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or harness.proposal(span), 200)
+    return f"“{asked}”" if asked else "the request is not recorded"
+
+
+def _why_failed(view: Timeline) -> str:
+    cause = culprit(view)
+    root = view.root
+    said = failure(root) if root is not None and root.status == "error" else ""
+    if cause is not None:
+        if cause.error_type not in {"", "_OTHER"} or cause.status_message:
+            said = failure(cause)
+        return f" with {said}, in {place(cause)}" if said else f" in {place(cause)}"
+    said = said or words.excerpt(view.run.stop_reason, 240) or label(view.run.error_type)
+    return f" with {said}" if said else "; no reason is recorded"
+
+
+def _why_stopped(view: Timeline) -> str:
+    span = stopper(view)
+    if span is not None and span.layer == "budget":
+        text = harness.budget(span)[0]
+        return f": {text[:1].lower()}{text[1:]}"
+    if span is not None:
+        rule = harness.named(span, names.STOP_RULE, "stop ")
+        return f" by the rule {rule}{harness.because(span)}"
+    reason = words.excerpt(view.run.stop_reason, 240)
+    return f": {reason}" if reason else "; no reason is recorded"
+
+
+def absorbed(view: Timeline) -> list[str]:
+    """What went wrong on the way and was dealt with: counted, for one sentence."""
+    facts = Counter[str]()
+    for span in view.spans:
+        if span.span_id in view.second_views:
+            continue
+        if (
+            span.status == "error"
+            and span.span_id not in view.error_parents
+            and span.layer in _WORK
+        ):
+            facts["failed"] += 1
+        elif span.layer == "gate" and fact(span, names.GATE_VERDICT) == "deny":
+            facts["refused"] += 1
+        elif span.layer == "repair" and fact(span, names.REPAIR_OUTCOME) == "repaired":
+            facts["repaired"] += number(span, names.REPAIR_ATTEMPT) > 0
+        elif span.layer in {"retry", "fallback"}:
+            facts[span.layer] += 1
+        elif span.layer == "approval" and fact(span, names.APPROVAL_DECISION):
+            facts[fact(span, names.APPROVAL_DECISION)] += 1
+    said = [
+        ("failed", "step failed on the way", "steps failed on the way"),
+        ("retry", "retry", "retries"),
+        ("fallback", "fallback", "fallbacks"),
+        ("repaired", "answer was repaired", "answers were repaired"),
+        ("refused", "proposal was refused by a gate", "proposals were refused by gates"),
+        ("approved", "action was approved by a person", "actions were approved by a person"),
+        ("timeout", "request was decided by nobody", "requests were decided by nobody"),
+    ]
+    return [words.count(facts[key], one, many) for key, one, many in said if facts[key]]
+
+
+def last_line(view: Timeline) -> Line:
+    """The end of the story: the verdict, with what the run answered."""
+    text, tone = verdict(view)
+    said = payload.answer(view.run.output, 600) if view.run.ended_at is not None else ""
+    return Line(
+        text=text,
+        layer="run",
+        tone=tone,
+        span_id=view.run.root_span_id,
+        offset_ns=view.run.duration_ns,
+        detail=f"Answer: {said}" if said and view.run.outcome != "failure" else "",
+    )
+
+
+def stopped(view: Timeline) -> list[Line]:
+    """Where and why it ended, and what a person needs to take over."""
+    text, tone = verdict(view)
+    lines = [Line(text, "run", tone, view.run.root_span_id, view.run.duration_ns)]
+    cause = culprit(view) if view.run.outcome == "failure" else stopper(view)
+    if cause is not None and cause.layer not in {"stop", "budget"}:
+        lines.append(sentence(view, cause))
+    if cause is not None and cause.layer == "stop":
+        needs = words.excerpt(fact(cause, names.STOP_NEEDS), 600)
+        said = (
+            f"To take over, a person needs: {needs}"
+            if needs
+            else "What a person needs to take over is not recorded"
+        )
+        lines.append(view.line(cause, said, "waiting" if needs else "plain"))
+    lines.extend(_open(view, span) for span in view.open_leaves()[:5] if span is not view.root)
+    last = _last_step(view)
+    if last is not None and last is not cause:
+        line = sentence(view, last)
+        lines.append(
+            view.line(
+                last,
+                f"The last step: {line.text[:1].lower()}{line.text[1:]}",
+                detail=line.detail,
+                names_actor=False,
+            )
+        )
+    return lines
+
+
+def _open(view: Timeline, span: AccountSpan) -> Line:
+    state = "It is now in" if view.is_running else "It was in"
+    since = f", since {view.at(span.start_ns - view.start_ns)}"
+    risk = ""
+    if effect(span) == "write" and not view.is_running:
+        risk = "; check whether it took effect before starting again"
+    tone: Tone = "waiting" if span.layer == "approval" else "warn"
+    return view.line(span, f"{state} {place(span)}{since}{risk}", tone, names_actor=False)
+
+
+def _last_step(view: Timeline) -> AccountSpan | None:
+    steps = [
+        span
+        for span in view.spans
+        if span.layer not in {"run", "agent"}
+        and not span.is_open
+        and span.span_id not in view.second_views
+        and (span.layer != "step" or fact(span, names.LAYER))
+    ]
+    return max(steps, key=lambda span: span.end_ns, default=None)

@@ -1,0 +1,320 @@
+"""One sentence for each layer of the harness: gates, checks, repairs, people, budgets, stops and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tachograph_schemas import names, words
+from tachograph_schemas.account import payload
+from tachograph_schemas.account.model import Line, Tone
+from tachograph_schemas.account.timeline import Timeline, fact, label, number
+from tachograph_schemas.rows import AccountSpan
+
+
+def sentence(view: Timeline, span: AccountSpan) -> Line:
+    """The sentence of a harness span; a layer without facts is named and no more."""
+    tell = _BY_LAYER.get(span.layer, _other)
+    text, tone, detail = tell(span)
+    if span.status == "error" and tone != "bad":
+        text, tone = f"{text}; it failed with {label(span.error_type) or 'an error'}", "bad"
+    return view.line(span, text, tone, detail)
+
+
+Told = tuple[str, Tone, str]
+
+
+def because(span: AccountSpan, chars: int = 240) -> str:
+    """``: the limit is $50``; empty when no reason is recorded."""
+    reason = words.excerpt(fact(span, names.REASON), chars)
+    return f": {reason}" if reason else ""
+
+
+def named(span: AccountSpan, attribute: str, *prefixes: str) -> str:
+    """The name in an attribute, else the span's name without its kind."""
+    said = fact(span, attribute) or span.name
+    for prefix in prefixes:
+        said = said.removeprefix(prefix)
+    return label(said)
+
+
+def proposal(span: AccountSpan, chars: int = 160) -> str:
+    """What was put before a gate or a person."""
+    given = payload.parse(span.input_text) if span.input_text else None
+    if isinstance(given, str):
+        return words.excerpt(given, chars)
+    return payload.arguments(given, chars)
+
+
+def gate(span: AccountSpan) -> Told:
+    """A rule's verdict on a proposed action."""
+    rule = named(span, names.GATE_RULE, "gate ")
+    verdict, action = fact(span, names.GATE_VERDICT), fact(span, names.GATE_ACTION)
+    proposed = proposal(span)
+    what = f" {proposed}" if proposed else " the proposal"
+    risk = fact(span, names.GATE_RISK)
+    detail = f"Risk: {label(risk)}" if risk else ""
+    if action == "dry_run":
+        said = {"allow": "would have allowed", "deny": "would have refused"}.get(
+            verdict, "would have asked a person about"
+        )
+        return f"The gate {rule} {said}{what} (dry run){because(span)}", "warn", detail
+    if verdict == "deny":
+        return f"The gate {rule} refused{what}{because(span)}", "bad", detail
+    if verdict == "escalate":
+        return (
+            f"The gate {rule} wanted a person to decide on{what}{because(span)}",
+            "waiting",
+            detail,
+        )
+    if verdict == "allow":
+        return f"The gate {rule} allowed{what}{because(span)}", "good", detail
+    outcome = payload.answer(span.output_text, 200)
+    return (
+        f"The guardrail {rule} looked at{what}",
+        "plain",
+        f"It said: {outcome}" if outcome else "",
+    )
+
+
+def validation(span: AccountSpan) -> Told:
+    """A check of an answer."""
+    check = named(span, names.VALIDATION_CHECK, "validate ")
+    field = fact(span, names.VALIDATION_FIELD)
+    about = f" of {label(field)}" if field else ""
+    kind = fact(span, names.VALIDATION_KIND)
+    who = "An independent check" if kind == "verification" else "The check"
+    detail = f"Kind of check: {label(kind)}" if kind else ""
+    if fact(span, names.VALIDATION_VERDICT) == "fail":
+        return f"{who} {check}{about} failed{because(span)}", "warn", detail
+    if fact(span, names.VALIDATION_VERDICT) == "pass":
+        return f"{who} {check}{about} passed{because(span)}", "good", detail
+    return f"{who} {check}{about} ran", "plain", detail
+
+
+def repair(span: AccountSpan) -> Told:
+    """A repair loop, told where it began."""
+    what = named(span, "", "repair ")
+    tried = number(span, names.REPAIR_ATTEMPT)
+    most = number(span, names.REPAIR_MAX_ATTEMPTS)
+    allowed = f" of at most {most}" if most else ""
+    feedback = words.excerpt(fact(span, names.REPAIR_FEEDBACK), 300)
+    detail = f"Feedback given: {feedback}" if feedback else ""
+    outcome = fact(span, names.REPAIR_OUTCOME)
+    if outcome == "repaired" and not tried:
+        return f"Repair of {what} was not needed", "plain", detail
+    if outcome == "repaired":
+        return f"Repaired {what} in {words.count(tried, 'attempt')}{allowed}", "good", detail
+    if outcome == "gave_up":
+        return (
+            f"Gave up repairing {what} after {words.count(tried, 'attempt')}{allowed}{because(span)}",
+            "bad",
+            detail,
+        )
+    return f"Repairing {what}: attempt {max(tried, 1)}{allowed}", "warn", detail
+
+
+def retry(span: AccountSpan) -> Told:
+    """A call that is tried again."""
+    what = named(span, names.RETRY_OF, "retry ")
+    attempt = max(number(span, names.RETRY_ATTEMPT), 1)
+    kind = "" if span.error_type in {"", "_OTHER"} else f" with {label(span.error_type)}"
+    wait_ms = number(span, names.RETRY_WAIT_MS)
+    waited = f", {words.duration(wait_ms * 1_000_000)} later" if wait_ms else ""
+    detail = words.excerpt(span.status_message or fact(span, names.REASON), 300)
+    return f"Tried {what} again{waited}, after attempt {attempt} failed{kind}", "warn", detail
+
+
+def breaker(span: AccountSpan) -> Told:
+    """A circuit breaker that changed its state."""
+    name = named(span, names.BREAKER_NAME, "breaker ")
+    to = fact(span, names.BREAKER_TO)
+    if to == "open":
+        return (
+            f"The circuit breaker {name} opened: no further calls for now{because(span)}",
+            "bad",
+            "",
+        )
+    if to == "half_open":
+        return f"The circuit breaker {name} lets one call through to see{because(span)}", "warn", ""
+    if to == "closed":
+        return (
+            f"The circuit breaker {name} closed: calls go through again{because(span)}",
+            "good",
+            "",
+        )
+    return (
+        f"The circuit breaker {name} changed{f' to {label(to)}' if to else ''}{because(span)}",
+        "warn",
+        "",
+    )
+
+
+def fallback(span: AccountSpan) -> Told:
+    """A stand-in for something that was not available."""
+    to = named(span, names.FALLBACK_TO, "fallback ")
+    instead = fact(span, names.FALLBACK_FROM)
+    return (
+        f"Fell back to {to}{f' instead of {label(instead)}' if instead else ''}{because(span)}",
+        "warn",
+        "",
+    )
+
+
+def approval(span: AccountSpan) -> Told:
+    """A person's decision, or the wait for it."""
+    asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or proposal(span), 200)
+    request = f": “{asked}”" if asked else ""
+    who = label(fact(span, names.APPROVAL_APPROVER)) or "Somebody who is not named"
+    decision = fact(span, names.APPROVAL_DECISION)
+    waiting_ns = number(span, names.WAITING_NS)
+    after = f" after {words.duration(waiting_ns)}" if waiting_ns else ""
+    reason = words.excerpt(fact(span, names.REASON), 300)
+    detail = f"Reason given: {reason}" if reason else ""
+    if span.is_open:
+        return f"Waiting for a person to decide{request}", "waiting", ""
+    if decision == "approved":
+        return f"{who} approved{after}{request}", "good", detail
+    if decision == "refused":
+        if not fact(span, names.APPROVAL_APPROVER):
+            return f"Approval was refused{after}{request}", "bad", detail
+        return f"{who} refused{after}{request}", "bad", detail
+    if decision == "timeout":
+        return (
+            f"Nobody decided in time{f', {words.duration(waiting_ns)} long' if waiting_ns else ''}{request}",
+            "bad",
+            detail,
+        )
+    return f"A person was asked{request}; no decision is recorded", "warn", detail
+
+
+def checkpoint(span: AccountSpan) -> Told:
+    """Progress saved, or taken up again."""
+    where = named(span, names.CHECKPOINT_LABEL, "checkpoint ")
+    given = payload.parse(span.input_text) if span.input_text else {}
+    left = given.get("todo") if isinstance(given, dict) else None
+    detail = f"Left to do: {payload.arguments(left, 200)}" if left else ""
+    if fact(span, names.CHECKPOINT_ACTION) == "restored":
+        return f"Took up again at the checkpoint {where}", "warn", detail
+    return f"Saved its progress as {where}", "plain", detail
+
+
+def amount(unit: str, text: str) -> str:
+    """An amount of a budget: ``$0.05``, ``10 model calls``, ``30.0 s``."""
+    try:
+        size = float(text)
+    except ValueError:
+        return label(text)
+    if unit == "usd":
+        return words.usd(size)
+    if unit == "wall_s":
+        return words.duration(size * 1e9) if size < 1e12 else label(text)
+    noun = label(unit).replace("_", " ").removesuffix("s")
+    return words.count(int(size), noun) if abs(size) < 1e15 else label(text)
+
+
+def budget(span: AccountSpan) -> Told:
+    """A budget that warned or stopped."""
+    scope = label(fact(span, names.BUDGET_SCOPE)) or "run"
+    unit = fact(span, names.BUDGET_UNIT)
+    limit = amount(unit, fact(span, names.BUDGET_LIMIT))
+    used = amount(unit, fact(span, names.BUDGET_USED))
+    why = f"{used} used" if used else ""
+    if fact(span, names.BUDGET_ACTION) == "stopped":
+        return (
+            f"The {scope} budget of {limit} was used up, so the next call was not made",
+            "bad",
+            why,
+        )
+    if fact(span, names.BUDGET_ACTION) == "warned":
+        return f"The {scope} budget of {limit} was exceeded; it only warns", "warn", why
+    return (
+        f"A {scope} budget of {limit} applied" if limit else f"A {scope} budget applied",
+        "plain",
+        why,
+    )
+
+
+def stop(span: AccountSpan) -> Told:
+    """A stop rule that ended the run."""
+    rule = named(span, names.STOP_RULE, "stop ")
+    needs = words.excerpt(fact(span, names.STOP_NEEDS), 400)
+    return (
+        f"Stopped by the rule {rule}{because(span)}",
+        "waiting" if needs else "warn",
+        f"To take over: {needs}" if needs else "",
+    )
+
+
+def handoff(span: AccountSpan) -> Told:
+    """Work handed to somebody else."""
+    to = named(span, names.HANDOFF_TO, "handoff to ", "handoff ")
+    given_by = fact(span, names.HANDOFF_FROM)
+    return (
+        f"Handed over to {to}{f' (from {label(given_by)})' if given_by else ''}{because(span)}",
+        "plain",
+        proposal(span, 300),
+    )
+
+
+def context(span: AccountSpan) -> Told:
+    """What was put in front of the model."""
+    shown = number(span, names.CONTEXT_SELECTED)
+    offered = number(span, names.CONTEXT_CANDIDATES)
+    if offered:
+        dropped = max(offered - shown, number(span, names.CONTEXT_DROPPED), 0)
+        left = f", left out {dropped:,}" if dropped else ""
+        return f"Chose {shown:,} of {offered:,} pieces of context{left}{because(span)}", "plain", ""
+    return f"Put together the context ({label(span.name)}){because(span)}", "plain", ""
+
+
+def normalize(span: AccountSpan) -> Told:
+    """Input that was cleaned before the model saw it."""
+    injections = number(span, names.NORMALIZE_INJECTIONS)
+    if injections:
+        hits = words.count(injections, "suspicious instruction")
+        return f"Found {hits} in the input{because(span)}", "bad", ""
+    removed = fact(span, names.NORMALIZE_REMOVED)
+    what = f", removed {words.excerpt(removed, 120)}" if removed and removed != "0" else ""
+    return f"Cleaned the input{what}{because(span)}", "plain", ""
+
+
+def evaluation(span: AccountSpan) -> Told:
+    """A judgement of the agent's work."""
+    name = named(span, names.EVAL_NAME, "evaluate ")
+    verdict = fact(span, names.EVAL_LABEL)
+    score = fact(span, names.EVAL_SCORE)
+    said = " ".join(
+        filter(None, [label(verdict), f"({label(score)})" if score and verdict else label(score)])
+    )
+    tone: Tone = "plain"
+    if verdict.lower() in {"fail", "failed", "reject", "rejected", "no", "incorrect"}:
+        tone = "warn"
+    elif verdict.lower() in {"pass", "passed", "accept", "accepted", "yes", "correct"}:
+        tone = "good"
+    return (
+        f"The evaluation {name} said {said}" if said else f"The evaluation {name} ran",
+        tone,
+        words.excerpt(fact(span, names.EVAL_EXPLANATION), 400),
+    )
+
+
+def _other(span: AccountSpan) -> Told:
+    return f"Recorded {label(span.name)}", "plain", ""
+
+
+_BY_LAYER: dict[str, Callable[[AccountSpan], Told]] = {
+    "gate": gate,
+    "validation": validation,
+    "repair": repair,
+    "retry": retry,
+    "breaker": breaker,
+    "fallback": fallback,
+    "approval": approval,
+    "checkpoint": checkpoint,
+    "budget": budget,
+    "stop": stop,
+    "handoff": handoff,
+    "context": context,
+    "normalize": normalize,
+    "eval": evaluation,
+}

@@ -1,0 +1,82 @@
+"""Tachograph: a flight recorder for AI agents.
+
+::
+
+    import tachograph as tacho
+
+    tacho.init()
+
+    @tacho.run(agent="billing")
+    def handle(task: str) -> str: ...
+
+    @tacho.effect(risk="high")
+    def refund(order_id: str, usd: float) -> str: ...
+"""
+
+from __future__ import annotations
+
+from tachograph._approve import Decision, approve, approve_async
+from tachograph._binding import arg
+from tachograph._budget import Budget, budget
+from tachograph._decorators import agent, context, normalize, run, step
+from tachograph._decorators_io import effect, memory, model, retrieval, tool
+from tachograph._instrument import instrument
+from tachograph._layers import (
+    Verdict,
+    breaker_event,
+    checkpoint,
+    evaluate,
+    fallback_event,
+    gate,
+    handoff,
+    retry_event,
+    stop,
+    validate,
+)
+from tachograph._repair import Repair, repair
+from tachograph._run import Run, current_run
+from tachograph._setup import flush, init, shutdown
+from tachograph._threads import wrap
+from tachograph.errors import BudgetExceeded, Refused, RunStopped, TachographError
+
+__all__ = [
+    "Budget",
+    "BudgetExceeded",
+    "Decision",
+    "Refused",
+    "Repair",
+    "Run",
+    "RunStopped",
+    "TachographError",
+    "Verdict",
+    "agent",
+    "approve",
+    "approve_async",
+    "arg",
+    "breaker_event",
+    "budget",
+    "checkpoint",
+    "context",
+    "current_run",
+    "effect",
+    "evaluate",
+    "fallback_event",
+    "flush",
+    "gate",
+    "handoff",
+    "init",
+    "instrument",
+    "memory",
+    "model",
+    "normalize",
+    "repair",
+    "retrieval",
+    "retry_event",
+    "run",
+    "shutdown",
+    "step",
+    "stop",
+    "tool",
+    "validate",
+    "wrap",
+]

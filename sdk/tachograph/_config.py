@@ -1,0 +1,136 @@
+"""The SDK's settings: one table, read once by ``init``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tachograph._guard import LOGGER
+from tachograph_schemas import settings
+from tachograph_schemas.settings import Setting
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 86_400:
+        raise ValueError("expected seconds from 0 to 86400")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("expected a whole number above 0")
+    return value
+
+
+def _compression(text: str) -> str:
+    if text not in {"auto", "gzip", "none"}:
+        raise ValueError("expected auto, gzip or none")
+    return text
+
+
+_SHARED = {setting.env: setting for setting in settings.SHARED}
+
+TABLE: tuple[Setting, ...] = (
+    _SHARED["TACHO_ENDPOINT"],
+    _SHARED["TACHO_API_KEY"],
+    _SHARED["TACHO_DISABLED"],
+    *settings.declare(
+        (
+            Setting("TACHO_SERVICE", "", "name of the service; default OTEL_SERVICE_NAME"),
+            Setting("TACHO_SERVICE_VERSION", "", "version of the service"),
+            Setting(
+                "TACHO_CAPTURE_LIMIT_BYTES", 65_536, "size of one payload", settings.size_bytes
+            ),
+            Setting(
+                "TACHO_HEARTBEAT_S", 5.0, "how often open spans are re-sent; 0: never", _seconds
+            ),
+            Setting("TACHO_QUEUE_SPANS", 10_000, "finished spans kept while waiting", _count),
+            Setting(
+                "TACHO_QUEUE_BYTES", 64 << 20, "payloads kept while waiting", settings.size_bytes
+            ),
+            Setting("TACHO_EXPORT_DELAY_S", 1.0, "how long spans gather before a send", _seconds),
+            Setting("TACHO_EXPORT_TIMEOUT_S", 10.0, "for one request to the collector", _seconds),
+            Setting(
+                "TACHO_COMPRESSION", "auto", "auto (not on loopback), gzip, none", _compression
+            ),
+            Setting(
+                "TACHO_PROPAGATE_THREADS",
+                True,
+                "threads and pools inside a run carry its context",
+                settings.flag,
+            ),
+        )
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The values of the table, with the OpenTelemetry variables taken in."""
+
+    endpoint: str
+    api_key: str
+    disabled: bool
+    service: str
+    service_version: str
+    capture_limit_bytes: int
+    heartbeat_s: float
+    queue_spans: int
+    queue_bytes: int
+    export_delay_s: float
+    export_timeout_s: float
+    compression: str
+    propagate_threads: bool
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def traces_url(self) -> str:
+        """Where spans are posted."""
+        url = self.endpoint.rstrip("/")
+        return url if url.endswith("/v1/traces") else f"{url}/v1/traces"
+
+
+def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings. A value that cannot be used is logged and its default taken: no raise."""
+    environ = dict(os.environ if environ is None else environ)
+    try:
+        file = settings.read_file()
+    except settings.SettingsError as error:
+        LOGGER.error("tachograph: %s The file is ignored.", error)
+        file = {}
+    foreign = "" if environ.get("TACHO_ENDPOINT") else _otel_endpoint(environ)
+    if foreign:
+        environ["TACHO_ENDPOINT"] = foreign
+    values: dict[str, Any] = {}
+    for setting in TABLE:
+        try:
+            values |= settings.resolve((setting,), arguments, environ=environ, file=file)
+        except settings.SettingsError as error:
+            LOGGER.error("tachograph: %s The default %r is used.", error, setting.default)
+            values[setting.key] = setting.default
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        values["disabled"] = True
+    uses_foreign = bool(foreign) and values["endpoint"] == foreign
+    headers = _otel_headers(environ) if uses_foreign else ()
+    return Config(**values, headers=headers)
+
+
+def _otel_endpoint(environ: Mapping[str, str]) -> str:
+    """The endpoint of the OpenTelemetry variables, unless it is for another protocol."""
+    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") == "grpc":
+        return ""
+    return environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "") or environ.get(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", ""
+    )
+
+
+def _otel_headers(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    from urllib.parse import unquote
+
+    pairs = environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",")
+    split = (pair.partition("=") for pair in pairs if "=" in pair)
+    return tuple((name.strip(), unquote(value.strip())) for name, _, value in split)

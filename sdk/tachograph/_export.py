@@ -1,0 +1,124 @@
+"""Batches of spans to the collector: encode, redact, split what is too large, post, judge the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from tachograph._guard import contain, say_rarely
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tachograph._redact import Redactor
+    from tachograph._transport import Transport
+
+BODY_LIMIT_BYTES = 4 << 20
+"""Larger bodies are split before they are sent: collectors commonly refuse more than a few MiB."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What became of a batch: every span of it is in exactly one of the three."""
+
+    accepted: int = 0
+    lost: int = 0
+    retry: list[ReadableSpan] = field(default_factory=list)
+    why: str = ""
+    after_s: float | None = None
+    unreachable: bool = False
+
+
+class Exporter:
+    """Sends batches. Used by one thread at a time."""
+
+    def __init__(self, transport: Transport, redactor: Redactor) -> None:
+        self.transport = transport
+        self.redactor = redactor
+
+    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Delivery:
+        """Send a batch; blocks for about ``timeout_s`` a request. Never raises."""
+        delivery = Delivery()
+        pending = [list(spans)]
+        while pending:
+            part = pending.pop()
+            body = self._encode(part)
+            if body is None:
+                delivery.lost += len(part)
+                delivery.why = "could not be encoded"
+            elif len(body) > BODY_LIMIT_BYTES and len(part) > 1:
+                pending += _halves(part)
+            else:
+                self._post(part, body, timeout_s, delivery, pending)
+            if delivery.retry:
+                for rest in reversed(pending):
+                    delivery.retry += rest
+                break
+        return delivery
+
+    def _post(
+        self,
+        part: list[ReadableSpan],
+        body: bytes,
+        timeout_s: float,
+        delivery: Delivery,
+        pending: list[list[ReadableSpan]],
+    ) -> None:
+        answer = self.transport.post(body, timeout_s)
+        if answer.kind == "accepted":
+            rejected = min(_rejected(answer.body), len(part))
+            delivery.accepted += len(part) - rejected
+            delivery.lost += rejected
+            if rejected:
+                delivery.why = "the collector rejected a part of the batch"
+        elif answer.kind == "retry":
+            delivery.retry += part
+            delivery.after_s, delivery.unreachable = answer.after_s, answer.unreachable
+            delivery.why = answer.why
+        elif answer.kind == "too_large" and len(part) > 1:
+            pending += _halves(part)
+        else:
+            delivery.lost += len(part)
+            delivery.why = answer.why
+
+    def _encode(self, spans: list[ReadableSpan]) -> bytes | None:
+        """The body with every secret masked; None when it cannot be made, never an unmasked one."""
+        try:
+            request = encode_spans(spans)
+            self.redactor.redact_request(request)
+            body: bytes = request.SerializeToString()  # type: ignore[no-untyped-call]  # protobuf has no stubs
+        except Exception as fault:
+            if len(spans) > 1:
+                return self._encode_singly(spans)
+            if not contain("encoding a span", fault):
+                raise
+            return None
+        return body
+
+    def _encode_singly(self, spans: list[ReadableSpan]) -> bytes:
+        """One span that cannot be encoded must not take its batch along. Bodies add up as bytes."""
+        bodies = [self._encode([span]) for span in spans]
+        failed = bodies.count(None)
+        if failed:
+            say_rarely("encode", "tachograph: %d spans could not be encoded and are lost", failed)
+        return b"".join(body for body in bodies if body is not None)
+
+
+def _halves(part: list[ReadableSpan]) -> list[list[ReadableSpan]]:
+    middle = len(part) // 2
+    # The last is taken first, so that order is kept.
+    return [part[middle:], part[:middle]]
+
+
+def _rejected(body: bytes) -> int:
+    if not body:
+        return 0
+    try:
+        response = ExportTraceServiceResponse.FromString(body)  # type: ignore[no-untyped-call]  # as above
+    except Exception:
+        return 0  # an answer that is not protobuf: 2xx still means accepted
+    return int(response.partial_success.rejected_spans)

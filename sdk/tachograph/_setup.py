@@ -1,0 +1,230 @@
+"""``init``, ``flush`` and ``shutdown``: putting the recorder, the provider and the sender together."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tachograph import _config, _recorder, _threads
+from tachograph._guard import LOGGER, guarded
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tachograph._config import Config
+    from tachograph._recorder import Recorder
+    from tachograph._redact import Hook
+    from tachograph._sender import Sender
+
+EXIT_TIMEOUT_S = 2.0
+"""How long the exit of the process waits for a collector that accepts nothing."""
+
+_lock = threading.Lock()
+_sender: Sender | None = None
+_hooks_registered = False
+_without_export: Recorder | None = None
+
+
+def init(
+    *,
+    service: str | None = None,
+    service_version: str | None = None,
+    endpoint: str | None = None,
+    api_key: str | None = None,
+    redact: Iterable[Hook | str] | None = None,
+    capture_limit_bytes: int | None = None,
+    heartbeat_s: float | None = None,
+    propagate_threads: bool | None = None,
+    disabled: bool | None = None,
+) -> None:
+    """Start recording in this process. Never raises, never waits for the collector.
+
+    Each setting is taken from the argument, else the environment (``TACHO_<NAME>``), else ``tacho.toml``,
+    else its default. A second call changes nothing. If the program has set an OpenTelemetry tracer
+    provider, Tachograph joins it; otherwise it sets one, so that other instrumentation nests and is exported.
+
+    Args:
+        service: The service's name; default ``OTEL_SERVICE_NAME``, else the script's name.
+        service_version: Its version.
+        endpoint: The collector's URL; default ``http://127.0.0.1:4318``.
+        api_key: Sent as ``Authorization: Bearer``.
+        redact: More to mask before anything leaves the process: regexes, or functions
+            ``f(attribute_name, text)`` that return the text to keep. Called on the sender's thread.
+        capture_limit_bytes: Size of one captured payload; default 65536.
+        heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
+        propagate_threads: Threads and thread pools used inside a run belong to it; default True.
+        disabled: Record nothing at all.
+    """
+    arguments = {
+        "service": service,
+        "service_version": service_version,
+        "endpoint": endpoint,
+        "api_key": api_key,
+        "capture_limit_bytes": capture_limit_bytes,
+        "heartbeat_s": heartbeat_s,
+        "propagate_threads": propagate_threads,
+        "disabled": disabled,
+    }
+    with guarded("starting"), _lock:
+        if _sender is not None:
+            LOGGER.debug("tachograph: init was called before; this call changes nothing")
+            return
+        config = _config.read(arguments)
+        if not config.disabled:
+            _start(config, tuple(redact or ()))
+
+
+def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
+    global _sender
+    # Imported here: `import tachograph` must stay fast for programs that record nothing.
+    from tachograph._export import Exporter
+    from tachograph._redact import Redactor
+    from tachograph._sender import Sender
+    from tachograph._transport import Transport
+
+    headers = dict(config.headers)
+    if config.api_key:
+        headers["Authorization"] = f"Bearer {config.api_key}"
+    transport = Transport(config.traces_url, headers, config.compression)
+    recorder = _recorder_on(_provider(config), config.capture_limit_bytes)
+    sender = Sender(recorder, Exporter(transport, Redactor(hooks)), config)
+    recorder.sinks.append(sender.put)
+    recorder.on_run_start.append(sender.report)
+    if config.propagate_threads:
+        _threads.install()
+    _sender = sender
+    _recorder.activate(recorder)
+    _register_hooks()
+
+
+def _provider(config: Config) -> TracerProvider:
+    """The program's provider when it has set one; else ours, set for the whole program."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    present = trace.get_tracer_provider()
+    if isinstance(present, TracerProvider):
+        return present
+    attributes: dict[str, Any] = {"telemetry.distro.name": "tachograph"}
+    named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
+    if config.service or not named:
+        attributes["service.name"] = config.service or _script_name()
+    if config.service_version:
+        attributes["service.version"] = config.service_version
+    ours = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
+    trace.set_tracer_provider(ours)
+    return ours
+
+
+def _script_name() -> str:
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name:
+        return str(spec.name).removesuffix(".__main__")
+    return Path(sys.argv[0]).stem if sys.argv and sys.argv[0] not in {"", "-c"} else "python"
+
+
+def _recorder_on(provider: TracerProvider, capture_limit_bytes: int) -> Recorder:
+    from tachograph._processor import TachographProcessor
+
+    recorder = _recorder.Recorder(provider.get_tracer("tachograph"), capture_limit_bytes)
+    provider.add_span_processor(TachographProcessor(recorder))
+    return recorder
+
+
+def recorder_without_export() -> Recorder:
+    """A recorder whose spans go nowhere but to sinks: for the test kit. One for the process."""
+    global _without_export
+    with _lock:
+        if _without_export is None:
+            config = _config.read({})
+            _without_export = _recorder_on(_provider(config), config.capture_limit_bytes)
+        return _without_export
+
+
+def flush(timeout_s: float = 5.0) -> bool:
+    """Send what was recorded so far. Blocks for ``timeout_s`` at most. Never raises.
+
+    Returns:
+        True only if the collector accepted everything recorded since the last flush; True as well
+        when the SDK is off, as there is nothing to send.
+    """
+    sender = _sender
+    if sender is None:
+        return True
+    with guarded("flushing"):
+        return sender.flush(timeout_s)
+    return False
+
+
+def shutdown(timeout_s: float = 2.0) -> bool:
+    """Send what is left and stop recording. Blocks for ``timeout_s`` at most. Never raises.
+
+    Returns:
+        Whether the collector accepted everything since the last flush.
+    """
+    return _stop(timeout_s, patient=False)
+
+
+def _stop(timeout_s: float, *, patient: bool) -> bool:
+    global _sender
+    with _lock:
+        sender, _sender = _sender, None
+    if sender is None:
+        return True
+    with guarded("shutting down"):
+        recorder = _recorder.activate(None)
+        if recorder is not None:
+            with recorder.lock:
+                recorder.sinks.clear()
+                recorder.on_run_start.clear()
+        _threads.uninstall()
+        return sender.shutdown(timeout_s, patient=patient)
+    return False
+
+
+def _register_hooks() -> None:
+    global _hooks_registered
+    if _hooks_registered:
+        return
+    _hooks_registered = True
+    atexit.register(_at_exit)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+
+
+def _at_exit() -> None:
+    _stop(EXIT_TIMEOUT_S, patient=True)
+
+
+def _before_fork() -> None:
+    """Children of ``multiprocessing`` leave without ``atexit``; it offers hooks of its own."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and not getattr(_before_fork, "done", False):
+        _before_fork.done = True  # type: ignore[attr-defined]  # once in the process
+        util.register_after_fork(_stop, _finish_with_child)
+
+
+def _finish_with_child(_: object) -> None:
+    from multiprocessing.util import Finalize
+
+    Finalize(None, _at_exit, exitpriority=0)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    with guarded("renewing after a fork"):
+        recorder = _recorder.active()
+        if recorder is not None:
+            recorder.after_fork()
+        if _sender is not None:
+            _sender.after_fork()

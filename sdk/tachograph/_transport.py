@@ -1,0 +1,138 @@
+"""One persistent HTTP connection to the collector. Used by the sender's thread only.
+
+The standard library's client rather than the stock exporter's: that one retries for its whole timeout
+with no way to end it at exit, and logs every failure.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import ssl
+import urllib.request
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+_ANSWER_LIMIT_BYTES = 1 << 20
+_LOOPBACK = ("127.", "localhost", "::1")
+_RETRYABLE = (408, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request."""
+
+    kind: Literal["accepted", "retry", "too_large", "refused"]
+    why: str = ""
+    body: bytes = b""
+    after_s: float | None = None
+    """What the collector asked to wait, for ``retry``."""
+    unreachable: bool = False
+    """Nobody listens: another attempt within the second is of little use."""
+
+
+class Transport:
+    """Posts OTLP bodies to one URL."""
+
+    def __init__(self, url: str, headers: dict[str, str], compression: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is not an http(s) URL of a collector")
+        self.url = url
+        self._https = parts.scheme == "https"
+        self._host = parts.hostname
+        self._port = parts.port or (443 if self._https else 80)
+        self._path = parts.path + (f"?{parts.query}" if parts.query else "")
+        loopback = self._host.startswith(_LOOPBACK)
+        self._gzip = compression == "gzip" or (compression == "auto" and not loopback)
+        self._proxy = None if loopback else _proxy_for(parts.scheme, self._host)
+        self._headers = {"Content-Type": "application/x-protobuf", "Connection": "keep-alive"}
+        self._headers |= headers
+        if self._gzip:
+            self._headers["Content-Encoding"] = "gzip"
+        self._connection: http.client.HTTPConnection | None = None
+
+    def post(self, body: bytes, timeout_s: float) -> Answer:
+        """Post one body; blocks for about ``timeout_s`` at most. Never raises."""
+        payload = gzip.compress(body, 1) if self._gzip else body
+        reused = self._connection is not None
+        try:
+            return self._post(payload, timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            # An idle connection that the collector has closed says nothing about the collector.
+            if not reused or isinstance(error, TimeoutError):
+                return _unreached(error)
+        try:
+            return self._post(payload, timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            return _unreached(error)
+
+    def _post(self, payload: bytes, timeout_s: float) -> Answer:
+        connection = self._connection or self._connect(timeout_s)
+        self._connection = connection
+        connection.timeout = timeout_s
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout_s)
+        connection.request("POST", self._target(), body=payload, headers=self._headers)
+        response = connection.getresponse()
+        body = response.read(_ANSWER_LIMIT_BYTES)
+        if response.will_close or response.read(1):
+            self.close()
+        return _judge(response, body)
+
+    def _target(self) -> str:
+        return self.url if self._proxy and not self._https else self._path
+
+    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
+        host, port = self._proxy or (self._host, self._port)
+        if not self._https:
+            return http.client.HTTPConnection(host, port, timeout=timeout_s)
+        tls = ssl.create_default_context()
+        secure = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=tls)
+        if self._proxy:
+            secure.set_tunnel(self._host, self._port)
+        return secure
+
+    def close(self) -> None:
+        """Drop the connection; the next post makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _proxy_for(scheme: str, host: str) -> tuple[str, int] | None:
+    """The proxy of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as other clients use it."""
+    proxy = urllib.request.getproxies().get(scheme)
+    if not proxy or urllib.request.proxy_bypass(host):
+        return None
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return (parts.hostname, parts.port or 80) if parts.hostname else None
+
+
+def _unreached(error: Exception) -> Answer:
+    refused = isinstance(error, (ConnectionRefusedError, OSError)) and not isinstance(
+        error, (TimeoutError, ConnectionResetError, BrokenPipeError)
+    )
+    return Answer("retry", f"{type(error).__name__}: {error}", unreachable=refused)
+
+
+def _judge(response: http.client.HTTPResponse, body: bytes) -> Answer:
+    status = response.status
+    if 200 <= status < 300:
+        return Answer("accepted", body=body)
+    why = f"HTTP {status} {response.reason}"
+    if status in _RETRYABLE:
+        return Answer("retry", why, after_s=_retry_after_s(response.getheader("Retry-After")))
+    if status == 413:
+        return Answer("too_large", why)
+    if status in {401, 403}:
+        why += " (check TACHO_API_KEY)"
+    return Answer("refused", why)
+
+
+def _retry_after_s(text: str | None) -> float | None:
+    """Seconds only: the date form is for days, and waiting is capped anyway."""
+    return float(text) if text is not None and text.strip().isdigit() else None

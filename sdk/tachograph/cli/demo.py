@@ -1,0 +1,177 @@
+"""``tacho demo``: record runs of the bundled agents."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from tachograph_schemas.instance import Instance, read_instance
+from tachograph_schemas.settings import SHARED, home, resolve
+
+from tachograph.cli import up
+
+_QUERYABLE_S = 15.0
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="record runs of the bundled demo agents",
+        description="Record runs of the demo agents into the running collector, or into a temporary one "
+        "that is gone afterwards. With ANTHROPIC_API_KEY they call the real API; without, a bundled "
+        "local server speaks the same protocol.",
+    )
+    parser.add_argument("agents", nargs="*", metavar="AGENT", help="only these (default: all)")
+    parser.add_argument(
+        "--up",
+        action="store_true",
+        help="start collector and dashboard first, and keep them running until Ctrl-C",
+    )
+    parser.add_argument("--list", action="store_true", help="say which agents there are")
+    parser.add_argument("--json", action="store_true", help="print the recorded runs as JSON")
+    parser.set_defaults(run=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Record: 0 done, 1 an agent could not be recorded, 2 unknown agent, 3 the collector went away."""
+    from tachograph import demo
+
+    if arguments.list:
+        for name, what in demo.AGENTS.items():
+            print(f"{name:<10} {what}")
+        return 0
+    unknown = [name for name in arguments.agents if name not in demo.AGENTS]
+    if unknown:
+        known = ", ".join(demo.AGENTS)
+        print(f"tacho: there is no demo agent {unknown[0]!r}; there are {known}.", file=sys.stderr)
+        return 2
+    given = resolve(SHARED)
+    endpoint = str(given["endpoint"])
+    running = read_instance(home(given["home"]))
+    if running is not None and not os.environ.get("TACHO_ENDPOINT"):
+        endpoint = running.collector
+    if _answers(endpoint):
+        return _record(arguments, endpoint, running)
+    if arguments.up:
+        return _up_and_record(arguments)
+    with _temporary() as (instance, said):
+        if instance is None:
+            print(f"tacho: no collector answers, and none could be started. {said}", file=sys.stderr)
+            return 3
+        print("No collector is running: recording into a temporary one.", file=sys.stderr)
+        return _record(arguments, instance.collector, instance, show=True)
+
+
+def _record(
+    arguments: argparse.Namespace, endpoint: str, instance: Instance | None, *, show: bool = False
+) -> int:
+    from tachograph import demo
+
+    results = demo.run_all(endpoint=endpoint, only=arguments.agents or None)
+    if not results:
+        print(f"tacho: the collector at {endpoint} took no run.", file=sys.stderr)
+        return 3
+    accounts = _accounts(instance, [result.run_id for result in results]) if instance else {}
+    if arguments.json:
+        print(json.dumps([asdict(result) for result in results], indent=2))
+        return 0
+    width = max(len(result.agent) for result in results)
+    print("Recorded:")
+    for result in results:
+        print(f"  {result.agent:<{width}}  {result.outcome:<9} {result.run_id}")
+    if show:
+        for text in accounts.values():
+            print(f"\n{text}")
+    elif instance is not None and instance.dashboard:
+        print(f"\nRead them at {instance.dashboard}")
+        print(f"or with `tacho show {results[0].run_id[:8]}`.")
+    else:
+        print(f"\nRead one with `tacho show {results[0].run_id[:8]}`.")
+    sys.stdout.flush()
+    return 0
+
+
+def _up_and_record(arguments: argparse.Namespace) -> int:
+    """Everything in one: the collector here, the demo as a process of its own beside it."""
+    words = [sys.executable, "-m", "tachograph.cli", "demo", *arguments.agents]
+
+    def record(instance: Instance) -> None:
+        environment = os.environ | {"TACHO_ENDPOINT": instance.collector}
+        subprocess.run(words, env=environment, check=False)
+
+    return up.serve(then=record)
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint}/readyz", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+@contextmanager
+def _temporary() -> Iterator[tuple[Instance | None, str]]:
+    """A collector on free ports whose data goes with it."""
+    with tempfile.TemporaryDirectory(prefix="tachograph-demo-") as directory:
+        free_ports = {
+            name: "0" for name in ("TACHO_HTTP_PORT", "TACHO_GRPC_PORT", "TACHO_GATEWAY_PORT")
+        }
+        environment = os.environ | free_ports | {"TACHO_HOME": directory, "TACHO_CLICKHOUSE": ""}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tachograph.cli", "up", "--no-dashboard", "--json"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            line = process.stdout.readline() if process.stdout is not None else ""
+            try:
+                instance: Instance | None = Instance(**json.loads(line))
+                said = ""
+            except (ValueError, TypeError):
+                instance, said = None, "Run `tacho up` to see why."
+            yield instance, said
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _accounts(instance: Instance, run_ids: list[str]) -> dict[str, str]:
+    """Wait until the runs can be read, and give their accounts."""
+    try:
+        from tachograph_schemas import queries, store
+
+        from tachograph.cli.show import account_text
+    except ImportError:
+        return {}
+    client: Any = store.connect(instance.gateway or str(resolve(SHARED)["clickhouse"]))
+    try:
+        deadline = time.monotonic() + _QUERYABLE_S
+        texts: dict[str, str] = {}
+        for run_id in run_ids:
+            found = queries.run(client, run_id)
+            while (found is None or found.outcome == "running") and time.monotonic() < deadline:
+                time.sleep(0.1)
+                found = queries.run(client, run_id)
+            if found is not None:
+                texts[run_id] = account_text(found, queries.account_spans(client, run_id))
+        return texts
+    finally:
+        client.close()
