@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 # Test modules import the helpers beside them by name.
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "e2e")]
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -17,7 +17,9 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 def shared_data() -> Path:
     """Real runs and captures beside the checkout; they are not part of the project."""
     if not SHARED_DATA.is_dir():
-        pytest.skip("../shared/data is not here: this test reads real recordings beside the checkout")
+        pytest.skip(
+            "../shared/data is not here: this test reads real recordings beside the checkout"
+        )
     return SHARED_DATA
 
 

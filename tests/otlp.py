@@ -37,7 +37,9 @@ def key_values(values: dict[str, Any]) -> list[KeyValue]:
 class Trace:
     """Collects spans of one trace and gives them as a request."""
 
-    def __init__(self, trace: int = 1, service: str = "shop", scope: str = "test", **resource: Any) -> None:
+    def __init__(
+        self, trace: int = 1, service: str = "shop", scope: str = "test", **resource: Any
+    ) -> None:
         self.trace_id = trace.to_bytes(16, "big")
         self.start_ns = time.time_ns() - 60 * NS
         self.request = ExportTraceServiceRequest()
@@ -96,5 +98,12 @@ def plain_body(trace: int, spans: int) -> bytes:
     """A body of ``spans`` tool spans under one root, as a load."""
     made = Trace(trace).span(1, "root", ms=spans)
     for number in range(2, spans + 1):
-        made.span(number, "execute_tool search", 1, at_ms=number, gen_ai__operation__name="execute_tool", gen_ai__tool__name="search")
+        made.span(
+            number,
+            "execute_tool search",
+            1,
+            at_ms=number,
+            gen_ai__operation__name="execute_tool",
+            gen_ai__tool__name="search",
+        )
     return made.body()

@@ -55,7 +55,10 @@ def test_nothing_revives_code_or_types_from_data(path):
             assert not (node.arg == "shell" and getattr(node.value, "value", None) is True)
 
 
-STATEMENT = re.compile(r"\b(SELECT\s+.+\s+FROM|INSERT\s+INTO|CREATE\s+(TABLE|VIEW)|ALTER\s+TABLE|DROP\s+TABLE)\b", re.DOTALL)
+STATEMENT = re.compile(
+    r"\b(SELECT\s+.+\s+FROM|INSERT\s+INTO|CREATE\s+(TABLE|VIEW)|ALTER\s+TABLE|DROP\s+TABLE)\b",
+    re.DOTALL,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +74,14 @@ def test_sql_lives_in_schemas_only(path):
         and isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-            assert not STATEMENT.search(node.value), f"SQL at line {node.lineno}: {node.value[:60]!r}"
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+        ):
+            assert not STATEMENT.search(node.value), (
+                f"SQL at line {node.lineno}: {node.value[:60]!r}"
+            )
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
@@ -91,16 +100,26 @@ def test_the_base_install_loads_neither_the_engine_nor_a_client():
         " 'anthropic', 'sqlalchemy', 'pydantic', 'grpc', 'plotly', 'genai_prices'};"
         " print(sorted(heavy & {name.split('.')[0] for name in sys.modules}))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 
 def test_no_machine_path_or_registry_host_is_committed():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    forbidden = re.compile(r"/root/|/home/(?!tacho/|me/)[a-z]+/|/tmp/brief|https?://[a-z0-9.-]*pypi[a-z0-9.-]*/simple")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    forbidden = re.compile(
+        r"/root/|/home/(?!tacho/|me/)[a-z]+/|/tmp/brief|https?://[a-z0-9.-]*pypi[a-z0-9.-]*/simple"
+    )
     for name in listed.stdout.splitlines():
         path = ROOT / name
-        if path.suffix in {".woff2", ".png", ".ico"} or not path.is_file() or path == Path(__file__):
+        if (
+            path.suffix in {".woff2", ".png", ".ico"}
+            or not path.is_file()
+            or path == Path(__file__)
+        ):
             continue
         match = forbidden.search(path.read_text(encoding="utf-8", errors="replace"))
         assert match is None, f"{name}: {match.group(0)}"

@@ -6,10 +6,9 @@ import argparse
 import logging
 import sys
 
-from tachograph_schemas.settings import SettingsError, unknown_names
-
 from tachograph_collector import settings
 from tachograph_collector.errors import StartError
+from tachograph_schemas.settings import SettingsError, unknown_names
 
 
 def main() -> int:
@@ -21,7 +20,9 @@ def main() -> int:
     )
     parser.parse_args()
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
     # uvicorn announces each of our servers with a line; the ready line says it better.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

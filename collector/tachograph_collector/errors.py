@@ -1,12 +1,12 @@
 """What can go wrong in the collector.
 
-    CollectorError
-    ├── StartError           it cannot start; the message says what to do
-    ├── BodyError            a client's body is refused
-    │   ├── BadBodyError         400: it can never be accepted
-    │   ├── TooLargeError        413
-    │   └── UnsupportedError     415: a content type or encoding nobody speaks here
-    └── NotNowError          503 with Retry-After: the log or the disk is full, or the collector is stopping
+CollectorError
+├── StartError           it cannot start; the message says what to do
+├── BodyError            a client's body is refused
+│   ├── BadBodyError         400: it can never be accepted
+│   ├── TooLargeError        413
+│   └── UnsupportedError     415: a content type or encoding nobody speaks here
+└── NotNowError          503 with Retry-After: the log or the disk is full, or the collector is stopping
 """
 
 from __future__ import annotations

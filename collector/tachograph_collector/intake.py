@@ -15,7 +15,6 @@ from typing import Any
 
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from tachograph_schemas import names
 
 from tachograph_collector.canonical import CanonicalBody, canonical
 from tachograph_collector.errors import (
@@ -27,6 +26,7 @@ from tachograph_collector.errors import (
 )
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.wal import Log
+from tachograph_schemas import names
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,7 +35,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 PATH = "/v1/traces"
 PROTOBUF = b"application/x-protobuf"
 _CONTENT_TYPES = {PROTOBUF, b"application/protobuf"}
-_INLINE_BYTES = 256 << 10  # a body up to this size is checked on the event loop: about a millisecond
+_INLINE_BYTES = (
+    256 << 10
+)  # a body up to this size is checked on the event loop: about a millisecond
 _OK = ExportTraceServiceResponse().SerializeToString()
 _GRPC_CODES = {400: 3, 401: 16, 404: 5, 405: 12, 413: 3, 415: 3, 503: 14}
 

@@ -22,13 +22,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tachograph_schemas import names
-from tachograph_schemas.store import SchemaTooNewError, StoreError
-
 from tachograph_collector import quarantine
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.store import EngineStore, Stored, is_transient
 from tachograph_collector.wal import Log, Record
+from tachograph_schemas import names
+from tachograph_schemas.store import SchemaTooNewError, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ class Loader:
         engine: EngineStore,
         quarantine_directory: Path,
         metrics: Metrics,
-        limits: BatchLimits = BatchLimits(),  # noqa: B008
+        limits: BatchLimits = BatchLimits(),
     ) -> None:
         self._log = log
         self._engine = engine

@@ -15,10 +15,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tachograph_schemas import names
-from tachograph_schemas.instance import Instance, remove_instance, write_instance
-from tachograph_schemas.store import Layout
-
 from tachograph_collector.app import CollectorApp, control_api
 from tachograph_collector.errors import StartError
 from tachograph_collector.gateway import EnginePool, create_gateway
@@ -32,6 +28,9 @@ from tachograph_collector.settings import Settings
 from tachograph_collector.store import EngineStore
 from tachograph_collector.wal import Log
 from tachograph_collector.wal.log import Limits
+from tachograph_schemas import names
+from tachograph_schemas.instance import Instance, remove_instance, write_instance
+from tachograph_schemas.store import Layout
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +122,11 @@ class Collector:
         """Wait until the engine is open and recovered, or the process is told to stop."""
         loop = asyncio.get_running_loop()
         opened = asyncio.Event()
-        loader.start(lambda: loop.call_soon_threadsafe(opened.set))
+
+        def announce_opened() -> None:
+            loop.call_soon_threadsafe(opened.set)
+
+        loader.start(announce_opened)
         waits = [asyncio.create_task(opened.wait()), asyncio.create_task(self._stop.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in waits:

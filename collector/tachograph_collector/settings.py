@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tachograph_collector.gateway import limits as gateway
 from tachograph_schemas.settings import (
     SHARED,
     Setting,
@@ -17,8 +18,6 @@ from tachograph_schemas.settings import (
     resolve,
     size_bytes,
 )
-
-from tachograph_collector.gateway import limits as gateway
 
 TABLE = SHARED + declare(
     (
@@ -30,7 +29,10 @@ TABLE = SHARED + declare(
             size_bytes,
         ),
         Setting(
-            "TACHO_LOG_SEGMENT_BYTES", 16 << 20, "size of one file of the write-ahead log", size_bytes
+            "TACHO_LOG_SEGMENT_BYTES",
+            16 << 20,
+            "size of one file of the write-ahead log",
+            size_bytes,
         ),
         Setting(
             "TACHO_LOG_MAX_BYTES",
@@ -47,9 +49,7 @@ TABLE = SHARED + declare(
             "free disk space below which clients are told to wait",
             size_bytes,
         ),
-        Setting(
-            "TACHO_BATCH_MAX_SPANS", 100_000, "most spans in one insert into the engine", int
-        ),
+        Setting("TACHO_BATCH_MAX_SPANS", 100_000, "most spans in one insert into the engine", int),
         Setting("TACHO_BATCH_MAX_BYTES", 64 << 20, "most bytes in one insert", size_bytes),
         Setting(
             "TACHO_BATCH_LINGER_MS", 200, "how long the loader waits for a batch to grow, ms", int

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import OperationalError, StreamFailureError
-from tachograph_schemas import ingest, pricing, store
-from tachograph_schemas.store import Layout, StoreError
 
 from tachograph_collector.wal import Record
+from tachograph_schemas import ingest, pricing, store
+from tachograph_schemas.store import Layout, StoreError
 
 # Codes of the engine that say "not now": the batch is sound and must be tried again.
 _TRANSIENT_CODES = frozenset(
@@ -121,14 +121,16 @@ class EngineStore:
     def stored_after(self, writer_id: int, sequence: int) -> set[Stored]:
         """Which records behind ``sequence`` the engine has. Reads the data, so it also proves it readable."""
         rows = self._db.query(
-            ingest.statement("stored_records"), parameters={"writer_id": writer_id, "sequence": sequence}
+            ingest.statement("stored_records"),
+            parameters={"writer_id": writer_id, "sequence": sequence},
         ).result_rows
         return {Stored(int(row[0]), int(row[1])) for row in rows}
 
     def batches_after(self, writer_id: int, sequence: int) -> list[int]:
         """The batches that hold those records, oldest first."""
         rows = self._db.query(
-            ingest.statement("stored_batches"), parameters={"writer_id": writer_id, "sequence": sequence}
+            ingest.statement("stored_batches"),
+            parameters={"writer_id": writer_id, "sequence": sequence},
         ).result_rows
         return [int(row[0]) for row in rows]
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from tachograph_schemas.names import LAYERS
 
-OPEN, ERROR, WARN, WAITING = 1, 2, 4, 8
-"""Bits of the column ``flags``."""
+OPEN, ERROR, WARN, BAD = 1, 2, 4, 8
+"""Bits of the column ``flags``: still open, ended with an error, mended or doubtful, refused."""
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("start", "<f8"),
@@ -36,7 +36,17 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 )
 _LAYER_INDEX = {layer: index for index, layer in enumerate(LAYERS)}
 _PLAIN_ID = re.compile(r"[0-9a-f]{16}")
-_TONE_FLAGS = {"bad": ERROR, "warn": WARN, "waiting": WAITING}
+_VERDICT_FLAGS = {
+    "deny": BAD,
+    "fail": BAD,
+    "gave_up": BAD,
+    "refused": BAD,
+    "stopped": BAD,
+    "escalate": WARN,
+    "timeout": WARN,
+    "warned": WARN,
+    "repaired": WARN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +60,8 @@ class TreeColumns:
     """The wire format, gzipped."""
 
 
-def tree_columns(rows: Mapping[str, list[Any]], tones: Mapping[str, str]) -> TreeColumns:
-    """Pack the columns of ``queries.tree``; ``tones`` marks spans that the account found remarkable."""
+def tree_columns(rows: Mapping[str, list[Any]]) -> TreeColumns:
+    """Pack the columns of ``queries.tree``."""
     ids: list[str] = rows["span_id"]
     count = len(ids)
     starts = np.array(rows["start_ns"], dtype=np.int64)
@@ -73,7 +83,7 @@ def tree_columns(rows: Mapping[str, list[Any]], tones: Mapping[str, str]) -> Tre
             [_LAYER_INDEX.get(layer, _LAYER_INDEX["other"]) for layer in rows["layer"]],
             dtype=np.uint8,
         ),
-        "flags": np.array(_flags(rows, tones), dtype=np.uint8),
+        "flags": np.array(_flags(rows), dtype=np.uint8),
     }
     header = {"n": count, "names": names, "odd": odd}
     return TreeColumns(count, first, gzip.compress(_pack(header, columns), 5))
@@ -108,13 +118,13 @@ def _labels(rows: Mapping[str, list[Any]]) -> tuple[list[str], list[int]]:
     return list(index), which
 
 
-def _flags(rows: Mapping[str, list[Any]], tones: Mapping[str, str]) -> list[int]:
+def _flags(rows: Mapping[str, list[Any]]) -> list[int]:
     return [
         (OPEN if is_open else 0)
         | (ERROR if status == "error" else 0)
-        | _TONE_FLAGS.get(tones.get(span_id, ""), 0)
-        for span_id, status, is_open in zip(
-            rows["span_id"], rows["status"], rows["is_open"], strict=True
+        | _VERDICT_FLAGS.get(verdict, 0)
+        for verdict, status, is_open in zip(
+            rows["verdict"], rows["status"], rows["is_open"], strict=True
         )
     ]
 

@@ -20,7 +20,7 @@ from tachograph_dashboard.columns import TreeColumns, tree_columns
 from tachograph_schemas import account, queries, store
 from tachograph_schemas.account.model import Account
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
-from tachograph_schemas.rows import Facets, RunRow, RunsSummary, SpanRow, TrendSlice
+from tachograph_schemas.rows import Facets, ModelPrice, RunRow, RunsSummary, SpanRow, TrendSlice
 
 StoreError = (store.StoreError, OSError)
 """What a page shows as "the store does not answer"."""
@@ -52,6 +52,7 @@ _versions: TimedCache[int] = TimedCache(1.0, 64)
 _accounts: TimedCache[Account] = TimedCache(KEPT_S, 32)
 _trees: TimedCache[TreeColumns] = TimedCache(KEPT_S, 16)
 _spans: TimedCache[SpanRow | None] = TimedCache(KEPT_S, 128)
+_prices: TimedCache[ModelPrice | None] = TimedCache(60.0, 64)
 
 
 def forget() -> None:
@@ -59,7 +60,7 @@ def forget() -> None:
     global _connection
     with _connecting:
         _connection = None
-    for cache in (_views, _pages, _facets, _runs, _versions, _accounts, _trees, _spans):
+    for cache in (_views, _pages, _facets, _runs, _versions, _accounts, _trees, _spans, _prices):
         cache.clear()
 
 
@@ -127,13 +128,10 @@ def run_account(row: RunRow, version: int) -> Account:
 
 def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeColumns:
     """The spans of a run for its tree, as of ``version``."""
-
-    def compute() -> TreeColumns:
-        row = run(run_id, project)
-        tones = {} if row is None else _tones(run_account(row, version))
-        return tree_columns(queries.tree(_client(), run_id, project), tones)
-
-    return _trees.get((project, run_id, version), compute)
+    return _trees.get(
+        (project, run_id, version),
+        lambda: tree_columns(queries.tree(_client(), run_id, project)),
+    )
 
 
 def span(run_id: str, span_id: str, version: int, project: str = DEFAULT_PROJECT) -> SpanRow | None:
@@ -144,18 +142,17 @@ def span(run_id: str, span_id: str, version: int, project: str = DEFAULT_PROJECT
     )
 
 
+def price(of: SpanRow) -> ModelPrice | None:
+    """What the store knows of the price of a model call's model."""
+    if of.cost_usd is None:
+        return None
+    key = (of.provider, of.model)
+    return _prices.get(key, lambda: queries.price(_client(), of.provider, of.model))
+
+
 def export(run_id: str, project: str = DEFAULT_PROJECT) -> Iterator[SpanRow]:
     """Every span of a run, streamed; over a connection of its own, because it may take long."""
     return queries.export(_connect(), run_id, project)
-
-
-def _tones(read: Account) -> dict[str, str]:
-    """What the account found remarkable, by span."""
-    return {
-        line.span_id: line.tone
-        for line in read.story
-        if line.span_id and line.tone in {"warn", "bad", "waiting"}
-    }
 
 
 def _with_since(which: RunFilter, since: datetime) -> RunFilter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import os
@@ -143,13 +144,12 @@ async def _lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
 
 def _warm() -> None:
     """Import what the pages need and open the store before the first visitor."""
-    import numpy as np
-    import pandas as pd
-
     from tachograph_dashboard import components, data
-    from tachograph_dashboard.views import details
+    from tachograph_dashboard.views import details, header, telling
 
-    _log.debug("warmed %s", (np, pd, components, details))
+    for name in ("pandas", "pyarrow"):
+        importlib.import_module(name)
+    _log.debug("warmed %s", (components, details, header, telling))
     try:
         data.facets()
     except data.StoreError as error:

@@ -80,7 +80,9 @@ def proto() -> str:
 def insert_from_file(path: str) -> str:
     """The insert for an engine in this process, which reads the batch from ``path``."""
     quoted = path.replace("\\", "\\\\").replace("'", "\\'")
-    return statement("insert_spans").replace("${source}", f"file('{quoted}', 'Protobuf', '{STRUCTURE}')")
+    return statement("insert_spans").replace(
+        "${source}", f"file('{quoted}', 'Protobuf', '{STRUCTURE}')"
+    )
 
 
 def insert_from_body() -> str:

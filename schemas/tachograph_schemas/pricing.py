@@ -17,7 +17,6 @@ from clickhouse_connect.driver.client import Client
 from tachograph_schemas.ingest import statement
 from tachograph_schemas.rows import ModelPrice
 
-
 _CLASSES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 # The price list's names for the classes, and what a class costs when the list is silent about it.
 _LIST_KEYS = {

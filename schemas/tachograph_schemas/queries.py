@@ -105,7 +105,7 @@ class RunPage:
     offset: int = field(default=0)
 
 
-def runs(client: Client, which: RunFilter, page: RunPage = RunPage()) -> list[RunRow]:  # noqa: B008
+def runs(client: Client, which: RunFilter, page: RunPage = RunPage()) -> list[RunRow]:
     """The runs that match, one page of them; ``input`` and ``output`` are cut to 300 characters."""
     sql = _sql("runs").replace("${order}", ORDERS[page.order])
     values = which.parameters() | {"limit": page.limit, "offset": page.offset}
@@ -123,9 +123,7 @@ def runs_trend(client: Client, which: RunFilter, slice_s: int) -> list[TrendSlic
     return _rows(client, _sql("runs_trend"), values, TrendSlice)
 
 
-def facets(
-    client: Client, project: str = DEFAULT_PROJECT, since: datetime | None = None
-) -> Facets:
+def facets(client: Client, project: str = DEFAULT_PROJECT, since: datetime | None = None) -> Facets:
     """The agents, customers and outcomes of the runs since ``since``, most frequent first."""
     values = {"project": project, "since": since or EPOCH}
     return _rows(client, _sql("run_facets"), values, Facets)[0]
@@ -179,9 +177,7 @@ def tree(client: Client, run_id: str, project: str = DEFAULT_PROJECT) -> dict[st
         _sql("tree"), parameters={"project": project, "run_id": run_id}, column_oriented=True
     )
     columns = result.result_columns or [[] for _ in result.column_names]
-    return {
-        name: list(column) for name, column in zip(result.column_names, columns, strict=True)
-    }
+    return {name: list(column) for name, column in zip(result.column_names, columns, strict=True)}
 
 
 def span(

@@ -83,7 +83,7 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
-def migrate(client: Client, layout: Layout = Layout()) -> list[str]:  # noqa: B008
+def migrate(client: Client, layout: Layout = Layout()) -> list[str]:
     """Bring the tables up to date; safe to repeat, and to run from several collectors at once.
 
     Returns:

@@ -132,6 +132,8 @@ class Redactor:
                     cleaned, found = self._walk(parsed, "", depth + 1)
                     if found:
                         text = json.dumps(cleaned, ensure_ascii=False, separators=(",", ":"))
+                        # A lone surrogate was an escape before parsing; protobuf takes none.
+                        text = text.encode("utf-8", "replace").decode("utf-8")
         if _secrets.HEADER_HINT in lowered or ("=" in lowered and _has_assignment(lowered)):
             text, more = _secrets.ASSIGNED.subn(_mask_assigned, text)
             found += more

@@ -6,6 +6,7 @@ one frame to tracebacks. With the SDK off it costs one global lookup.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -159,6 +160,9 @@ def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[
                         recorded.suspend()
                     raise
                 except BaseException as error:
+                    if isinstance(error, asyncio.CancelledError):
+                        # Nobody awaits us at a yield: this is a loop closing what was dropped.
+                        recorded.abandon()
                     thrown = error
         except BaseException as error:
             recorded.fail(error)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from otlp import Trace, plain_body
 
+from otlp import Trace, plain_body
 from tachograph_collector.canonical import canonical
 from tachograph_collector.errors import BadBodyError
 
@@ -53,7 +53,13 @@ def test_scope_attributes_do_not_reach_the_engine_nested():
 
 @pytest.mark.parametrize(
     "body",
-    [b"garbage that is no protobuf", b"\x0a\xff\xff\xff\xff\x0f", b"{}", b"\x1f\x8b\x08\x00", b"\x00"],
+    [
+        b"garbage that is no protobuf",
+        b"\x0a\xff\xff\xff\xff\x0f",
+        b"{}",
+        b"\x1f\x8b\x08\x00",
+        b"\x00",
+    ],
 )
 def test_garbage_is_refused_with_a_reason(body):
     with pytest.raises(BadBodyError, match="not an OTLP trace export request"):
@@ -81,10 +87,22 @@ def test_an_empty_body_is_an_empty_request():
     assert canonical(b"").data == b""
 
 
-@pytest.mark.parametrize(("trace_id", "span_id"), [(b"", b"12345678"), (bytes(16), b"12345678"), (b"x" * 15, b"12345678"), (b"x" * 16, b""), (b"x" * 16, bytes(8)), (b"x" * 16, b"123456789")])
+@pytest.mark.parametrize(
+    ("trace_id", "span_id"),
+    [
+        (b"", b"12345678"),
+        (bytes(16), b"12345678"),
+        (b"x" * 15, b"12345678"),
+        (b"x" * 16, b""),
+        (b"x" * 16, bytes(8)),
+        (b"x" * 16, b"123456789"),
+    ],
+)
 def test_spans_without_usable_ids_are_dropped_and_counted(trace_id, span_id):
     request = parsed(Trace().span(1, "good").body())
-    request.resource_spans[0].scope_spans[0].spans.add(trace_id=trace_id, span_id=span_id, name="bad")
+    request.resource_spans[0].scope_spans[0].spans.add(
+        trace_id=trace_id, span_id=span_id, name="bad"
+    )
     found = canonical(request.SerializeToString())
     assert (found.spans, found.rejected) == (1, 1)
     assert [s.name for s in parsed(found.data).resource_spans[0].scope_spans[0].spans] == ["good"]
@@ -95,7 +113,9 @@ def test_spans_without_usable_ids_are_dropped_and_counted(trace_id, span_id):
 def test_mutated_bodies_are_refused_or_canonical_for_good(seed):
     """What is accepted parses, holds no nested value, and is a fixed point of the canonical form."""
     chance = random.Random(seed)
-    body = bytearray(Trace().span(1, a=["x", 2], b={"c": b"d"}, e=1.5).span(2, "n", 1, error="boom").body())
+    body = bytearray(
+        Trace().span(1, a=["x", 2], b={"c": b"d"}, e=1.5).span(2, "n", 1, error="boom").body()
+    )
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(body))
         match chance.randrange(4):

@@ -11,8 +11,8 @@ import zlib
 import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from otlp import Trace, plain_body
 
+from otlp import Trace, plain_body
 from tachograph_collector.app import CollectorApp
 from tachograph_collector.intake import Intake
 from tachograph_collector.listeners import listen, server
@@ -26,7 +26,9 @@ PROTOBUF = "application/x-protobuf"
 class Face:
     """An intake behind a real server, over a real log."""
 
-    def __init__(self, home, *, limits=Limits(min_free_bytes=0), api_key="", max_body_bytes=1 << 20):
+    def __init__(
+        self, home, *, limits=Limits(min_free_bytes=0), api_key="", max_body_bytes=1 << 20
+    ):
         self.log = Log(home / "log", limits)
         self.metrics = Metrics()
         self.intake = Intake(self.log, self.metrics, max_body_bytes=max_body_bytes, api_key=api_key)
@@ -39,7 +41,9 @@ class Face:
     def post(self, body: bytes, *, path="/v1/traces", method="POST", **headers: str):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
-            named = {"Content-Type": PROTOBUF} | {k.replace("_", "-"): v for k, v in headers.items()}
+            named = {"Content-Type": PROTOBUF} | {
+                k.replace("_", "-"): v for k, v in headers.items()
+            }
             connection.request(method, path, body, named)
             answer = connection.getresponse()
             return answer.status, dict(answer.headers), answer.read()
@@ -102,7 +106,12 @@ def test_any_path_before_v1_traces_is_understood(face):
         (plain_body(1, 1), {"content_encoding": "snappy"}, 415, "snappy"),
         (plain_body(1, 1), {"Content_Type": "text/plain"}, 415, "text/plain"),
         (b"\x00" * (1 << 21), {}, 413, "TACHO_MAX_BODY_BYTES"),
-        (gzip.compress(b"\x00" * (1 << 26)), {"content_encoding": "gzip"}, 413, "TACHO_MAX_BODY_BYTES"),
+        (
+            gzip.compress(b"\x00" * (1 << 26)),
+            {"content_encoding": "gzip"},
+            413,
+            "TACHO_MAX_BODY_BYTES",
+        ),
     ],
     ids=["garbage", "cut", "no gzip", "cut gzip", "encoding", "type", "large", "bomb"],
 )

@@ -6,8 +6,8 @@ import threading
 import time
 
 import pytest
-from otlp import Trace, plain_body, span_id
 
+from otlp import Trace, plain_body, span_id
 from tachograph_collector.canonical import canonical
 from tachograph_collector.loader import BatchLimits, Loader
 from tachograph_collector.metrics import Metrics
@@ -42,7 +42,9 @@ class Pipeline:
         verdicts = []
         for raw in bodies:
             body = canonical(raw)
-            self.log.append("default", body.data, body.spans, lambda e: (verdicts.append(e), left.release()))
+            self.log.append(
+                "default", body.data, body.spans, lambda e: (verdicts.append(e), left.release())
+            )
         for _ in bodies:
             assert left.acquire(timeout=10)
         assert verdicts == [None] * len(bodies)
@@ -79,7 +81,9 @@ def test_what_was_appended_is_stored_once_and_becomes_runs(pipeline):
     pipeline.send(*[plain_body(trace, 5) for trace in range(1, 21)])
     pipeline.stop()
     assert pipeline.rows("SELECT count(), uniqExact(trace_id) FROM spans") == [(100, 20)]
-    assert pipeline.rows("SELECT count(), sum(span_count), sum(tool_calls) FROM runs") == [(20, 100, 80)]
+    assert pipeline.rows("SELECT count(), sum(span_count), sum(tool_calls) FROM runs") == [
+        (20, 100, 80)
+    ]
     assert pipeline.log.checkpoint == pipeline.log.committed
 
 
@@ -105,8 +109,12 @@ def test_recovery_inserts_only_what_is_missing(engine_home):
     second.send(plain_body(2, 4))
     second.start()
     second.stop()
-    rows = second.rows("SELECT trace_id, count() FROM span_rows GROUP BY trace_id ORDER BY trace_id")
-    assert [count for _, count in rows] == [3, 4], "stored rows, before any replacing, are not doubled"
+    rows = second.rows(
+        "SELECT trace_id, count() FROM span_rows GROUP BY trace_id ORDER BY trace_id"
+    )
+    assert [count for _, count in rows] == [3, 4], (
+        "stored rows, before any replacing, are not doubled"
+    )
 
 
 def test_a_lost_insert_is_found_by_the_check_and_stored_again(pipeline, monkeypatch):
@@ -148,7 +156,9 @@ def test_an_insert_with_unknown_outcome_is_repeated_and_shows_once(pipeline, mon
     assert pipeline.rows("SELECT span_count, tool_calls FROM runs") == [(3, 2)]
 
 
-def test_a_body_the_engine_cannot_store_goes_aside_and_its_neighbours_are_stored(pipeline, monkeypatch):
+def test_a_body_the_engine_cannot_store_goes_aside_and_its_neighbours_are_stored(
+    pipeline, monkeypatch
+):
     real = pipeline.engine.insert
     poison = Trace(66).span(1, "poison").body()
 
@@ -197,8 +207,12 @@ def test_a_refusing_engine_leaves_everything_in_the_log_until_it_recovers(pipeli
 
 def test_a_span_sent_twice_shows_once_and_the_final_copy_wins(pipeline):
     pipeline.start()
-    opened = Trace(1).span(1, "invoke_agent a", ms=None, tacho__layer="run", tacho__open=True).body()
-    final = Trace(1).span(1, "invoke_agent a", ms=50, tacho__layer="run", tacho__run__outcome="success")
+    opened = (
+        Trace(1).span(1, "invoke_agent a", ms=None, tacho__layer="run", tacho__open=True).body()
+    )
+    final = Trace(1).span(
+        1, "invoke_agent a", ms=50, tacho__layer="run", tacho__run__outcome="success"
+    )
     final.start_ns = 0
     pipeline.send(opened)
     until(lambda: pipeline.log.checkpoint == 1)
@@ -216,7 +230,9 @@ def test_a_batch_never_spans_two_days(pipeline):
     from tachograph_collector.wal import Record
 
     midnight = 20_000 * 86_400 * 10**9
-    records = [Record(n, midnight + offset, 1, "default", b"") for n, offset in enumerate((-2, -1, 0, 5))]
+    records = [
+        Record(n, midnight + offset, 1, "default", b"") for n, offset in enumerate((-2, -1, 0, 5))
+    ]
     assert [[record.sequence for record in batch] for batch in _by_day(records)] == [[0, 1], [2, 3]]
     pipeline.log.close()
 
@@ -252,4 +268,6 @@ def test_prices_are_looked_up_when_a_model_is_first_seen(pipeline):
     assert rows[0][4] == pytest.approx(0.0011)
     assert rows[0][5] == "priced"
     assert rows[1][4:] == (None, "unknown_price")
-    assert pipeline.rows("SELECT cost_usd, unpriced_calls FROM runs ORDER BY unpriced_calls")[1] == (None, 1)
+    assert pipeline.rows("SELECT cost_usd, unpriced_calls FROM runs ORDER BY unpriced_calls")[
+        1
+    ] == (None, 1)

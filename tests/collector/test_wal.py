@@ -171,15 +171,14 @@ def test_receive_times_strictly_increase(tmp_path):
     append(log, *[b"x"] * 500)
     times = [record.received_ns for record in log.read(log.start(), ALL, ALL)[0]]
     log.close()
-    assert all(earlier < later for earlier, later in zip(times, times[1:], strict=False))
+    assert times == sorted(set(times))
 
 
 def test_a_full_log_refuses_and_takes_again_after_confirming(tmp_path):
     log = Log(tmp_path, Limits(segment_bytes=4096, max_unstored_bytes=10_000, min_free_bytes=0))
     append(log, *[b"x" * 1000] * 8)
-    with pytest.raises(LogFullError):
-        for _ in range(5):
-            append(log, b"x" * 1000)
+    with pytest.raises(LogFullError, match="full"):
+        append(log, *[b"x" * 1000] * 5)
     log.confirm(log.committed)
     assert append(log, b"x" * 1000) == [None]
     log.close()

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from tachograph_schemas import ingest, store
+from tachograph_schemas import ingest, pricing, store
 
 _HARMLESS = {"database", "session_id", "query_id", "compress", "wait_end_of_query"}
 
@@ -52,7 +52,8 @@ class Engine:
                 parameters=values,
                 settings=ingest.insert_settings(),
             )
-            self._client.command(ingest.rollup_runs(), parameters=values)
+            pricing.price_pending(self._client, 1, batch)
+            self._client.command(ingest.statement("rollup_runs"), parameters=values)
             path.unlink()
 
 

@@ -20,7 +20,9 @@ def load(client, tmp_path):
         path = tmp_path / "batch.pb"
         with path.open("wb") as file:
             for number, body in enumerate(bodies):
-                file.writelines(ingest.frame("default", batch * 1000 + number, time.time_ns(), body))
+                file.writelines(
+                    ingest.frame("default", batch * 1000 + number, time.time_ns(), body)
+                )
         values = {"writer_id": 1, "batch": batch}
         client.command(
             ingest.insert_from_file(str(path)), parameters=values, settings=ingest.insert_settings()

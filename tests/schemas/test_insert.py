@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from otlp import Trace, span_id
 
+from otlp import Trace, span_id
 from tachograph_collector.canonical import canonical
 from tachograph_schemas import names
 
@@ -15,8 +15,21 @@ def test_a_span_arrives_whole(load, ask):
     trace = Trace(7, service="shop", service__version="1.2")
     trace.request.resource_spans[0].scope_spans[0].scope.version = "9"
     trace.span(
-        2, "pay", 1, at_ms=5, ms=3, error="no money", events=[("exception", {"exception.type": "ValueError", "exception.message": "no money"})],
-        text="x", number_of=3, ratio=0.5, yes=True, tags=["a", 1, True], user__id="u1", session__id="s1", tacho__customer="acme",
+        2,
+        "pay",
+        1,
+        at_ms=5,
+        ms=3,
+        error="no money",
+        events=[("exception", {"exception.type": "ValueError", "exception.message": "no money"})],
+        text="x",
+        number_of=3,
+        ratio=0.5,
+        yes=True,
+        tags=["a", 1, True],
+        user__id="u1",
+        session__id="s1",
+        tacho__customer="acme",
     )
     span = trace.request.resource_spans[0].scope_spans[0].spans[0]
     span.links.add(trace_id=b"t" * 16, span_id=b"s" * 8)
@@ -26,11 +39,27 @@ def test_a_span_arrives_whole(load, ask):
         " toString(status), status_message, error_type, user_id, session_id, customer, run_id, attributes, resource,"
         " events.name, events.attributes, links.trace_id, layer FROM spans"
     )
-    assert row[:9] == (trace.id, span_id(2), span_id(1), "pay", 3_000_000, "shop", "1.2", "test", "9")
+    assert row[:9] == (
+        trace.id,
+        span_id(2),
+        span_id(1),
+        "pay",
+        3_000_000,
+        "shop",
+        "1.2",
+        "test",
+        "9",
+    )
     assert row[9:16] == ("error", "no money", "ValueError", "u1", "s1", "acme", trace.id)
     assert row[16] == {
-        "text": "x", "number_of": "3", "ratio": "0.5", "yes": "true", "tags": '["a",1,true]',
-        "user.id": "u1", "session.id": "s1", "tacho.customer": "acme",
+        "text": "x",
+        "number_of": "3",
+        "ratio": "0.5",
+        "yes": "true",
+        "tags": '["a",1,true]',
+        "user.id": "u1",
+        "session.id": "s1",
+        "tacho.customer": "acme",
     }
     assert row[17]["service.name"] == "shop"
     assert row[18] == ["exception"]
@@ -39,7 +68,7 @@ def test_a_span_arrives_whole(load, ask):
     assert row[21] == "other"
 
 
-@pytest.mark.parametrize("layer", [layer for layer in names.LAYERS])
+@pytest.mark.parametrize("layer", list(names.LAYERS))
 def test_our_layers_are_taken_as_they_are(load, ask, layer):
     load(Trace().span(1, tacho__layer=layer).body())
     assert ask("SELECT layer FROM spans") == [(layer,)]
@@ -67,12 +96,19 @@ def test_our_layers_are_taken_as_they_are(load, ask, layer):
     ],
 )
 def test_other_conventions_get_a_layer(load, ask, attributes, layer):
-    load(Trace().span(1, **{key.replace(".", "__"): value for key, value in attributes.items()}).body())
+    load(
+        Trace()
+        .span(1, **{key.replace(".", "__"): value for key, value in attributes.items()})
+        .body()
+    )
     assert ask("SELECT layer FROM spans") == [(layer,)]
 
 
 def usage(**tokens):
-    return {"gen_ai__operation__name": "chat", **{f"gen_ai__usage__{k}": v for k, v in tokens.items()}}
+    return {
+        "gen_ai__operation__name": "chat",
+        **{f"gen_ai__usage__{k}": v for k, v in tokens.items()},
+    }
 
 
 @pytest.mark.parametrize(
@@ -80,7 +116,13 @@ def usage(**tokens):
     [
         (usage(input_tokens=100, output_tokens=20), 100, None, None, 20),
         (usage(input_tokens=100, cache_read__input_tokens=60, output_tokens=20), 40, 60, None, 20),
-        (usage(input_tokens=100, cache_read__input_tokens=60, cache_creation__input_tokens=30), 10, 60, 30, None),
+        (
+            usage(input_tokens=100, cache_read__input_tokens=60, cache_creation__input_tokens=30),
+            10,
+            60,
+            30,
+            None,
+        ),
         # A cache larger than the input: this client counts the input without it.
         (usage(input_tokens=10, cache_read__input_tokens=60, output_tokens=1), 10, 60, None, 1),
         (usage(output_tokens=5), None, None, None, 5),
@@ -90,7 +132,9 @@ def usage(**tokens):
         (usage(input_tokens=-5), None, None, None, None),
     ],
 )
-def test_token_classes_are_disjoint_and_unknown_is_null(load, ask, given, fresh, read, write, output):
+def test_token_classes_are_disjoint_and_unknown_is_null(
+    load, ask, given, fresh, read, write, output
+):
     load(Trace().span(1, **given).body())
     assert ask(
         "SELECT input_tokens, cache_read_tokens, cache_write_tokens, output_tokens FROM spans"
@@ -99,10 +143,14 @@ def test_token_classes_are_disjoint_and_unknown_is_null(load, ask, given, fresh,
 
 def test_cache_writes_are_split_by_lifetime(load, ask):
     given = usage(input_tokens=100, cache_write__input_tokens=50, output_tokens=1)
-    load(Trace().span(1, anthropic__usage__cache_creation__ephemeral_1h_input_tokens=20, **given).body())
-    assert ask("SELECT cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens FROM spans") == [
-        (50, 30, 20)
-    ]
+    load(
+        Trace()
+        .span(1, anthropic__usage__cache_creation__ephemeral_1h_input_tokens=20, **given)
+        .body()
+    )
+    assert ask(
+        "SELECT cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens FROM spans"
+    ) == [(50, 30, 20)]
 
 
 def test_totals_on_agent_spans_are_no_tokens_of_theirs(load, ask):
@@ -118,7 +166,10 @@ def test_totals_on_agent_spans_are_no_tokens_of_theirs(load, ask):
 def test_long_context_is_priced_by_its_tier(load, ask):
     def call(number, tokens):
         return Trace(number).span(
-            1, gen_ai__provider__name="anthropic", gen_ai__response__model="claude-sonnet-4-5", **usage(input_tokens=tokens, output_tokens=0)
+            1,
+            gen_ai__provider__name="anthropic",
+            gen_ai__response__model="claude-sonnet-4-5",
+            **usage(input_tokens=tokens, output_tokens=0),
         )
 
     load(call(1, 100_000).body(), call(2, 300_000).body())

@@ -21,9 +21,7 @@ def test_every_tacho_attribute_in_sql_is_declared():
 
 def test_every_attribute_value_is_declared_once():
     declared = [
-        value
-        for name, value in vars(names).items()
-        if name.isupper() and isinstance(value, str)
+        value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)
     ]
     assert len(declared) == len(set(declared))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from otlp import Trace, span_id
 
 CALL = {"gen_ai__operation__name": "chat", "gen_ai__response__model": "m1"}
@@ -21,7 +22,17 @@ def test_a_plain_opentelemetry_trace_is_a_run(load, ask):
 
 def test_transport_noise_alone_is_no_run_and_joins_one_as_noise(load, ask):
     noise = Trace(4).span(1, "GET /health", http__request__method="GET")
-    busy = Trace(5).span(1, "POST /ask", http__request__method="POST", ms=90).span(2, "invoke_agent helper", 1, gen_ai__operation__name="invoke_agent", gen_ai__agent__name="helper")
+    busy = (
+        Trace(5)
+        .span(1, "POST /ask", http__request__method="POST", ms=90)
+        .span(
+            2,
+            "invoke_agent helper",
+            1,
+            gen_ai__operation__name="invoke_agent",
+            gen_ai__agent__name="helper",
+        )
+    )
     load(noise.body(), busy.body())
     assert runs(ask, "agent, name, span_count") == [("helper", "invoke_agent helper", 2)]
 
@@ -30,9 +41,28 @@ def test_children_before_parents_over_several_batches(load, ask):
     trace = Trace(6)
     root = Trace(6)
     root.start_ns = trace.start_ns
-    load(trace.span(2, "chat", 1, at_ms=5, gen_ai__usage__input_tokens=10, gen_ai__usage__output_tokens=1, **CALL).body())
+    load(
+        trace.span(
+            2,
+            "chat",
+            1,
+            at_ms=5,
+            gen_ai__usage__input_tokens=10,
+            gen_ai__usage__output_tokens=1,
+            **CALL,
+        ).body()
+    )
     assert runs(ask, "outcome, model_calls") == [("running", 1)]
-    load(root.span(1, "invoke_agent a", ms=100, tacho__layer="run", tacho__run__goal="find it", tacho__run__outcome="success").body())
+    load(
+        root.span(
+            1,
+            "invoke_agent a",
+            ms=100,
+            tacho__layer="run",
+            tacho__run__goal="find it",
+            tacho__run__outcome="success",
+        ).body()
+    )
     assert runs(ask, "outcome, goal, span_count, model_calls, root_span_id") == [
         ("success", "find it", 2, 1, span_id(1))
     ]
@@ -52,7 +82,12 @@ def test_the_same_call_seen_twice_is_counted_once(load, ask):
 
 
 def test_spans_sent_again_are_counted_once(load, ask):
-    body = Trace(9).span(1, "run", tacho__layer="run").span(2, "chat", 1, gen_ai__usage__input_tokens=7, **CALL).body()
+    body = (
+        Trace(9)
+        .span(1, "run", tacho__layer="run")
+        .span(2, "chat", 1, gen_ai__usage__input_tokens=7, **CALL)
+        .body()
+    )
     load(body)
     load(body)
     load(body, body)
@@ -63,7 +98,12 @@ def test_spans_sent_again_are_counted_once(load, ask):
     ("attributes", "error", "outcome", "reason"),
     [
         ({"tacho__run__outcome": "success"}, None, "success", ""),
-        ({"tacho__run__outcome": "stopped", "tacho__run__stop_reason": "over budget"}, None, "stopped", "over budget"),
+        (
+            {"tacho__run__outcome": "stopped", "tacho__run__stop_reason": "over budget"},
+            None,
+            "stopped",
+            "over budget",
+        ),
         ({}, "it broke", "failure", "it broke"),
         ({"tacho__run__outcome": "nonsense"}, "it broke", "failure", "it broke"),
     ],
@@ -74,7 +114,12 @@ def test_outcome_and_reason(load, ask, attributes, error, outcome, reason):
 
 
 def test_a_failed_step_does_not_fail_the_run(load, ask):
-    load(Trace().span(1, "run", tacho__layer="run").span(2, "tool", 1, error="timeout", tacho__layer="tool").body())
+    load(
+        Trace()
+        .span(1, "run", tacho__layer="run")
+        .span(2, "tool", 1, error="timeout", tacho__layer="tool")
+        .body()
+    )
     assert runs(ask, "outcome, error_count, stop_reason") == [("success", 1, "")]
 
 
@@ -89,7 +134,9 @@ def test_a_silent_run_is_interrupted_after_a_while(client, load, ask):
 
 def test_a_run_over_two_traces_is_one_run(load, ask):
     first = Trace(1).span(1, "run", tacho__layer="run", tacho__run__id="r1", error="killed")
-    second = Trace(2).span(1, "run", at_ms=500, tacho__layer="run", tacho__run__id="r1", tacho__run__outcome="success")
+    second = Trace(2).span(
+        1, "run", at_ms=500, tacho__layer="run", tacho__run__id="r1", tacho__run__outcome="success"
+    )
     load(first.body(), second.body())
     assert runs(ask, "run_id, outcome, span_count") == [("r1", "success", 2)]
 
@@ -104,9 +151,21 @@ def test_what_the_run_says_about_itself(load, ask):
     load(
         Trace(1, service="billing-svc")
         .span(
-            1, "invoke_agent billing", tacho__layer="run", gen_ai__agent__name="billing", gen_ai__agent__version="7", tacho__run__tags='["b","a","b"]',
-            tacho__run__spans_made=120, tacho__customer="acme", session__id="s", user__id="u", tacho__run__entrypoint="app:main", tacho__run__code_version="abc-dirty",
-            tacho__run__trigger="cli", tacho__input='{"task":"x"}', tacho__output='"done"',
+            1,
+            "invoke_agent billing",
+            tacho__layer="run",
+            gen_ai__agent__name="billing",
+            gen_ai__agent__version="7",
+            tacho__run__tags='["b","a","b"]',
+            tacho__run__spans_made=120,
+            tacho__customer="acme",
+            session__id="s",
+            user__id="u",
+            tacho__run__entrypoint="app:main",
+            tacho__run__code_version="abc-dirty",
+            tacho__run__trigger="cli",
+            tacho__input='{"task":"x"}',
+            tacho__output='"done"',
         )
         .span(2, "approve", 1, tacho__layer="approval", tacho__waiting_ns=5_000)
         .body()
@@ -115,5 +174,22 @@ def test_what_the_run_says_about_itself(load, ask):
         ask,
         "agent, service, version, tags, spans_made, span_count, customer, session_id, user_id, entrypoint, code_version, trigger, input, output, waiting_ns, layer_counts",
     ) == [
-        ("billing", "billing-svc", "7", ["a", "b"], 120, 2, "acme", "s", "u", "app:main", "abc-dirty", "cli", '{"task":"x"}', '"done"', 5000, {"run": 1, "approval": 1})
+        (
+            "billing",
+            "billing-svc",
+            "7",
+            ["a", "b"],
+            120,
+            2,
+            "acme",
+            "s",
+            "u",
+            "app:main",
+            "abc-dirty",
+            "cli",
+            '{"task":"x"}',
+            '"done"',
+            5000,
+            {"run": 1, "approval": 1},
+        )
     ]

@@ -22,7 +22,9 @@ def test_a_migration_that_stopped_half_way_is_finished(engine_home):
     client = store.connect(f"chdb://{engine_home / 'data'}")
     store.migrate(client)
     client.command("DROP VIEW runs")
-    client.command("ALTER TABLE schema_migrations DELETE WHERE number = 3 SETTINGS mutations_sync = 2")
+    client.command(
+        "ALTER TABLE schema_migrations DELETE WHERE number = 3 SETTINGS mutations_sync = 2"
+    )
     assert store.migrate(client) == ["0003_views.sql"]
     assert client.query("SELECT count() FROM runs").result_rows == [(0,)]
     client.close()
@@ -61,15 +63,75 @@ def test_the_contracted_columns_exist(client):
         table: {row[0] for row in client.query(f"DESCRIBE TABLE {table}").result_rows}
         for table in ("spans", "runs")
     }
-    assert columns["spans"] >= set(
-        "trace_id span_id parent_span_id start_time duration_ns name layer service agent run_id session_id user_id "
-        "customer status status_message error_type model provider tool tool_call_id input output input_tokens "
-        "output_tokens cache_read_tokens cache_write_tokens reasoning_tokens cost_usd cost_status attributes resource "
-        "events.time events.name events.attributes links.trace_id links.span_id".split()
-    )
-    assert columns["runs"] >= set(
-        "run_id agent service version started_at ended_at duration_ns waiting_ns outcome stop_reason goal input output "
-        "span_count spans_made error_count model_calls tool_calls tools models input_tokens output_tokens "
-        "cache_read_tokens cache_write_tokens reasoning_tokens cost_usd unpriced_calls session_id user_id customer tags "
-        "layer_counts".split()
-    )
+    assert columns["spans"] >= {
+        "trace_id",
+        "span_id",
+        "parent_span_id",
+        "start_time",
+        "duration_ns",
+        "name",
+        "layer",
+        "service",
+        "agent",
+        "run_id",
+        "session_id",
+        "user_id",
+        "customer",
+        "status",
+        "status_message",
+        "error_type",
+        "model",
+        "provider",
+        "tool",
+        "tool_call_id",
+        "input",
+        "output",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+        "cost_status",
+        "attributes",
+        "resource",
+        "events.time",
+        "events.name",
+        "events.attributes",
+        "links.trace_id",
+        "links.span_id",
+    }
+    assert columns["runs"] >= {
+        "run_id",
+        "agent",
+        "service",
+        "version",
+        "started_at",
+        "ended_at",
+        "duration_ns",
+        "waiting_ns",
+        "outcome",
+        "stop_reason",
+        "goal",
+        "input",
+        "output",
+        "span_count",
+        "spans_made",
+        "error_count",
+        "model_calls",
+        "tool_calls",
+        "tools",
+        "models",
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+        "unpriced_calls",
+        "session_id",
+        "user_id",
+        "customer",
+        "tags",
+        "layer_counts",
+    }

@@ -27,7 +27,7 @@ from tachograph_collector.gateway.errors import (
     SYNTAX_ERROR,
     GatewayError,
 )
-from tachograph_collector.gateway.lexer import Kind, Token, tokens
+from tachograph_collector.gateway.lexer import Kind, Token, scan, tokens
 
 # Table functions that touch nothing but our tables and the processor. All others the engine has are refused.
 _SAFE_TABLE_FUNCTIONS = frozenset(
@@ -56,6 +56,7 @@ _AI_FUNCTION = re.compile(
     r"ai(classify|embed|extract|filter|generate\w*|redact|similarity|translate)\Z"
 )
 _READING = frozenset({"select", "with", "from", "show", "describe", "desc", "explain", "exists"})
+_ONLY_READS = "Cannot execute query in readonly mode: the gateway runs statements that read."
 _IDENTIFIER_PARAMETER = re.compile(r"\w+")
 
 
@@ -95,6 +96,17 @@ def parse(sql: bytes) -> Statement:
     if not found:
         raise GatewayError(SYNTAX_ERROR, "Empty query.")
     return Statement(sql, found, _format(found), _settings(found, nested=False))
+
+
+def check_beginning(sql: bytes) -> None:
+    """Refuse an insert before its data is looked at, which need not be text.
+
+    Raises:
+        GatewayError: READONLY.
+    """
+    first = next(scan(sql), None)
+    if first is not None and first.name == "insert":
+        raise GatewayError(READONLY, _ONLY_READS)
 
 
 def check_text(
@@ -146,10 +158,7 @@ def check_class(statement: Statement, kind: str, count: int) -> None:
             raise GatewayError(SYNTAX_ERROR, "Syntax error: the engine cannot parse the statement.")
         return
     if kind != "READ_ONLY":
-        raise GatewayError(
-            READONLY,
-            "Cannot execute query in readonly mode: the gateway runs statements that read.",
-        )
+        raise GatewayError(READONLY, _ONLY_READS)
     if count != 1:
         raise GatewayError(NOT_IMPLEMENTED, "Multi-statements are not allowed.")
 
@@ -234,7 +243,9 @@ def _value(found: Sequence[Token], index: int) -> str:
 def _ends_setting(found: Sequence[Token], index: int) -> bool:
     if index >= len(found):
         return True
-    return found[index].kind is Kind.WORD or any(found[index].is_mark(mark) for mark in (b",", b")"))
+    return found[index].kind is Kind.WORD or any(
+        found[index].is_mark(mark) for mark in (b",", b")")
+    )
 
 
 def _is_mark_at(found: Sequence[Token], index: int, mark: bytes) -> bool:

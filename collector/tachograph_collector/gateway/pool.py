@@ -13,6 +13,7 @@ The pool belongs to one event loop. The engine cannot be used after ``fork()``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import threading
@@ -23,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import clickhouse_connect
-
 from tachograph_collector.gateway import statements
 from tachograph_collector.gateway.errors import (
     TIMEOUT_EXCEEDED,
@@ -33,6 +32,7 @@ from tachograph_collector.gateway.errors import (
     GatewayError,
 )
 from tachograph_collector.gateway.limits import Limits
+from tachograph_schemas import store
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Reader:
         self.mark = f"gateway-{secrets.token_hex(8)}"
         self.database = "default"
         with _engine_errors():
-            self._client = clickhouse_connect.get_client(dsn=f"chdb://{path}")
+            self._client = store.connect(f"chdb://{path}")
         # The driver has no call for a formatted result with its statistics, nor for the classifier.
         backend: Any = vars(self._client)["_backend"]
         self._connection: Any = backend._handle.conn
@@ -164,6 +164,7 @@ class EnginePool:
         self.path = path
         self.limits = limits
         self._idle: list[Reader] = []
+        self._busy: set[Reader] = set()
         self._lock = threading.Lock()
         self._slots = asyncio.Semaphore(limits.readers)
         self._waiting = 0
@@ -191,6 +192,7 @@ class EnginePool:
             if reader is None:
                 reader = await self.in_thread(self._new_reader, settings, readonly)
             lease = Lease(self, reader)
+            self._busy.add(reader)
             yield lease
         except GatewayError:
             if lease is not None:
@@ -216,14 +218,18 @@ class EnginePool:
     def close(self) -> None:
         """Cancel what runs and close every session. Blocks until the running queries have noticed."""
         self._closed = True
+        for reader in list(self._busy):
+            with contextlib.suppress(RuntimeError):
+                self._control_thread.submit(self._kill, reader.mark)
         self._control_thread.shutdown(wait=True)
         self._threads.shutdown(wait=True)
         with self._lock:
             idle, self._idle = self._idle, []
         for reader in idle:
             reader.close()
-        if self._control is not None:
-            self._control.close()
+        control, self._control = self._control, None
+        if control is not None:
+            control.close()
 
     async def _take_slot(self, gone: asyncio.Event) -> None:
         if self._closed or (self._slots.locked() and self._waiting >= self.limits.queue):
@@ -272,6 +278,7 @@ class EnginePool:
         self._slots.release()
         if lease is None:
             return
+        self._busy.discard(lease.reader)
         if lease.spoiled or lease.unfinished is not None or self._closed:
             lease.reader.close()
             return

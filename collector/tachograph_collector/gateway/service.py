@@ -67,6 +67,7 @@ class QueryService:
 
     def _restricted(self, request: QueryRequest, facts: Facts) -> tuple[Plan, dict[str, str]]:
         """What a read-only client gets, with the settings of its session; raises when it asks for more."""
+        guard.check_beginning(request.text)
         statement = guard.parse(request.text)
         guard.check_text(statement, request.parameters, facts.forbidden)
         session.clause_settings(guard.nested_settings(statement), self._limits)

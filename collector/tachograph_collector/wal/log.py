@@ -64,7 +64,7 @@ class Log:
         OSError: the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, directory: Path, limits: Limits = Limits()) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
         self._limits = limits
@@ -84,7 +84,9 @@ class Log:
         self._end = 0
         self._room = 0
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
-        self._unstored = sum(s.end_offset for s in self._segments if s.last_sequence > self.checkpoint)
+        self._unstored = sum(
+            s.end_offset for s in self._segments if s.last_sequence > self.checkpoint
+        )
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._grown = threading.Condition(self._lock)

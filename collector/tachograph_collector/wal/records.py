@@ -91,7 +91,9 @@ def decode(data: memoryview, offset: int) -> tuple[Record, int] | None:
     if magic != _RECORD_MAGIC:
         return None
     rest_at = offset + _RECORD_HEAD.size
-    sequence, received_ns, spans, project_bytes, body_bytes = _RECORD_BODY.unpack_from(data, rest_at)
+    sequence, received_ns, spans, project_bytes, body_bytes = _RECORD_BODY.unpack_from(
+        data, rest_at
+    )
     body_at = end + project_bytes
     next_at = body_at + body_bytes
     if next_at > len(data) or zlib.crc32(data[rest_at:next_at]) != crc:

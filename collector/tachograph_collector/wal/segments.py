@@ -46,7 +46,9 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def create(directory: Path, writer_id: int, first_sequence: int, size_bytes: int) -> tuple[Path, int]:
+def create(
+    directory: Path, writer_id: int, first_sequence: int, size_bytes: int
+) -> tuple[Path, int]:
     """Make a preallocated segment, durable by name; returns its path and an open descriptor.
 
     Preallocation finds a full disk here, where nothing is lost, and keeps ``fdatasync`` from having to

@@ -17,28 +17,26 @@ TREE_PX, STORY_PX = 430, 760
 POLL_S = 2
 
 
-def find(run_id: str) -> RunRow:
-    """The run of the address; leaves with an explanation when there is none."""
+def find(run_id: str) -> RunRow | None:
+    """The run of the address; when there is none, says why."""
     try:
         found = data.run(run_id) if run_id else None
     except AmbiguousRunError:
         states.no_run(
             "Several runs start like that", "The link holds only the beginning of a run's id."
         )
-        st.stop()
+        return None
     except data.StoreError:
         states.store_down()
-        st.stop()
-    if found is not None:
-        return found
-    if run_id:
+        return None
+    if found is None and run_id:
         states.no_run(
             "This run is not stored",
             "The link may be incomplete, or the run was deleted when its time was over.",
         )
-    else:
+    elif found is None:
         states.no_run("No run was named", "A link to a run ends with its id.")
-    st.stop()
+    return found
 
 
 def telling_span(row: RunRow, account: Account) -> str:
@@ -72,6 +70,7 @@ def span_details() -> None:
     span_id = chosen_span()
     try:
         span = data.span(row.run_id, span_id, version, row.project) if span_id else None
+        price = data.price(span) if span else None
     except data.StoreError:
         st.caption("The store does not answer. Choose the span again in a moment.")
         return
@@ -79,7 +78,7 @@ def span_details() -> None:
         st.caption("Choose a span in the timeline, or a step of the story, to see its evidence.")
         return
     target = Target("span", row.project, row.run_id, version, span_id)
-    shown = details.details(span, row, account, where, link(target))
+    shown = details.details(span, row, account, where, link(target), price)
     components.details(shown, key="span_details", on_span=lambda: show_asked("span_details"))
 
 
@@ -96,19 +95,12 @@ def follow() -> None:
 
 
 def head() -> None:
-    """Title, verdict, facts, and what can be done with the run."""
-    left, right = st.columns([0.84, 0.16], vertical_alignment="top")
-    with left:
-        wanted = components.run_header(
-            header(row, account, where, datetime.now(UTC)), key="run_header"
-        )
-        if wanted:
-            st.switch_page("app_pages/runs.py", query_params=wanted)
-    with right, st.container(horizontal_alignment="right"):
-        export = link(Target("export", row.project, row.run_id, version))
-        st.link_button(
-            "Download", export, icon=":material/download:", help="The run, whole, as JSON"
-        )
+    """Title, verdict, facts; a fact may lead to the list of runs that share it."""
+    export = link(Target("export", row.project, row.run_id, version))
+    shown = header(row, account, where, datetime.now(UTC), export)
+    wanted = components.run_header(shown, key="run_header")
+    if wanted:
+        st.switch_page("app_pages/runs.py", query_params=wanted)
 
 
 def story_and_questions(selected: str) -> None:
@@ -127,7 +119,10 @@ def story_and_questions(selected: str) -> None:
         )
 
 
-row = find(st.query_params.get("id", "").strip().lower())
+found = find(st.query_params.get("id", "").strip().lower())
+if found is None:
+    st.stop()
+row = found
 try:
     version = data.run_version(row.run_id, row.project)
     account = data.run_account(row, version)

@@ -133,11 +133,11 @@ def results(choice: Choice, was_running: bool) -> None:
     if not rows:
         states.nothing_matches(clear, narrowed=choice.narrows, widen=choice.window != "all")
         return
-    st.space("small")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.segmented_control(
             "Order",
             list(ORDER_LABELS),
+            format_func=str.capitalize,
             default=DEFAULT_ORDER,
             required=True,
             key="order",
@@ -155,9 +155,6 @@ def results(choice: Choice, was_running: bool) -> None:
         st.switch_page("app_pages/run.py", query_params={"id": opened})
 
 
-choice = chosen(
-    st.session_state, st.query_params.get("session", ""), st.query_params.get("tag", "")
-)
 try:
     known = data.facets()
     running = bool(known.outcomes) and data.is_running()
@@ -168,9 +165,8 @@ if not known.outcomes:
     states.first_run()
     st.stop()
 filter_bar(known)
-choice = chosen(
-    st.session_state, st.query_params.get("session", ""), st.query_params.get("tag", "")
-)
+widgets = {str(key): value for key, value in st.session_state.items()}
+choice = chosen(widgets, st.query_params.get("session", ""), st.query_params.get("tag", ""))
 narrowed_by(choice)
 live = st.session_state.get("live", True)
 every = (BUSY_S if running else CALM_S) if live else None

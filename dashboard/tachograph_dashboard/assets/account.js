@@ -67,11 +67,14 @@ class Telling {
     const body = h("span", "body"), top = h("span", "head")
     top.append(h("span", "text", text))
     if (count > 1) top.append(h("span", "times", "×" + grouped(count)))
-    if (at) top.append(h("span", "at", at))
     body.append(top)
     if (detail) body.append(h("span", "detail", detail))
-    if (took) body.append(h("span", "took", took))
     row.append(dot, body)
+    if (at) {
+      const when = h("span", "when")
+      when.append(h("span", "at", at), h("span", "took", took))
+      row.append(when)
+    }
     li.append(row)
     return li
   }

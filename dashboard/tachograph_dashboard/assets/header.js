@@ -4,8 +4,14 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const box = parentElement.querySelector(".header"), outcome = OUTCOMES[data.outcome]
   const title = h("div", "titles"), state = h("span", "state " + outcome.tone)
   state.append(icon(outcome.path, data.outcome === "running" ? "ic turn" : "ic"), h("span", "", outcome.word))
-  title.append(h("h1", "", data.title), state)
-  const verdict = h("p", "verdict " + data.tone, data.verdict)
+  const download = h("a", "download", "Download")
+  download.href = data.download
+  download.title = "The run, whole, as JSON"
+  download.setAttribute("download", "")
+  download.prepend(icon("M7 1.5h2v7l2.3-2.3 1.4 1.4L8 12.3 3.3 7.6l1.4-1.4L7 8.500ZM2 13h12v1.800H2Z"))
+  title.append(h("h1", "", data.title), download)
+  const verdict = h("div", "verdict")
+  verdict.append(state, h("span", data.tone, data.verdict))
   const facts = h("dl")
   for (const fact of data.facts) facts.append(factOf(fact, setTriggerValue))
   const warnings = data.warnings.map((text) => {

@@ -1,6 +1,6 @@
 // The spans of a run as typed columns, and what is derived from them. No page needed: tested with node.
 
-const OPEN = 1, ERROR = 2, WARN = 4, WAITING = 8
+const OPEN = 1, ERROR = 2, WARN = 4, BAD = 8
 const FOLD_FROM = 4
 // Layers whose members differ even when their names do not: folding them would hide the run's structure.
 const NEVER_FOLDED = new Set(["run", "agent", "step", "repair"])

@@ -114,14 +114,14 @@ const TreeRows = {
     e.style.transform = `translateY(${row * ROW}px)`
     const live = this.live && flags & OPEN
     e.className = "row" + (i === this.chosen ? " chosen" : "") + (row === this.cursor && this.focused ? " at" : "") +
-      (flags & ERROR ? " error" : flags & WARN ? " warn" : "") + (this.onPath?.[i] ? " path" : "") + (this.hit && !this.hit[i] ? " dim" : "")
+      (flags & (ERROR | BAD) ? " error" : flags & WARN ? " warn" : "") + (this.onPath?.[i] ? " path" : "") + (this.hit && !this.hit[i] ? " dim" : "")
     const colour = this.colours[t.layer[i]]
     e.style.setProperty("--c", colour)
-    R.shape.style.color = flags & ERROR ? this.red : colour
+    R.shape.style.color = flags & (ERROR | BAD) ? this.red : colour
     const x0 = (t.start[i] - a) * k, x1 = x0 + t.duration[i] * k
     const left = Math.max(0, x0), width = Math.max(2, Math.min(lane, x1) - left), off = x1 < 0 || x0 > lane
     R.bar.className = "bar" + (i >= t.n ? " folded" : kids && this.structure[t.layer[i]] ? " frame" : "") +
-      (LAYERS[t.layer[i]] === "approval" || flags & WAITING ? " waiting" : "") + (live ? " live" : flags & OPEN ? " lost" : "")
+      (LAYERS[t.layer[i]] === "approval" ? " waiting" : "") + (live ? " live" : flags & OPEN ? " lost" : "")
     R.bar.style.display = R.took.style.display = off ? "none" : ""
     R.bar.style.left = left + "px"
     R.bar.style.width = width + "px"
@@ -146,7 +146,7 @@ const TreeRows = {
     if (at < 0) R.name.textContent = name
     else R.name.replaceChildren(name.slice(0, at), h("mark", "", name.slice(at, at + this.query.length)), name.slice(at + this.query.length))
     const flags = t.flags[i]
-    const state = flags & ERROR ? ", failed" : flags & WARN ? ", needs a look" : flags & OPEN ? (this.live ? ", running" : ", did not end") : ""
+    const state = flags & ERROR ? ", failed" : flags & BAD ? ", refused" : flags & WARN ? ", needs a look" : flags & OPEN ? (this.live ? ", running" : ", did not end") : ""
     e.setAttribute("aria-label", `${name}${fold ? " " + t.members[i] + " times" : ""}, ${LAYER_WORDS[layer]}, ${duration(t.duration[i])}${state}`)
   },
 }

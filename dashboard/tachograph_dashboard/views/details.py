@@ -13,13 +13,15 @@ from tachograph_dashboard.views.text import Budget, code
 from tachograph_dashboard.views.tokens import token_sum
 from tachograph_schemas import names, words
 from tachograph_schemas.account.model import Account
-from tachograph_schemas.rows import RunRow, SpanRow
+from tachograph_schemas.rows import ModelPrice, RunRow, SpanRow
 
 Block = dict[str, Any]
 _NAME_CHARS = 160
 _MESSAGE_CHARS = 2_000
 _ROWS_MOST = 300
 _CELL_CHARS = 2_000
+# Their content says more than a sentence about it.
+_SPEAK_FOR_THEMSELVES = {"model", "tool", "run", "agent", "step", "retrieval", "other"}
 # Shown as messages, arguments and results already.
 _PAYLOADS = {
     names.INPUT,
@@ -34,12 +36,17 @@ _PAYLOADS = {
 
 
 def details(
-    span: SpanRow, run: RunRow, account: Account, where: tzinfo, download: str
+    span: SpanRow,
+    run: RunRow,
+    account: Account,
+    where: tzinfo,
+    download: str,
+    price: ModelPrice | None = None,
 ) -> dict[str, Any]:
-    """What the details draw for ``span``; ``download`` is a link to it whole."""
+    """What the details draw for ``span``; ``download`` is a link to it whole, ``price`` its model's."""
     budget = Budget()
     own = [*_trouble(span), *_said(span, account)]
-    layer_tabs = _TABS.get(span.layer, _plain_tabs)(span, run, budget)
+    layer_tabs = _layer_tabs(span, budget, price)
     first_title, first_blocks = layer_tabs[0]
     tabs = [(first_title, [*own, *first_blocks]), *layer_tabs[1:]]
     tabs.append(("Record", _record(span, where, budget, download)))
@@ -50,10 +57,13 @@ def details(
         "name": words.excerpt(_name(span), _NAME_CHARS),
         "layer": span.layer,
         "chips": _chips(span, run),
-        "when": f"{words.duration(span.duration_ns)}, "
-        f"{words.duration(max(0, span.start_ns - started_ns))} into the run",
+        "when": f"{words.duration(span.duration_ns)}, {_since(span.start_ns - started_ns)}",
         "tabs": [{"title": title, "blocks": blocks} for title, blocks in tabs],
     }
+
+
+def _since(ns: int) -> str:
+    return "from the start" if ns < 1_000_000 else f"{words.duration(ns)} into the run"
 
 
 def _name(span: SpanRow) -> str:
@@ -102,7 +112,7 @@ def _stack(span: SpanRow, budget: Budget) -> list[Block]:
 
 def _said(span: SpanRow, account: Account) -> list[Block]:
     """The account's own sentence about this span, where it has one that adds something."""
-    if span.layer in {"model", "tool"} or span.status == "error":
+    if span.layer in _SPEAK_FOR_THEMSELVES or span.status == "error":
         return []
     answers = (line for section in account.sections for line in section.lines)
     for line in (*account.story, *answers):
@@ -114,7 +124,17 @@ def _said(span: SpanRow, account: Account) -> list[Block]:
     return []
 
 
-def _model_tabs(span: SpanRow, run: RunRow, budget: Budget) -> list[tuple[str, list[Block]]]:
+def _layer_tabs(
+    span: SpanRow, budget: Budget, price: ModelPrice | None
+) -> list[tuple[str, list[Block]]]:
+    if span.layer == "model":
+        return _model_tabs(span, budget, price)
+    return _tool_tabs(span, budget) if span.layer == "tool" else _plain_tabs(span, budget)
+
+
+def _model_tabs(
+    span: SpanRow, budget: Budget, price: ModelPrice | None
+) -> list[tuple[str, list[Block]]]:
     asked = [
         ("Model", span.model or "not said"),
         ("Provider", span.provider),
@@ -129,14 +149,14 @@ def _model_tabs(span: SpanRow, run: RunRow, budget: Budget) -> list[tuple[str, l
     tools = span.attributes.get(names.GEN_AI_TOOL_DEFINITIONS, "")
     tabs = [
         ("Messages", [*head, *conversation(span, budget), *_stack(span, budget)]),
-        ("Tokens and cost", [token_sum(span)]),
+        ("Tokens and cost", [token_sum(span, price)]),
     ]
     if tools:
         tabs.append(("Tools offered", [code("Tool definitions", tools, budget)]))
     return tabs
 
 
-def _tool_tabs(span: SpanRow, run: RunRow, budget: Budget) -> list[tuple[str, list[Block]]]:
+def _tool_tabs(span: SpanRow, budget: Budget) -> list[tuple[str, list[Block]]]:
     rows = facts.facts(span)
     said = [{"kind": "facts", "rows": rows}] if rows else []
     pair = {
@@ -147,7 +167,7 @@ def _tool_tabs(span: SpanRow, run: RunRow, budget: Budget) -> list[tuple[str, li
     return [("Call", [*said, pair, *_stack(span, budget)])]
 
 
-def _plain_tabs(span: SpanRow, run: RunRow, budget: Budget) -> list[tuple[str, list[Block]]]:
+def _plain_tabs(span: SpanRow, budget: Budget) -> list[tuple[str, list[Block]]]:
     """Any other layer: its facts in words, then what went in and came out."""
     rows = facts.facts(span)
     blocks: list[Block] = [{"kind": "facts", "rows": rows}] if rows else []
@@ -168,7 +188,6 @@ def _plain_tabs(span: SpanRow, run: RunRow, budget: Budget) -> list[tuple[str, l
     return [("Content", blocks)]
 
 
-_TABS = {"model": _model_tabs, "tool": _tool_tabs}
 _PAYLOAD_TITLES = {
     "gate": ("Proposal", "Result"),
     "approval": ("Shown to the approver", "Answer"),
@@ -190,8 +209,8 @@ def _record(span: SpanRow, where: tzinfo, budget: Budget, download: str) -> list
         ("Started", times.whole(started, where)),
         ("Status", span.status + (f", {span.status_message}" if span.status_message else "")),
         ("Kind", span.kind),
-        ("Service", " ".join((span.service, span.service_version)).strip()),
-        ("Recorded by", " ".join((span.scope, span.scope_version)).strip()),
+        ("Service", f"{span.service} {span.service_version}".strip()),
+        ("Recorded by", f"{span.scope} {span.scope_version}".strip()),
         ("Tool call", span.tool_call_id),
         ("Response", span.response_id),
         ("Cut from payloads", _cut(span)),

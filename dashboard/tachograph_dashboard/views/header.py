@@ -15,14 +15,17 @@ _TITLE_CHARS = 300
 _VALUE_CHARS = 80
 
 
-def header(row: RunRow, account: Account, where: tzinfo, now: datetime) -> dict[str, Any]:
-    """What the head of the page draws."""
+def header(
+    row: RunRow, account: Account, where: tzinfo, now: datetime, download: str
+) -> dict[str, Any]:
+    """What the head of the page draws; ``download`` is the link to the whole run."""
     return {
         "title": words.excerpt(account.title or row.title, _TITLE_CHARS) or "Unnamed run",
         "outcome": row.outcome,
         "verdict": words.plain(account.verdict),
         "tone": account.tone,
         "facts": [*_who(row), *_when(row, where, now), *_what(row)],
+        "download": download,
         "warnings": [words.plain(text) for text in account.warnings],
     }
 

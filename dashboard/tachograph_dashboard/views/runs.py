@@ -9,6 +9,7 @@ from typing import Any
 from tachograph_dashboard.data import RunsView
 from tachograph_dashboard.views import times
 from tachograph_schemas import words
+from tachograph_schemas.account import payload
 from tachograph_schemas.rows import RunRow, TrendSlice
 
 _TITLE_CHARS = 160
@@ -47,7 +48,7 @@ def figures(view: RunsView) -> list[dict[str, Any]]:
         ),
         _card(
             "Slowest 5 %",
-            "–" if total.p95_ns is None else words.duration(total.p95_ns),
+            words.UNKNOWN if total.p95_ns is None else words.duration(total.p95_ns),
             "" if total.median_ns is None else f"half take {words.duration(total.median_ns)}",
             help_="Every twentieth run takes at least this long",
             course=[slice_.p95_ns if slice_.runs else None for slice_ in trend],
@@ -60,7 +61,11 @@ def _cost_card(view: RunsView) -> dict[str, Any]:
     total = view.summary
     unpriced = f"{words.count(total.unpriced, 'call')} unpriced" if total.unpriced else ""
     known = total.total_cost_usd is not None
-    value = words.usd(total.total_cost_usd) if known else ("unknown" if total.unpriced else "–")
+    value = (
+        words.usd(total.total_cost_usd)
+        if known
+        else ("unknown" if total.unpriced else words.UNKNOWN)
+    )
     note = ", ".join(
         part for part in (f"{total.tokens:,} tokens" if total.tokens else "", unpriced) if part
     )
@@ -97,7 +102,7 @@ def _card(
 
 def _share(part: int, whole: int) -> str:
     if not whole:
-        return "–"
+        return words.UNKNOWN
     share = 100 * part / whole
     # 99.96 % is not everything.
     return f"{share:.0f} %" if share in {0, 100} else f"{min(share, 99.9):.1f} %"
@@ -135,16 +140,19 @@ def _row(row: RunRow, where: tzinfo, now: datetime) -> dict[str, Any]:
 
 
 def why(row: RunRow) -> str:
-    """Why a run did not end well, in short."""
-    if row.outcome in {"failure", "stopped"}:
-        return words.excerpt(row.stop_reason or row.error_type, _WHY_CHARS)
-    return ""
+    """Why a run did not end well; else, for a run without a goal, what it was asked."""
+    if row.outcome in {"failure", "stopped"} and (reason := row.stop_reason or row.error_type):
+        return words.excerpt(reason, _WHY_CHARS)
+    if row.goal:
+        return ""
+    said = [message.text for message in payload.messages(row.input) if message.role in {"", "user"}]
+    return words.excerpt(said[0] if said else row.input, _WHY_CHARS)
 
 
 def cost(row: RunRow) -> str:
     """The cost of the priced calls; never 0 for unknown."""
     if row.cost_usd is None:
-        return "unpriced" if row.unpriced_calls else "–"
+        return "unpriced" if row.unpriced_calls else words.UNKNOWN
     return words.usd(row.cost_usd) + ("+" if row.unpriced_calls else "")
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from tachograph_schemas import words
-from tachograph_schemas.pricing import ModelPrice, look_up
-from tachograph_schemas.rows import SpanRow
+from tachograph_schemas.rows import ModelPrice, SpanRow
 
 _PER_MILLION = 1_000_000
 _UNKNOWN_COST = {
@@ -32,9 +29,15 @@ class _Class:
         return self.tokens * self.price_usd
 
 
-def token_sum(span: SpanRow) -> dict[str, Any]:
-    """The block that draws the sum; a class that was not reported says so."""
-    price = _price(span)
+def token_sum(span: SpanRow, price: ModelPrice | None) -> dict[str, Any]:
+    """The block that draws the sum; a class that was not reported says so.
+
+    Args:
+        span: A model call.
+        price: What the store knows of the model's price now; used only when it explains the stored cost.
+    """
+    if span.cost_usd is None:
+        price = None
     classes = _classes(span, price)
     priced = sum(item.cost_usd or 0.0 for item in classes)
     agrees = span.cost_usd is not None and abs(priced - span.cost_usd) <= 0.01 * span.cost_usd
@@ -100,17 +103,3 @@ def _total(span: SpanRow) -> int | None:
         if number is not None
     ]
     return sum(known) if known else None
-
-
-def _price(span: SpanRow) -> ModelPrice | None:
-    """The price that the cost was made with; ``None`` when the list no longer has it."""
-    if span.cost_usd is None or not span.price_id:
-        return None
-    month = datetime.fromtimestamp(span.start_ns / 1e9, UTC).strftime("%Y-%m")
-    price = _looked_up(span.provider, span.model, month)
-    return price if price.price_id == span.price_id else None
-
-
-@lru_cache(maxsize=256)
-def _looked_up(provider: str, model: str, _month: str) -> ModelPrice:
-    return look_up(provider, model)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tachograph_schemas import words
-from tachograph_schemas.account import ending, origin, questions, record, story
+from tachograph_schemas.account import ending, origin, payload, questions, record, story
 from tachograph_schemas.account.model import Account, Line, Section, Tone
 from tachograph_schemas.account.timeline import Timeline
 from tachograph_schemas.rows import AccountSpan, RunRow
 
-__all__ = ["Account", "Line", "Section", "Tone", "build"]
+__all__ = ["Account", "Line", "Section", "Tone", "build", "title"]
+
+
+def title(run: RunRow, chars: int = 160) -> str:
+    """What a person calls ``run``, in one display-safe line: its task, else its name. For lists of runs."""
+    asked = run.goal or (payload.task(run.input) if run.input else "")
+    return words.excerpt(asked or run.name, chars)
 
 
 def build(run: RunRow, spans: Sequence[AccountSpan]) -> Account:

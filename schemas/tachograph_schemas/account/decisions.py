@@ -46,9 +46,8 @@ def read(view: Timeline, span: AccountSpan) -> Decision:
 def describe(view: Timeline, decision: Decision, *, with_arguments: bool = True) -> Line:
     """The sentence for a model call."""
     span = decision.span
-    model = (
-        f"The model {label(span.model)}" if len(view.run.models) > 1 and span.model else "The model"
-    )
+    is_named = len(view.run.models) > 1 and span.model not in {"", "unknown"}
+    model = f"The model {label(span.model)}" if is_named else "The model"
     if span.is_open:
         return view.line(
             span, f"{model} was asked and has not answered", "warn", context(view, span)

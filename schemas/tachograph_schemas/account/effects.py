@@ -101,9 +101,10 @@ def _undeclared(view: Timeline) -> Line | None:
     if len(ranked) > 8:
         said.append(f"{len(ranked) - 8} other tools")
     total = sum(counted.values())
+    whose = "its" if total == 1 else "their"
     return Line(
-        f"{words.count(total, 'tool call')} may have changed something: the effect on the world is not declared "
-        f"of {words.joined(said)}",
+        f"{words.count(total, 'tool call')} may have changed something ({whose} effect on the world is not "
+        f"declared): {words.joined(said)}",
         "tool",
         "warn",
         first.span_id,

@@ -62,7 +62,7 @@ def read(view: Timeline) -> list[Line]:
     undeclared = [span for span in view.calls("tool") if not effect(span)]
     if undeclared:
         number = words.count(len(undeclared), "call")
-        text = f"{number} of {_tools(undeclared)} returned something; whether they only read is not declared"
+        text = f"{number} of {_tools(undeclared)}; whether for reading or changing is not declared"
         lines.append(Line(text, "tool", span_id=undeclared[0].span_id))
         lines.extend(_read_line(view, group) for group in alike(view, undeclared))
     if not lines:

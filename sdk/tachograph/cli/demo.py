@@ -17,10 +17,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from tachograph.cli import up
 from tachograph_schemas.instance import Instance, read_instance
 from tachograph_schemas.settings import SHARED, home, resolve
-
-from tachograph.cli import up
 
 _QUERYABLE_S = 15.0
 
@@ -69,7 +68,9 @@ def command(arguments: argparse.Namespace) -> int:
         return _up_and_record(arguments)
     with _temporary() as (instance, said):
         if instance is None:
-            print(f"tacho: no collector answers, and none could be started. {said}", file=sys.stderr)
+            print(
+                f"tacho: no collector answers, and none could be started. {said}", file=sys.stderr
+            )
             return 3
         print("No collector is running: recording into a temporary one.", file=sys.stderr)
         return _record(arguments, instance.collector, instance, show=True)
@@ -127,9 +128,9 @@ def _answers(endpoint: str) -> bool:
 def _temporary() -> Iterator[tuple[Instance | None, str]]:
     """A collector on free ports whose data goes with it."""
     with tempfile.TemporaryDirectory(prefix="tachograph-demo-") as directory:
-        free_ports = {
-            name: "0" for name in ("TACHO_HTTP_PORT", "TACHO_GRPC_PORT", "TACHO_GATEWAY_PORT")
-        }
+        free_ports = dict.fromkeys(
+            ("TACHO_HTTP_PORT", "TACHO_GRPC_PORT", "TACHO_GATEWAY_PORT"), "0"
+        )
         environment = os.environ | free_ports | {"TACHO_HOME": directory, "TACHO_CLICKHOUSE": ""}
         process = subprocess.Popen(
             [sys.executable, "-m", "tachograph.cli", "up", "--no-dashboard", "--json"],
@@ -156,9 +157,8 @@ def _temporary() -> Iterator[tuple[Instance | None, str]]:
 def _accounts(instance: Instance, run_ids: list[str]) -> dict[str, str]:
     """Wait until the runs can be read, and give their accounts."""
     try:
-        from tachograph_schemas import queries, store
-
         from tachograph.cli.show import account_text
+        from tachograph_schemas import queries, store
     except ImportError:
         return {}
     client: Any = store.connect(instance.gateway or str(resolve(SHARED)["clickhouse"]))

@@ -43,7 +43,8 @@ class ModelCall:
     """  # fmt: skip
 
     def __init__(self, client: Any, options: Any) -> None:
-        body = options.json_data if isinstance(options.json_data, Mapping) else {}
+        given = getattr(options, "json_data", None)
+        body = given if isinstance(given, Mapping) else {}
         self._client = client
         self._model = str(body.get("model") or "")
         self._provider = _provider_of(client)
@@ -72,7 +73,9 @@ class ModelCall:
         with guarded("recording a request to the model"):
             body = options.json_data
             if isinstance(body, Mapping):
-                self._record_request(body)
+                # Merged into the body already, except by clients older than 1.17.
+                extra = getattr(options, "extra_json", None)
+                self._record_request({**body, **extra} if isinstance(extra, Mapping) else body)
             return self._without_the_clients_span(options)
         return options
 

@@ -2,10 +2,11 @@
 
 Run as a program it prints its DSN as the first line and serves until its standard input ends:
 
-    python tests/collector/gateway/server.py DIRECTORY [--read-only]
+    python tests/collector/gateway/server.py DIRECTORY [--read-only] [--limits JSON] [--writer]
 
-``read_only=True`` gives the gateway as the product runs it; its engine can then be filled over nothing, so
-``--sql FILE`` runs statements first, and ``--limits JSON`` changes limits.
+``--read-only`` gives the gateway as the product runs it. Nothing can be stored through that, so the statements in
+``DIRECTORY/setup.json`` run first, and ``--writer`` inserts into the table ``ticks`` all the while, from
+a thread of the same process as the loader does.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +38,11 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    *, read_only: bool = False, sql: list[str] | None = None, limits: dict | None = None
+    *,
+    read_only: bool = False,
+    sql: list[str] | None = None,
+    limits: dict | None = None,
+    writer: bool = False,
 ) -> Iterator[RunningServer]:
     """Start a server, wait until it answers, and stop it cleanly at the end."""
     with tempfile.TemporaryDirectory(prefix="tacho-server-", ignore_cleanup_errors=True) as name:
@@ -44,6 +50,8 @@ def running_server(
         arguments = [sys.executable, __file__, name, "--limits", json.dumps(limits or {})]
         if read_only:
             arguments.append("--read-only")
+        if writer:
+            arguments.append("--writer")
         if sql:
             (directory / "setup.json").write_text(json.dumps(sql))
         with (directory / "server.log").open("w") as log:
@@ -97,6 +105,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--read-only", action="store_true")
     parser.add_argument("--limits", type=json.loads, default={})
+    parser.add_argument("--writer", action="store_true")
     given = parser.parse_args()
     # The engine reads its configuration from the working directory and writes a cache into it.
     os.chdir(given.directory)
@@ -108,7 +117,29 @@ def main() -> None:
         for statement in json.loads(setup.read_text()):
             client.command(statement)
         client.close()
-    asyncio.run(serve(given.directory, read_only=given.read_only, limits=given.limits))
+    stop = threading.Event()
+    writing = threading.Thread(target=keep_writing, args=(given.directory, stop))
+    if given.writer:
+        writing.start()
+    try:
+        asyncio.run(serve(given.directory, read_only=given.read_only, limits=given.limits))
+    finally:
+        stop.set()
+        if given.writer:
+            writing.join()
+
+
+def keep_writing(directory: Path, stop: threading.Event) -> None:
+    """Insert whole batches of 1,000 rows, so that a reader that sees part of one has found a fault."""
+    import clickhouse_connect
+
+    client = clickhouse_connect.get_client(dsn=f"chdb://{directory / 'data'}")
+    client.command("CREATE TABLE ticks (batch UInt64, n UInt64) ENGINE = MergeTree ORDER BY batch")
+    batch = 0
+    while not stop.is_set():
+        client.command(f"INSERT INTO ticks SELECT {batch}, number FROM numbers(1000)")
+        batch += 1
+    client.close()
 
 
 if __name__ == "__main__":

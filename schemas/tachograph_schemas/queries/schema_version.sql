@@ -1,0 +1,2 @@
+-- The newest migration that ran on this storage.
+SELECT max(number) FROM schema_migrations

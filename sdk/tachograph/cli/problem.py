@@ -1,0 +1,25 @@
+"""What ends a command early: one sentence for the person, what to do, and the exit code."""
+
+from __future__ import annotations
+
+ANSWER_IS_NO = 1
+USAGE = 2
+UNREACHABLE = 3
+
+
+class Problem(Exception):
+    """Printed on standard error as it is; never a traceback."""
+
+    def __init__(self, sentence: str, *, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+        """The exit code: 1 the answer is no, 2 usage, 3 the collector cannot be reached."""
+
+
+def needs_server(error: ImportError) -> Problem:
+    """The problem of a light installation that is asked for more."""
+    missing = error.name or "a package"
+    return Problem(
+        f'This command needs the server parts ({missing} is missing): pip install "tachograph[server]"',
+        code=ANSWER_IS_NO,
+    )

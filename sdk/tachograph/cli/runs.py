@@ -1,0 +1,281 @@
+"""``tacho runs``: the recorded runs as a table."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tachograph.cli.connection import reading
+from tachograph.cli.terminal import (
+    Paint,
+    cells,
+    columns_of,
+    fit,
+    paint_for,
+    print_json,
+    print_lines,
+    width,
+)
+from tachograph_schemas import words
+from tachograph_schemas.names import OUTCOMES
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from tachograph_schemas.rows import RunRow
+
+_MARKS = {
+    "success": ("✓", "good"),
+    "failure": ("✗", "bad"),
+    "stopped": ("■", "warn"),
+    "interrupted": ("!", "bad"),
+    "running": ("…", "plain"),
+}
+_ORDERS = ("newest", "oldest", "slowest", "most-expensive", "most-tokens", "most-errors")
+_SPAN = re.compile(r"(\d+)\s*(m|min|h|d|w)")
+_SECONDS = {"m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_SHORTEST_ID = 8
+
+_FIRST_RUN = """\
+No runs are recorded yet. Record one from Python:
+
+    import tachograph as tacho
+
+    tacho.init()
+
+    @tacho.run(agent="hello")
+    def main(task: str) -> str:
+        return task.upper()
+
+    main("my first run")
+
+or with `tacho demo`, or point any OpenTelemetry program at the collector:
+
+    OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "runs",
+        help="list recorded runs",
+        description="List recorded runs, the newest first.",
+    )
+    parser.add_argument(
+        "--agent", action="append", default=[], metavar="NAME", help="only this agent's; repeatable"
+    )
+    parser.add_argument(
+        "--outcome",
+        action="append",
+        default=[],
+        choices=OUTCOMES,
+        help="only with this outcome; repeatable",
+    )
+    parser.add_argument(
+        "--customer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only for this customer; repeatable",
+    )
+    parser.add_argument(
+        "--since",
+        type=moment,
+        metavar="WHEN",
+        help="24h, 7d, 30min, 2w, or a date such as 2026-11-01 (UTC)",
+    )
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="as --since")
+    parser.add_argument(
+        "--text", default="", help="found in goal, input, output, reasons, ids or tags"
+    )
+    parser.add_argument("--tag", default="", help="only with this tag")
+    parser.add_argument("--session", default="", metavar="ID", help="only of this session")
+    parser.add_argument(
+        "--limit", type=_limit, default=50, metavar="N", help="at most this many (default: 50)"
+    )
+    parser.add_argument("--order", choices=_ORDERS, default="newest", help="default: newest")
+    parser.add_argument("--width", type=int, metavar="COLUMNS", help="default: the terminal's")
+    parser.add_argument(
+        "--json", action="store_true", help="print the rows of the table `runs` as JSON"
+    )
+    parser.set_defaults(run=command)
+
+
+def moment(text: str) -> datetime:
+    """A time in the past: ``24h`` and the like back from now, or a date or time (UTC when no zone is given).
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    try:
+        if match:
+            return datetime.now(UTC) - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        when = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write 24h, 7d, or a date such as 2026-11-01"
+        ) from error
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+
+
+def _limit(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10000")
+    return number
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """List the runs; an empty list is an answer too (exit code 0)."""
+    with reading() as client:
+        from tachograph_schemas import queries
+
+        which = queries.RunFilter(
+            agents=tuple(arguments.agent),
+            outcomes=tuple(arguments.outcome),
+            customers=tuple(arguments.customer),
+            since=arguments.since,
+            until=arguments.until,
+            text=arguments.text,
+            tag=arguments.tag,
+            session_id=arguments.session,
+        )
+        orders = {order.replace(" ", "-"): order for order in queries.ORDERS}
+        page = queries.RunPage(order=orders[arguments.order], limit=arguments.limit)
+        found = queries.runs(client, which, page)
+        if arguments.json:
+            print_json([columns_of(row) for row in found])
+        elif found:
+            print_lines(table(found, width(arguments.width), paint_for(sys.stdout)))
+            _say_rest(client, which, found)
+        else:
+            _say_none(client, which)
+    return 0
+
+
+def _say_rest(client: Client, which: object, found: Sequence[RunRow]) -> None:
+    from tachograph_schemas import queries
+
+    assert isinstance(which, queries.RunFilter)
+    total = queries.runs_summary(client, which).runs
+    if total > len(found):
+        print(f"\n{len(found):,} of {words.count(total, 'run')}; --limit shows more.")
+
+
+def _say_none(client: Client, which: object) -> None:
+    from tachograph_schemas import queries
+
+    everything = queries.RunFilter()
+    total = queries.runs_summary(client, everything).runs if which != everything else 0
+    if total:
+        print(f"No run matches. Without the filters there are {total:,}.")
+    else:
+        print(_FIRST_RUN)
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table."""
+
+    title: str
+    text: Callable[[RunRow], str]
+    widest: int
+    right: bool = False
+    spared: int = 0
+    """Columns with a higher number are left out first when the terminal is narrow; 0 always stays."""
+
+
+def _tokens(row: RunRow) -> str:
+    return words.tokens(row.total_tokens)
+
+
+def _cost(row: RunRow) -> str:
+    if not row.model_calls:
+        return words.UNKNOWN
+    least = "≥" if row.unpriced_calls and row.cost_usd is not None else ""
+    return f"{least}{words.usd(row.cost_usd)}"
+
+
+def _name(row: RunRow) -> str:
+    from tachograph_schemas.account import title
+
+    return title(row, 200)
+
+
+def _columns(id_chars: int, now: datetime) -> list[Column]:
+    return [
+        Column("RUN", lambda row: row.run_id[:id_chars], id_chars),
+        Column("OUTCOME", lambda row: f"{_MARKS.get(row.outcome, ('?', ''))[0]} {row.outcome}", 13),
+        Column("AGENT", lambda row: row.agent, 20, spared=1),
+        Column("TASK", _name, 0),
+        Column("CUSTOMER", lambda row: row.customer, 16, spared=6),
+        Column("STARTED", lambda row: words.ago(row.started_at, now), 11, spared=2),
+        Column("TOOK", lambda row: words.duration(row.duration_ns), 12, right=True, spared=3),
+        Column("MODEL", lambda row: f"{row.model_calls:,}", 6, right=True, spared=8),
+        Column("TOOL", lambda row: f"{row.tool_calls:,}", 6, right=True, spared=7),
+        Column("TOKENS", _tokens, 12, right=True, spared=5),
+        Column("COST", _cost, 12, right=True, spared=4),
+    ]
+
+
+_NARROWEST_TASK = 24
+
+
+def table(
+    rows: Sequence[RunRow], columns: int, paint: Paint, now: datetime | None = None
+) -> list[str]:
+    """The runs as aligned lines of at most ``columns`` columns, display-safe, with a heading."""
+    shown = _columns(_distinct(rows), now or datetime.now(UTC))
+    texts = {column.title: [words.plain(column.text(row)) for row in rows] for column in shown}
+    if not any(texts["CUSTOMER"]):
+        shown = [column for column in shown if column.title != "CUSTOMER"]
+    sizes = {
+        column.title: min(column.widest, max(cells(column.title), *map(cells, texts[column.title])))
+        for column in shown
+    }
+    sizes["TASK"] = 0
+    while True:
+        left = columns - sum(sizes[column.title] for column in shown) - 2 * (len(shown) - 1)
+        spare = max(shown, key=lambda column: column.spared)
+        if left >= _NARROWEST_TASK or not spare.spared:
+            break
+        shown.remove(spare)
+    sizes["TASK"] = max(min(left, max([4, *map(cells, texts["TASK"])])), 10)
+    heading = "  ".join(fit(each.title, sizes[each.title], right=each.right) for each in shown)
+    lines = [paint(heading.rstrip(), "dim")]
+    for at, row in enumerate(rows):
+        line = [
+            _painted(
+                each, row, fit(texts[each.title][at], sizes[each.title], right=each.right), paint
+            )
+            for each in shown
+        ]
+        lines.append("  ".join(line).rstrip())
+    return lines
+
+
+def _painted(column: Column, row: RunRow, text: str, paint: Paint) -> str:
+    return (
+        paint(text, _MARKS.get(row.outcome, ("", "plain"))[1])
+        if column.title == "OUTCOME"
+        else text
+    )
+
+
+def _distinct(rows: Sequence[RunRow]) -> int:
+    """How many characters of the ids tell these runs apart, at least eight."""
+    ids = {row.run_id for row in rows}
+    longest = max(map(len, ids))
+    chars = _SHORTEST_ID
+    while chars < longest and len({run_id[:chars] for run_id in ids}) < len(ids):
+        chars += 1
+    return chars

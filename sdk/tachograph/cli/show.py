@@ -1,0 +1,190 @@
+"""``tacho show RUN``: the readable account of one run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tachograph.cli.connection import reading
+from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
+from tachograph.cli.terminal import (
+    Paint,
+    cells,
+    columns_of,
+    fit,
+    paint_for,
+    print_json,
+    width,
+    wrapped,
+)
+from tachograph_schemas import words
+from tachograph_schemas.account import Account, Line, build
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from tachograph_schemas.rows import AccountSpan, RunRow
+
+_MARKS = {"plain": "·", "good": "✓", "warn": "~", "bad": "✗", "waiting": "?"}
+_STORY_LINES, _SECTION_LINES = 60, 10
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "show",
+        help="tell what happened in a run",
+        description="Tell what happened in a run: the story, and the answers to the eight questions.",
+    )
+    parser.add_argument("run_id", metavar="RUN", help="its id, the beginning of it, or `last`")
+    parser.add_argument(
+        "--full", action="store_true", help="every line, with arguments and results at length"
+    )
+    parser.add_argument("--width", type=int, metavar="COLUMNS", help="default: the terminal's")
+    parser.add_argument("--json", action="store_true", help="print the run and its account as JSON")
+    parser.set_defaults(run=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Show the account; 1 when there is no such run, 2 when several ids begin like this."""
+    with reading() as client:
+        from tachograph_schemas import queries
+
+        run = _find(client, arguments.run_id)
+        spans = queries.account_spans(client, run.run_id)
+    if arguments.json:
+        print_json({"run": columns_of(run), "account": account_json(build(run, spans))})
+        return 0
+    columns = width(arguments.width)
+    text = account_text(
+        run, spans, full=arguments.full, columns=columns, paint=paint_for(sys.stdout)
+    )
+    print(text)
+    return 0
+
+
+def _find(client: Client, run_id: str) -> RunRow:
+    from tachograph_schemas import queries
+
+    if run_id == "last":
+        newest = queries.runs(client, queries.RunFilter(), queries.RunPage(limit=1))
+        if not newest:
+            raise Problem("No runs are recorded yet; `tacho demo` records some.", code=ANSWER_IS_NO)
+        # The list cuts long payloads; the account wants them whole.
+        run_id = newest[0].run_id
+    try:
+        found = queries.run(client, run_id.strip().lower()) or queries.run(client, run_id)
+    except queries.AmbiguousRunError as error:
+        raise Problem(str(error), code=USAGE) from error
+    if found is None:
+        raise Problem(
+            f"There is no run {run_id!r}. `tacho runs` lists the recorded ones; old ones are deleted after "
+            "TACHO_RETENTION_DAYS.",
+            code=ANSWER_IS_NO,
+        )
+    return found
+
+
+def account_json(account: Account) -> dict[str, Any]:
+    """The account as JSON-ready values; times in nanoseconds."""
+    return {
+        "title": account.title,
+        "verdict": account.verdict,
+        "tone": account.tone,
+        "story": [asdict(line) for line in account.story],
+        "sections": {
+            section.key: [asdict(line) for line in section.lines] for section in account.sections
+        },
+        "warnings": list(account.warnings),
+    }
+
+
+def account_text(
+    run: RunRow,
+    spans: Sequence[AccountSpan],
+    *,
+    full: bool = False,
+    columns: int = 100,
+    paint: Paint | None = None,
+) -> str:
+    """The account for a terminal of ``columns`` columns, display-safe; ``full`` leaves nothing out."""
+    paint = paint or Paint(on=False)
+    account = build(run, spans)
+    lines = [paint(line, "bold") for line in wrapped(account.title, columns)]
+    verdict = wrapped(account.verdict, columns, indent="  ", first=f"{_MARKS[account.tone]} ")
+    lines += [paint(line, account.tone) for line in verdict]
+    lines += [paint(line, "dim") for line in wrapped(_facts(run), columns, indent="  ", first="  ")]
+    for warning in account.warnings:
+        lines += [
+            paint(each, "warn") for each in wrapped(warning, columns, indent="  ", first="! ")
+        ]
+    lines += ["", paint("What happened", "bold")]
+    lines += _story(account.story, columns, paint, full=full)
+    for section in account.sections:
+        lines += ["", paint(section.question, "bold")]
+        lines += _section(section.lines, columns, paint, full=full)
+    return "\n".join(lines)
+
+
+def _facts(run: RunRow) -> str:
+    parts = [f"run {run.run_id}", f"started {words.moment(run.started_at)}"]
+    parts.append(words.count(run.model_calls, "model call"))
+    parts.append(words.count(run.tool_calls, "tool call"))
+    if run.total_tokens is not None:
+        parts.append(f"{words.tokens(run.total_tokens)} tokens")
+    if run.model_calls:
+        least = "at least " if run.unpriced_calls and run.cost_usd is not None else ""
+        parts.append(f"{least}{words.usd(run.cost_usd)}")
+    return ", ".join(parts)
+
+
+def _story(story: Sequence[Line], columns: int, paint: Paint, *, full: bool) -> list[str]:
+    lines: list[str] = []
+    times = [
+        f"+{words.duration(line.offset_ns)}" if line.offset_ns is not None else "" for line in story
+    ]
+    margin = max((cells(each) for each in times), default=0)
+    for at, line in _chosen(story, _STORY_LINES, full=full):
+        if line is None:
+            lines.append(
+                paint(f"{'':{margin}}   … {at:,} more steps; --full tells them all", "dim")
+            )
+        else:
+            lines += _told(line, columns, paint, fit(times[at], margin, right=True), full=full)
+    return lines
+
+
+def _section(answer: Sequence[Line], columns: int, paint: Paint, *, full: bool) -> list[str]:
+    lines: list[str] = []
+    for at, line in _chosen(answer, _SECTION_LINES, full=full):
+        if line is None:
+            lines.append(paint(f"  … {at:,} more; --full tells them all", "dim"))
+        else:
+            lines += _told(line, columns, paint, "", full=full)
+    return lines
+
+
+def _chosen(lines: Sequence[Line], most: int, *, full: bool) -> list[tuple[int, Line | None]]:
+    """Lines with their places; in a long list the middle is one ``None`` with how many it stands for."""
+    numbered: list[tuple[int, Line | None]] = list(enumerate(lines))
+    if full or len(numbered) <= most:
+        return numbered
+    half = most // 2
+    return [*numbered[:half], (len(numbered) - 2 * half, None), *numbered[-half:]]
+
+
+def _told(line: Line, columns: int, paint: Paint, when: str, *, full: bool) -> list[str]:
+    lead = f"{when} " if when else ""
+    indent = " " * (cells(lead) + 2)
+    repeated = f" \u00d7{line.count:,}" if line.count > 1 else ""
+    text = wrapped(f"{line.text}{repeated}", columns, indent, f"{lead}{_MARKS[line.tone]} ")
+    lines = [paint(each, line.tone) for each in text]
+    if not line.detail:
+        return lines
+    detail = wrapped(line.detail, columns, f"{indent}  ")
+    if not full and len(detail) > 1:
+        detail = [fit(detail[0], columns - 2).rstrip() + "…"]
+    return lines + [paint(each, "dim") for each in detail]

@@ -1,0 +1,200 @@
+"""Layer facts: one span each, and an answer the agent can act on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+import tachograph as tacho
+from tachograph_schemas import names
+
+
+def test_gate_records_proposal_and_verdict(spans):
+    """The verdict decides over the condition; enforce raises."""
+    denied = tacho.gate("limit", allow=False, proposal={"usd": 900}, reason="over 500", risk="high")
+    assert not denied
+    assert denied.verdict == "deny"
+    with pytest.raises(tacho.Refused, match="over 500") as caught:
+        denied.enforce()
+    assert (caught.value.rule, caught.value.verdict) == ("limit", "deny")
+    assert tacho.gate("limit", allow=True).enforce().allowed
+    span = spans[0]
+    assert (span.layer, span.name, span.input) == ("gate", "gate limit", {"usd": 900})
+    assert span.attributes[names.GATE_ACTION] == "blocked"
+    assert span.attributes[names.GATE_RISK] == "high"
+    assert span.attributes[names.REASON] == "over 500"
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed", "action"),
+    [
+        ({"verdict": "escalate"}, False, "escalated"),
+        ({"verdict": "allow"}, True, "proceeded"),
+        ({"allow": True, "dry_run": True}, False, "dry_run"),
+    ],
+)
+def test_gate_action_follows_the_verdict(spans, options, allowed, action):
+    """A dry run never proceeds; escalation is not permission."""
+    assert tacho.gate("rule", **options).allowed is allowed
+    assert spans.one().attributes[names.GATE_ACTION] == action
+
+
+def test_gate_needs_exactly_one_answer():
+    """allow and verdict may contradict each other."""
+    with pytest.raises(ValueError, match="either"):
+        tacho.gate("rule")
+    with pytest.raises(ValueError, match="either"):
+        tacho.gate("rule", allow=True, verdict="deny")
+
+
+def test_validate_returns_what_it_records(spans):
+    """Usable in a condition."""
+    assert tacho.validate("total", ok=True)
+    assert not tacho.validate("cap", ok=False, kind="range", field="damage_cap", message="a string")
+    failed = spans[1].attributes
+    assert (failed[names.VALIDATION_VERDICT], failed[names.VALIDATION_FIELD]) == ("fail", "damage_cap")
+    assert (failed[names.VALIDATION_KIND], failed[names.REASON]) == ("range", "a string")
+
+
+def test_repair_that_succeeds(spans):
+    """Attempts are counted, calls inside nest."""
+    answers = iter(["bad", "good"])
+    with tacho.repair("terms") as loop:
+        answer = next(answers)
+        while answer != "good" and loop.attempt(f"{answer} will not do"):
+            answer = tacho.step(name="ask")(lambda: next(answers))()
+    span = spans.one(layer="repair")
+    assert span.attributes[names.REPAIR_OUTCOME] == "repaired"
+    assert span.attributes[names.REPAIR_ATTEMPT] == 1
+    assert span.attributes[names.REPAIR_FEEDBACK] == "bad will not do"
+    assert spans.one(name="ask").parent == "repair terms"
+
+
+def test_repair_that_gives_up(spans):
+    """Out of attempts means gave_up, and so does an exception."""
+    with tacho.repair("terms", max_attempts=2) as loop:
+        while loop.attempt({"field": "x"}):
+            pass
+    with pytest.raises(ValueError, match="no"):
+        with tacho.repair("terms"):
+            raise ValueError("no")
+    assert [span.attributes[names.REPAIR_OUTCOME] for span in spans] == ["gave_up", "gave_up"]
+    assert spans[0].attributes[names.REPAIR_ATTEMPT] == 2
+    assert spans[1].status == "error"
+
+
+def test_approval_records_who_why_and_how_long(spans):
+    """Waiting time is the person's, not the agent's."""
+    moment = threading.Event()
+
+    def supervisor(request, context):
+        moment.wait(0.05)
+        return tacho.Decision(approved=True, approver="maria", reason=f"{context['usd']} is fine")
+
+    decision = tacho.approve("refund 20", context={"usd": 20}, approver=supervisor)
+    assert decision
+    assert decision.waiting_ns >= 40_000_000
+    span = spans.one()
+    assert span.input == {"usd": 20}
+    assert span.attributes[names.APPROVAL_REQUEST] == "refund 20"
+    assert span.attributes[names.APPROVAL_DECISION] == "approved"
+    assert span.attributes[names.APPROVAL_APPROVER] == "maria"
+    assert span.attributes[names.REASON] == "20 is fine"
+    assert span.attributes[names.WAITING_NS] == decision.waiting_ns
+
+
+def test_approval_without_approver_or_in_time_is_refused(spans):
+    """Silence is never consent."""
+    never = threading.Event()
+    assert not tacho.approve("x")
+    late = tacho.approve("x", approver=lambda *_: never.wait(5), timeout_s=0.05)
+    never.set()
+    assert not late
+    assert late.timed_out
+    assert tacho.approve("x", approver=lambda *_: True, timeout_s=5)
+    decisions = [span.attributes[names.APPROVAL_DECISION] for span in spans]
+    assert decisions == ["refused", "timeout", "approved"]
+
+
+def test_approver_that_raises_is_not_swallowed(spans):
+    """Its error is the agent's to handle; the wait is recorded."""
+
+    def broken(request, context):
+        raise ConnectionError("chat is down")
+
+    for options in ({}, {"timeout_s": 5}):
+        with pytest.raises(ConnectionError, match="chat is down"):
+            tacho.approve("x", approver=broken, **options)
+    assert {span.status for span in spans} == {"error"}
+
+
+def test_async_approval_awaits_and_times_out(spans):
+    """The async variant cancels an approver that takes too long."""
+    cancelled = []
+
+    async def yes(request, context):
+        return True
+
+    async def never(request, context):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    async def main():
+        first = await tacho.approve_async("x", approver=yes)
+        second = await tacho.approve_async("x", approver=never, timeout_s=0.02)
+        third = await tacho.approve_async("x", approver=lambda *_: True)
+        return first.approved, second.timed_out, third.approved
+
+    assert asyncio.run(main()) == (True, True, True)
+    assert cancelled == [True]
+    assert spans[1].attributes[names.APPROVAL_DECISION] == "timeout"
+
+
+def test_stop_ends_the_run_as_stopped(spans):
+    """A stop rule is a decision: recorded with what a person needs, no error status."""
+
+    @tacho.run(agent="renewals")
+    def work():
+        tacho.stop("missing data", "no contract on file", needs="the signed contract")
+
+    with pytest.raises(tacho.RunStopped) as caught:
+        work()
+    assert caught.value.needs == "the signed contract"
+    fact, run = spans.one(layer="stop"), spans.one(layer="run")
+    assert fact.attributes[names.STOP_RULE] == "missing data"
+    assert fact.attributes[names.STOP_NEEDS] == "the signed contract"
+    assert run.attributes[names.RUN_OUTCOME] == "stopped"
+    assert "no contract on file" in run.attributes[names.RUN_STOP_REASON]
+    assert run.status == "unset"
+
+
+def test_remaining_facts_have_their_attributes(spans):
+    """Checkpoint, handoff, breaker, retry, fallback, evaluation."""
+
+    @tacho.run(agent="a")
+    def work():
+        tacho.checkpoint("step 14", done=["a", "b"], todo=("c",), action="restored")
+        tacho.handoff("billing team", reason="over limit", payload={"order": 7})
+        tacho.breaker_event("crm", "closed", "open", "5 failures")
+        tacho.retry_event("orders", 1, TimeoutError("slow"), wait_s=0.25)
+        tacho.fallback_event("big", "small", "overloaded")
+        tacho.evaluate("helpful", score=0.9, label="good", explanation="answers all")
+
+    work()
+    by_layer = {span.layer: span for span in spans}
+    assert by_layer["checkpoint"].input == {"done": ["a", "b"], "todo": ["c"]}
+    assert by_layer["checkpoint"].attributes[names.CHECKPOINT_ACTION] == "restored"
+    handoff = by_layer["handoff"]
+    assert (handoff.attributes[names.HANDOFF_FROM], handoff.attributes[names.HANDOFF_TO]) == ("a", "billing team")
+    assert handoff.input == {"order": 7}
+    assert by_layer["breaker"].attributes[names.BREAKER_TO] == "open"
+    retry = by_layer["retry"]
+    assert retry.attributes[names.RETRY_WAIT_MS] == 250
+    assert (retry.attributes["error.type"], retry.attributes[names.REASON]) == ("TimeoutError", "slow")
+    assert retry.status == "unset"
+    assert by_layer["fallback"].attributes[names.FALLBACK_TO] == "small"
+    assert by_layer["eval"].attributes[names.EVAL_SCORE] == 0.9
