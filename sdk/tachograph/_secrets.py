@@ -51,7 +51,9 @@ ASSIGNED: Final = re.compile(
 VALUE: Final = re.compile(
     r"""(?x)
     (?P<private_key> -----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----
-        .*? (?: -----END[ ][A-Z ]{0,40}PRIVATE[ ]KEY(?:[ ]BLOCK)?----- | \Z ) )
+        # Up to its end, or to the end of the string it was cut in: JSON around it stays whole.
+        (?: (?!-----END) (?: [^"\\] | \\+[^"\\] ) )*
+        (?: -----END[ ][A-Z ]{0,40}PRIVATE[ ]KEY(?:[ ]BLOCK)?----- )? )
     | (?P<anthropic_key> \bsk-ant-[A-Za-z0-9_\-]{8,} )
     | (?P<api_key> \bsk-[A-Za-z0-9_\-]{16,} )
     | (?P<aws_key> \b(?:AKIA|ASIA)[A-Z0-9]{16}\b )
@@ -62,8 +64,7 @@ VALUE: Final = re.compile(
     | (?P<jwt> \beyJ[A-Za-z0-9_\-]{6,}\.[A-Za-z0-9_\-]{6,}\.[A-Za-z0-9_\-]* )
     | \b[Bb]earer[ ](?P<bearer> (?=[^\s"']*[0-9]) [A-Za-z0-9._~+/\-]{8,}=* )
     | ://[^\s/:@"'\\]{0,256}:(?!\[redacted:)(?P<url_password> [^\s/@"'\\]{1,256} )@
-    """,
-    re.DOTALL,
+    """
 )
 
 # Where VALUE may match: a rough hint, the exact ones, and how far before these it starts. It is tried at

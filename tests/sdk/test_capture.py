@@ -127,6 +127,7 @@ Point = collections.namedtuple("Point", "x y")
         ({1: "a", None: "b", True: "c", (1, "x"): "d"}, {"1": "c", "null": "b", "(1, x)": "d"}),
         ("lone \ud800", "lone ?"),
         ({"\ud800": 1}, {"?": 1}),
+        ({object(): 1}, {"<builtins.object>": 1}),
         (object(), {"$unserialisable": "builtins.object"}),
         ((n for n in range(3)), {"$unserialisable": "builtins.generator"}),
         (HostileList([1, 2]), [1, 2]),
@@ -147,15 +148,13 @@ def test_values_are_written_readably(value, expected):
         Hostile,
         lambda: [Hostile()],
         lambda: {"a": Hostile()},
-        lambda: {Hostile: 1},
         BadModel,
         lambda: Order(Hostile(), []),
     ],
 )
 def test_hostile_objects_become_placeholders(make):
     """No code of theirs may break or fool the record. (Made inside: pytest itself trips over them.)"""
-    text = json.dumps(captured(make()))
-    assert "$unserialisable" in text or "Hostile" in text
+    assert "$unserialisable" in json.dumps(captured(make()))
 
 
 def test_property_that_raises_costs_that_field_only():

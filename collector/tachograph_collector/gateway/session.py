@@ -174,6 +174,7 @@ def base_settings(limits: Limits, *, buffered: bool) -> dict[str, str]:
             else limits.max_result_bytes
         ),
         "result_overflow_mode": "throw",
+        "allow_introspection_functions": "0",
     }
 
 

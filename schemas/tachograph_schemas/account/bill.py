@@ -89,7 +89,8 @@ def _token_classes(view: Timeline) -> str:
             ("written to the cache", run.cache_write_tokens),
             ("output", run.output_tokens),
         )
-        if number is not None
+        # Caches that were not used are not worth a word.
+        if number or (number is not None and "cache" not in noun)
     ]
     if not said:
         return "No token usage was reported" if run.model_calls else "No token usage is recorded"

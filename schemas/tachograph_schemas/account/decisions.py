@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tachograph_schemas import names, words
 from tachograph_schemas.account import payload
 from tachograph_schemas.account.model import Line, Tone
-from tachograph_schemas.account.timeline import Timeline, fact, label
+from tachograph_schemas.account.timeline import Timeline, error_kind, fact, label
 from tachograph_schemas.rows import AccountSpan
 
 _ASKED_FOR_TOOLS = {"tool_use", "tool_calls", "tool_call", "function_call", "tool-calls"}
@@ -54,7 +54,7 @@ def describe(view: Timeline, decision: Decision, *, with_arguments: bool = True)
         )
     if span.status == "error":
         tone: Tone = "warn" if view.recovered(span) else "bad"
-        why = label(span.error_type) if span.error_type not in {"", "_OTHER"} else "an error"
+        why = error_kind(span) or "an error"
         return view.line(
             span, f"{model} gave no answer: {why}", tone, words.excerpt(span.status_message, 400)
         )

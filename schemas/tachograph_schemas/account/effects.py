@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tachograph_schemas import names, words
 from tachograph_schemas.account import harness
 from tachograph_schemas.account.lookups import alike, capped
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.record import missing_spans
 from tachograph_schemas.account.sentences import failure, result, tool_call
-from tachograph_schemas.account.timeline import Timeline, effect, fact, is_done, label, number
+from tachograph_schemas.account.timeline import (
+    Timeline,
+    effect,
+    error_kind,
+    fact,
+    is_done,
+    label,
+    number,
+)
 from tachograph_schemas.rows import AccountSpan
+
+_FEW = 3
+"""Up to so many failed calls of a kind are listed one by one."""
 
 
 def changed(view: Timeline) -> list[Line]:
@@ -17,7 +30,7 @@ def changed(view: Timeline) -> list[Line]:
     writes = [span for span in view.calls("tool") if effect(span) == "write"]
     done = [span for span in writes if is_done(span)]
     lines = [_done(view, group.first, group.calls) for group in alike(view, done)]
-    lines.extend(_perhaps(view, span) for span in writes if not is_done(span))
+    lines.extend(_unsure(view, [span for span in writes if not is_done(span)]))
     lines.extend(_blocked(view))
     lines.extend(_remembered(view))
     unknown = _undeclared(view)
@@ -32,6 +45,27 @@ def _done(view: Timeline, span: AccountSpan, calls: int) -> Line:
         text = f"{said} {words.times(calls)}, with the same arguments each time"
         return view.line(span, text, "warn", result(span))
     return view.line(span, said, "good", result(span))
+
+
+def _unsure(view: Timeline, writes: list[AccountSpan]) -> list[Line]:
+    """Writes that failed or have not come back; many of a kind as one line."""
+    kinds: dict[tuple[str, str, bool, bool], list[AccountSpan]] = {}
+    for span in writes:
+        refused = span.span_id in view.guarded and span.error_type.endswith("Refused")
+        key = (span.tool, error_kind(span), span.is_open, refused)
+        kinds.setdefault(key, []).append(span)
+    lines = []
+    for spans in kinds.values():
+        if len(spans) <= _FEW or spans[0].is_open:
+            lines.extend(_perhaps(view, span) for span in spans)
+            continue
+        why = error_kind(spans[0]) or "an error"
+        text = f"The calls of {label(spans[0].tool)} failed ({why}): each may have changed something all the same"
+        line = view.line(
+            spans[-1], text, "warn", f"First: {tool_call(spans[0])}. Last: {tool_call(spans[-1])}"
+        )
+        lines.append(replace(line, count=len(spans)))
+    return lines
 
 
 def _perhaps(view: Timeline, span: AccountSpan) -> Line:

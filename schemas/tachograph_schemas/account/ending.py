@@ -203,7 +203,7 @@ def _last_step(view: Timeline) -> AccountSpan | None:
     steps = [
         span
         for span in view.spans
-        if span.layer not in {"run", "agent"}
+        if span.layer not in {"run", "agent", "budget", "stop", "retry", "context"}
         and not span.is_open
         and span.span_id not in view.second_views
         and (span.layer != "step" or fact(span, names.LAYER))

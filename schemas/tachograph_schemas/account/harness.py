@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tachograph_schemas import names, words
 from tachograph_schemas.account import payload
 from tachograph_schemas.account.model import Line, Tone
-from tachograph_schemas.account.timeline import Timeline, fact, label, number
+from tachograph_schemas.account.timeline import Timeline, error_kind, fact, label, number
 from tachograph_schemas.rows import AccountSpan
 
 
@@ -16,7 +16,7 @@ def sentence(view: Timeline, span: AccountSpan) -> Line:
     tell = _BY_LAYER.get(span.layer, _other)
     text, tone, detail = tell(span)
     if span.status == "error" and tone != "bad":
-        text, tone = f"{text}; it failed with {label(span.error_type) or 'an error'}", "bad"
+        text, tone = f"{text}; it failed with {error_kind(span) or 'an error'}", "bad"
     return view.line(span, text, tone, detail)
 
 
@@ -117,11 +117,13 @@ def retry(span: AccountSpan) -> Told:
     """A call that is tried again."""
     what = named(span, names.RETRY_OF, "retry ")
     attempt = max(number(span, names.RETRY_ATTEMPT), 1)
-    kind = "" if span.error_type in {"", "_OTHER"} else f" with {label(span.error_type)}"
+    kind = error_kind(span)
+    failed = f"attempt {attempt} failed{f' with {kind}' if kind else ''}"
     wait_ms = number(span, names.RETRY_WAIT_MS)
     waited = f", {words.duration(wait_ms * 1_000_000)} later" if wait_ms else ""
-    detail = words.excerpt(span.status_message or fact(span, names.REASON), 300)
-    return f"Tried {what} again{waited}, after attempt {attempt} failed{kind}", "warn", detail
+    # The failed call itself has said what was wrong.
+    detail = "" if kind else words.excerpt(span.status_message or fact(span, names.REASON), 300)
+    return f"Tried {what} again{waited}, after {failed}", "warn", detail
 
 
 def breaker(span: AccountSpan) -> Told:

@@ -10,7 +10,7 @@ from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions, payload
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.sentences import failure, query, result, tool_call
-from tachograph_schemas.account.timeline import Timeline, effect, fact, label
+from tachograph_schemas.account.timeline import Timeline, effect, error_kind, fact, label
 from tachograph_schemas.rows import AccountSpan
 
 _MOST_LINES = 60
@@ -142,8 +142,8 @@ def tools(view: Timeline) -> list[Line]:
 def _tool_line(view: Timeline, name: str, spans: list[AccountSpan], retries: int) -> Line:
     failed = [span for span in spans if span.status == "error"]
     running = sum(span.is_open for span in spans)
-    kinds = Counter(span.error_type for span in failed if span.error_type not in {"", "_OTHER"})
-    why = f" ({words.joined([label(kind) for kind, _ in kinds.most_common(3)])})" if kinds else ""
+    kinds = Counter(error_kind(span) for span in failed if error_kind(span))
+    why = f" ({words.joined([kind for kind, _ in kinds.most_common(3)])})" if kinds else ""
     parts = [words.count(len(spans), "call")]
     if failed:
         parts.append(f"{len(failed):,} failed{why}")

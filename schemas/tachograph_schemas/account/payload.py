@@ -233,6 +233,8 @@ def _compact(value: Any) -> str:
 
 # --- short text ---------------------------------------------------------------------------------
 
+_SHORT = 48
+"""Characters that every argument may take, however many there are."""
 # Names of a parameter that carries the task, the most telling first.
 _TASK_KEYS = (
     "goal", "task", "question", "query", "q", "prompt", "message", "user_input", "input", "text",
@@ -278,9 +280,14 @@ def arguments(given: Any, chars: int = 120) -> str:
         given = parse(given)
     if isinstance(given, Mapping):
         given = _without_wrapping(given)
-        return _listed([f"{excerpt(str(key), 40)}={_short(given[key])}" for key in list(given)[:24]], chars)  # fmt: skip
+        each = max(chars // max(len(given), 1) - 12, _SHORT)
+        shown = list(given)[:24]
+        return _listed(
+            [f"{excerpt(str(key), 40)}={_short(given[key], each)}" for key in shown], chars
+        )
     if isinstance(given, list):
-        return _listed([_short(value) for value in given[:24]], chars)
+        each = max(chars // max(len(given), 1) - 2, _SHORT)
+        return _listed([_short(value, each) for value in given[:24]], chars)
     return "" if given is None or given == "" else _short(given, max(chars - 2, 8))
 
 
@@ -305,14 +312,13 @@ def _listed(parts: list[str], chars: int) -> str:
     return ", ".join(kept)
 
 
-def _short(value: Any, chars: int = 48) -> str:
+def _short(value: Any, chars: int) -> str:
     if isinstance(value, str):
         return f"'{excerpt(value, chars)}'"
-    if isinstance(value, list | Mapping):
-        text = _compact(value)
-        if len(text) <= chars:
-            return excerpt(text, chars)
-        return (
-            f"[… {len(value)} items]" if isinstance(value, list) else f"{{… {len(value)} fields}}"
-        )
-    return excerpt(_compact(value), chars)
+    text = _compact(value)
+    if len(text) > chars and chars < 2 * _SHORT:
+        if isinstance(value, list):
+            return f"[… {len(value)} items]"
+        if isinstance(value, Mapping):
+            return f"{{… {len(value)} fields}}"
+    return excerpt(text, chars)

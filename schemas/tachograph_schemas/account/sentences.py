@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions, harness, payload
 from tachograph_schemas.account.model import Line, Tone
-from tachograph_schemas.account.timeline import Timeline, agent_name, effect, fact, label
+from tachograph_schemas.account.timeline import (
+    Timeline,
+    agent_name,
+    effect,
+    error_kind,
+    fact,
+    label,
+)
 from tachograph_schemas.rows import AccountSpan
 
 _DETAIL_CHARS = 400
@@ -35,10 +42,10 @@ def sentence(view: Timeline, span: AccountSpan) -> Line:
 
 def failure(span: AccountSpan) -> str:
     """``ValueError: no price``, or as much of it as is recorded."""
-    kind = "" if span.error_type in {"", "_OTHER"} else label(span.error_type)
+    kind = error_kind(span)
     message = words.excerpt(span.status_message, 160)
     # Many clients repeat the type in the message.
-    if kind and kind.rsplit(".", 1)[-1] in message[:60]:
+    if kind and kind in message[:60]:
         return message
     return ": ".join(filter(None, [kind, message])) or "an error"
 

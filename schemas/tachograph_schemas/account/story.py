@@ -6,9 +6,17 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from tachograph_schemas import names, words
+from tachograph_schemas.account import harness
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.sentences import sentence, together, tool_call
-from tachograph_schemas.account.timeline import Timeline, agent_name, effect, fact, label
+from tachograph_schemas.account.timeline import (
+    Timeline,
+    agent_name,
+    effect,
+    error_kind,
+    fact,
+    label,
+)
 from tachograph_schemas.rows import AccountSpan
 
 # Of a very long run its beginning, its end, and in between what was not routine are told.
@@ -28,6 +36,8 @@ class Told:
     key: tuple[str, ...]
     call: str = ""
     """The call with its arguments, at the end of the sentence; calls of one tool are alike."""
+    general: str = ""
+    """The sentence without what differs between alike ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +148,20 @@ def _sentences(view: Timeline, chosen: list[Step]) -> list[Told]:
 def _one(view: Timeline, span: AccountSpan) -> Told:
     line = sentence(view, span)
     line = replace(line, offset_ns=max(told_at(view, span) - view.start_ns, 0))
-    if span.layer == "tool" and span.status != "error" and not span.is_open:
-        return Told(line, ("tool", span.tool, view.who(span), line.tone), tool_call(span))
+    if span.layer == "tool" and not span.is_open:
+        key = ("tool", span.tool, view.who(span), line.tone, error_kind(span))
+        if span.status != "error":
+            return Told(line, key, call=tool_call(span))
+        why = error_kind(span) or "an error"
+        return Told(
+            line, key, general=view.line(span, f"A call of {label(span.tool)} failed: {why}").text
+        )
+    if span.layer == "retry":
+        what = harness.named(span, names.RETRY_OF, "retry ")
+        general = view.line(
+            span, f"Tried {what} again after {error_kind(span) or 'it failed'}"
+        ).text
+        return Told(line, ("retry", general), general=general)
     return Told(line, (span.layer, line.text))
 
 
@@ -228,11 +250,16 @@ def _same_block(told: list[Told], one: int, other: int, length: int) -> bool:
 
 def _merged(alike: list[Told]) -> Told:
     first, last = alike[0], alike[-1]
-    text = first.line.text
+    text, detail = first.line.text, first.line.detail
     if text != last.line.text and first.call:
         text = f"{text}, …, {last.call}"
+    elif text != last.line.text and first.general:
+        text = first.general
+        detail = f"First: {first.line.text}. Last: {last.line.text}"
     durations = sum(each.line.duration_ns or 0 for each in alike)
-    line = replace(first.line, text=text, count=len(alike), duration_ns=durations or None)
+    line = replace(
+        first.line, text=text, detail=detail, count=len(alike), duration_ns=durations or None
+    )
     return replace(first, line=line)
 
 

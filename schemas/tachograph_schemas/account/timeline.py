@@ -204,6 +204,12 @@ def label(text: str) -> str:
     return words.excerpt(text, 60)
 
 
+def error_kind(span: AccountSpan) -> str:
+    """The type of its error without the module it lives in; empty when none is known."""
+    kind = span.error_type
+    return "" if kind in {"", "_OTHER"} else label(kind.rsplit(".", 1)[-1] or kind)
+
+
 def fact(span: AccountSpan, name: str) -> str:
     """An attribute of the span, empty when it is not set."""
     return span.facts.get(name, "")

@@ -110,8 +110,8 @@ def test_settings_are_taken_and_cut_to_the_limits(client):
 
 
 def test_a_setting_out_of_reach_is_refused_by_the_client_already(client):
-    with pytest.raises(Exception, match="allow_introspection_functions"):
-        client.query("SELECT 1", settings={"allow_introspection_functions": 1})
+    with pytest.raises(Exception, match="allow_ddl"):
+        client.query("SELECT 1", settings={"allow_ddl": 0})
 
 
 def test_data_frames_and_arrow(client):

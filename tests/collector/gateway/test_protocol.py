@@ -67,12 +67,9 @@ RowBinaryWithNamesAndTypes Values Vertical Pretty Markdown XML TSKV MsgPack SQLI
 @pytest.mark.parametrize("rows", ["25 rows", "no rows"])
 def test_a_format_is_the_same_from_many_blocks_as_from_one(ask, name, rows):
     sql = BLOCKS + (" WHERE 0" if rows == "no rows" else "")
-    # A subquery keeps the block size from being one block of 25.
-    streamed = ask(
-        f"{sql} FORMAT {name}", max_block_size=4, output_format_json_quote_64bit_integers=0
-    )
-    # Asked for totals, the engine makes the document whole.
-    whole = ask(f"{sql} FORMAT {name}", extremes=0, output_format_json_quote_64bit_integers=0)
+    options = {"output_format_json_quote_64bit_integers": 0}
+    streamed = ask(f"{sql} FORMAT {name}", max_block_size=4, **options)
+    whole = ask(f"{sql} FORMAT {name}", **options)
     assert streamed.status == whole.status == 200
     if name == "Native":
         assert len(streamed.data) >= len(whole.data)

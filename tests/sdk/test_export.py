@@ -1,0 +1,299 @@
+"""Spans on their way to a real HTTP server: batching, retries, exits, forks, in-progress copies."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+from otlp_server import running_collector
+
+AGENT = """
+import sys, time
+import tachograph as tacho
+tacho.init(endpoint=sys.argv[1], service="svc")
+
+@tacho.tool
+def look(n): return {"n": n}
+
+@tacho.run
+def work(task):
+    for n in range(9): look(n)
+"""
+
+STATS = """
+import os
+print(f"exit {time.perf_counter():.3f}")
+"""
+
+
+def _exit_time_s(run_script, source: str, url: str) -> tuple[float, str]:
+    """Seconds from the script's last statement to the end of the process."""
+    done = run_script(
+        source + "\nimport time as clock; print(clock.time(), flush=True)", url
+    )
+    return time.time() - float(done.stdout.split()[-1]), done.stderr
+
+
+def test_everything_arrives_at_exit_without_any_flush(run_script, collector):
+    """A script that just ends loses nothing."""
+    took_s, stderr = _exit_time_s(run_script, AGENT + "for _ in range(300): work('x')", collector.url)
+    assert stderr == ""
+    assert took_s < 10
+    finals = collector.final()
+    assert len(finals) == len({span.span_id for span in finals}) == 3_000
+    runs = collector.final("invoke_agent work")
+    assert {span.attributes["tacho.run.spans_made"] for span in runs} == {10}
+    assert runs[0].resource["service.name"] == "svc"
+    assert runs[0].attributes["tacho.run.trigger"] == "cli"
+
+
+def test_slow_collector_is_waited_for_while_it_accepts(run_script, collector):
+    """Longer than two seconds in all, but it makes progress: nothing is lost."""
+    collector.delay_s = 0.5
+    _, stderr = _exit_time_s(run_script, AGENT + "for _ in range(300): work('x')", collector.url)
+    assert stderr == ""
+    assert len(collector.final()) == 3_000
+
+
+def test_exit_is_bounded_when_nothing_listens(run_script):
+    """The agent's exit does not hang on its recorder; one line says what was lost."""
+    took_s, stderr = _exit_time_s(run_script, AGENT + "for _ in range(300): work('x')", "http://127.0.0.1:9")
+    assert took_s < 2.5
+    assert "3000 spans were not delivered" in stderr
+    assert len(stderr.splitlines()) <= 3
+
+
+def test_exit_is_bounded_when_the_collector_hangs(run_script):
+    """A listener that never answers is the worst case."""
+    with socket.socket() as hung:
+        hung.bind(("127.0.0.1", 0))
+        hung.listen(8)
+        url = f"http://127.0.0.1:{hung.getsockname()[1]}"
+        took_s, stderr = _exit_time_s(run_script, AGENT + "work('x')", url)
+    assert took_s < 2.5
+    assert "not delivered" in stderr
+
+
+def test_unavailable_collector_gets_the_batch_again(run_script, collector):
+    """503, then a dropped connection's worth of patience, then 200: each span once."""
+    collector.answers = [503, 429, 503]
+    source = AGENT + "work('x')\nprint(tacho.flush(10))"
+    done = run_script(source, collector.url)
+    assert done.stdout.strip() == "True"
+    finals = collector.final()
+    assert len(finals) == len({span.span_id for span in finals}) == 10
+
+
+def test_collector_that_comes_up_later_gets_everything(run_script, tmp_path):
+    """An agent may start before its collector."""
+    with socket.socket() as reserve:
+        reserve.bind(("127.0.0.1", 0))
+        port = reserve.getsockname()[1]
+    source = (
+        AGENT
+        + "from pathlib import Path\n"
+        + "work('x'); print(tacho.flush(0.3), flush=True); Path('failed').touch()\n"
+        + "print(tacho.flush(20))\n"
+    )
+    import threading
+
+    outcome = []
+    thread = threading.Thread(
+        target=lambda: outcome.append(run_script(source, f"http://127.0.0.1:{port}"))
+    )
+    thread.start()
+    deadline_s = time.monotonic() + 20
+    while not (tmp_path / "failed").exists() and time.monotonic() < deadline_s:
+        thread.join(0.02)
+    with running_collector(port) as late:
+        thread.join()
+        assert outcome[0].stdout.split() == ["False", "True"]
+        assert len(late.final()) == 10
+    assert outcome[0].stderr.count("does not take spans") == 1
+
+
+def test_flush_is_false_when_something_was_rejected(run_script, collector):
+    """Partial success, a refusal and a bad key are losses, and said."""
+    source = AGENT + "work('x'); print(tacho.flush()); work('x'); print(tacho.flush())"
+    collector.rejected = 2
+    done = run_script(source, collector.url)
+    assert done.stdout.split() == ["False", "False"]
+    assert "rejected a part" in done.stderr
+    collector.rejected = 0
+    collector.answers = [401, 401, 401]
+    done = run_script(AGENT + "work('x'); print(tacho.flush())", collector.url)
+    assert done.stdout.split() == ["False"]
+    assert "check TACHO_API_KEY" in done.stderr
+
+
+def test_flush_is_true_again_after_a_loss_was_told(run_script, collector):
+    """One loss must not spoil every later answer."""
+    collector.answers = [400]
+    source = AGENT + "look(1); print(tacho.flush()); look(2); print(tacho.flush())"
+    assert run_script(source, collector.url).stdout.split() == ["False", "True"]
+
+
+def test_batches_too_large_are_split(run_script, collector):
+    """413 halves a batch until it fits."""
+    collector.body_limit_bytes = 20_000
+    source = AGENT + "for n in range(40): look('x' * 3_000)\nprint(tacho.flush())"
+    assert run_script(source, collector.url).stdout.strip() == "True"
+    assert len(collector.final()) == 40
+
+
+def test_full_queue_drops_the_oldest_and_says_so(run_script):
+    """Memory is bounded while the collector is away."""
+    source = AGENT + (
+        "for n in range(500): look(n)\n"
+        "from tachograph import _setup\n"
+        "s = _setup._sender\n"
+        "print(len(s._queue) <= 100, s._lost >= 300)\n"
+    )
+    done = run_script(source, "http://127.0.0.1:9", TACHO_QUEUE_SPANS="100")
+    assert done.stdout.split() == ["True", "True"]
+    assert done.stderr.count("queue is full") == 1
+
+
+def test_requests_carry_key_and_compression(run_script, collector):
+    """Bearer key; gzip when asked for, plain on loopback by default."""
+    run_script(AGENT + "look(1)", collector.url, TACHO_API_KEY="k-1")
+    assert collector.requests[-1]["authorization"] == "Bearer k-1"
+    assert "content-encoding" not in collector.requests[-1]
+    run_script(AGENT + "look(1)", collector.url, TACHO_COMPRESSION="gzip")
+    assert collector.requests[-1]["content-encoding"] == "gzip"
+    assert len(collector.final()) == 2
+
+
+def test_secrets_do_not_leave_the_process(run_script, collector):
+    """Ours and foreign spans, attributes, events and resource."""
+    source = AGENT + (
+        "from opentelemetry import trace\n"
+        "look({'password': 'hunter2'})\n"
+        "with trace.get_tracer('x').start_as_current_span('GET') as span:\n"
+        "    span.set_attribute('http.request.header.authorization', 'Bearer abcdef123456')\n"
+        "    span.add_event('e', {'note': 'AKIAIOSFODNN7EXAMPLE'})\n"
+        "try:\n"
+        "    tacho.step(lambda: 1 / 0 if not print else (_ for _ in ()).throw(ValueError('token=hunter2')))()\n"
+        "except ValueError: pass\n"
+    )
+    run_script(source, collector.url)
+    everything = str(collector.final())
+    for secret in ("hunter2", "abcdef123456", "AKIAIOSFODNN7EXAMPLE"):
+        assert secret not in everything
+    get = collector.final("GET")[0]
+    assert get.attributes["tacho.redacted_count"] == 2
+
+
+def test_running_run_is_visible_at_once_and_its_open_spans_by_heartbeat(run_script, collector):
+    """A hung agent shows where it hangs; the final span replaces the copy."""
+    source = AGENT + (
+        "import threading\n"
+        "@tacho.step\n"
+        "def hang(): sys.stdin.readline() if False else time.sleep(0.6)\n"
+        "@tacho.run\n"
+        "def slow(task): look(0); hang()\n"
+        "slow('x')\n"
+    )
+    run_script(source, collector.url, TACHO_HEARTBEAT_S="0.2")
+    opened = [span for span in collector.spans if span.open]
+    runs = [span for span in opened if span.name == "invoke_agent slow"]
+    hangs = [span for span in opened if span.name == "hang"]
+    assert len(runs) >= 3
+    assert len(hangs) >= 2
+    assert {span.end_time_ns for span in opened} == {0}
+    assert collector.spans.index(runs[0]) == 0
+    for copy in (*runs, *hangs):
+        finals = [span for span in collector.final() if span.span_id == copy.span_id]
+        assert len(finals) == 1
+        assert collector.spans.index(finals[0]) > collector.spans.index(copy)
+        assert "tacho.open" not in finals[0].attributes
+
+
+def test_killed_process_leaves_its_run_visible_as_open(run_script, collector):
+    """No final span ever comes: the collector has the in-progress copy to judge by."""
+    source = AGENT + (
+        "import os\n"
+        "@tacho.run\n"
+        "def doomed(task): tacho.flush(); os._exit(9)\n"
+        "doomed('x')\n"
+    )
+    run_script(source, collector.url, check=False)
+    assert [(span.name, span.open) for span in collector.spans] == [("invoke_agent doomed", True)]
+
+
+@pytest.mark.parametrize("how", ["os.fork", "multiprocessing"])
+def test_forked_children_deliver_their_own_spans_once(run_script, collector, how):
+    """Pre-forking servers and fork pools: no deadlock, nothing twice."""
+    children = {
+        "os.fork": (
+            "pid = os.fork()\n"
+            "    if pid == 0:\n"
+            "        look('child'); print(tacho.flush(5), flush=True); os._exit(0)\n"
+            "    os.waitpid(pid, 0)\n"
+        ),
+        "multiprocessing": (
+            "p = multiprocessing.get_context('fork').Process(target=look, args=('child',))\n"
+            "    p.start(); p.join()\n"
+        ),
+    }
+    source = AGENT + (
+        "import os, multiprocessing\n"
+        "@tacho.run\n"
+        "def parent(task):\n"
+        "    look('before')\n"
+        f"    {children[how]}"
+        "    look('after')\n"
+        "parent('x')\n"
+    )
+    run_script(source, collector.url)
+    inputs = [span.attributes["tacho.input"] for span in collector.final("execute_tool look")]
+    assert sorted(inputs) == ['{"n":"after"}', '{"n":"before"}', '{"n":"child"}']
+    assert len({span.attributes["tacho.run.id"] for span in collector.final()}) == 1
+    assert len(collector.final("invoke_agent parent")) == 1
+
+
+def test_provider_of_the_program_is_joined(run_script, collector):
+    """An application with its own OpenTelemetry set-up keeps it; both see every span."""
+    source = (
+        "import sys\n"
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import SimpleSpanProcessor\n"
+        "from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter\n"
+        "memory = InMemorySpanExporter()\n"
+        "theirs = TracerProvider(); theirs.add_span_processor(SimpleSpanProcessor(memory))\n"
+        "trace.set_tracer_provider(theirs)\n"
+        "import tachograph as tacho\n"
+        "tacho.init(endpoint=sys.argv[1]); tacho.init(endpoint='http://127.0.0.1:9')\n"
+        "assert trace.get_tracer_provider() is theirs\n"
+        "tacho.run(lambda: trace.get_tracer('db').start_span('SELECT').end())()\n"
+        "print(theirs.force_flush(), [span.name for span in memory.get_finished_spans()])\n"
+    )
+    done = run_script(source, collector.url)
+    assert done.stdout.strip() == "True ['SELECT', 'invoke_agent <lambda>']"
+    assert done.stderr == ""
+    assert len(collector.final()) == 2
+
+
+def test_shutdown_stops_recording_and_delivers(run_script, collector):
+    """After shutdown decorated functions run bare."""
+    source = AGENT + "look(1); print(tacho.shutdown()); print(look(2)); print(tacho.flush())"
+    done = run_script(source, collector.url)
+    assert done.stdout.splitlines() == ["True", "{'n': 2}", "True"]
+    assert len(collector.final()) == 1
+
+
+def test_exports_are_not_recorded_by_instrumentation(run_script, collector):
+    """The sender's own requests run with instrumentation suppressed."""
+    source = AGENT + (
+        "import http.client\n"
+        "from opentelemetry import context\n"
+        "from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as KEY\n"
+        "seen = []\n"
+        "send = http.client.HTTPConnection.request\n"
+        "def spy(*a, **k): seen.append(context.get_value(KEY)); return send(*a, **k)\n"
+        "http.client.HTTPConnection.request = spy\n"
+        "work('x'); tacho.flush(); print(set(seen))\n"
+    )
+    assert run_script(source, collector.url).stdout.strip() == "{True}"

@@ -1,0 +1,162 @@
+"""Every public call as strict users write it; checked by mypy in test_typing.py, never executed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from typing import Any, assert_type
+
+import tachograph as tacho
+from tachograph.testing import SpanList, captured_spans
+
+tacho.init(
+    service="s",
+    service_version="1",
+    endpoint="http://x",
+    api_key="k",
+    redact=[r"\d+", lambda key, text: None],
+    capture_limit_bytes=1_000,
+    heartbeat_s=1.0,
+    propagate_threads=False,
+    disabled=False,
+)
+
+
+@tacho.run
+def bare(task: str, *, n: int = 1) -> list[str]:
+    return [task] * n
+
+
+@tacho.run(
+    agent="a",
+    goal=tacho.arg("task"),
+    session=lambda given: given["task"],
+    user="u",
+    customer=None,
+    tags=("x",),
+    version="1",
+    trigger="cron",
+)
+async def with_options(task: str) -> int:
+    return len(task)
+
+
+@tacho.tool(risk="high", effect="write", scope="x:y", call_id=tacho.arg("call"))
+def act(call: str) -> bytes:
+    return call.encode()
+
+
+@tacho.effect
+def charge(usd: float) -> None: ...
+
+
+@tacho.effect(risk="critical")
+async def charge_async(usd: float) -> None: ...
+
+
+@tacho.step
+def items(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+@tacho.agent(name="b", version="2")
+async def items_async(n: int) -> AsyncIterator[int]:
+    yield n
+
+
+@tacho.model(provider="p", model="m")
+def ask(prompt: str) -> Mapping[str, Any]:
+    return {}
+
+
+@tacho.retrieval(store="kb")
+def find(query: str) -> list[str]:
+    return []
+
+
+@tacho.memory(operation="read", tier="long")
+def recall(key: str) -> str | None:
+    return None
+
+
+@tacho.normalize
+def clean(text: str) -> str:
+    return text
+
+
+@tacho.context(name="select", capture_input=False)
+def select(texts: list[str]) -> list[str]:
+    return texts
+
+
+class Desk:
+    @tacho.tool
+    def method(self, a: int) -> str:
+        return str(a)
+
+    @tacho.tool
+    @staticmethod
+    def fixed(a: int) -> str:
+        return str(a)
+
+    @classmethod
+    @tacho.tool
+    def made(cls, a: int) -> Desk:
+        return cls()
+
+
+assert_type(bare("x", n=2), list[str])
+assert_type(with_options("x"), Coroutine[Any, Any, int])
+assert_type(act("x"), bytes)
+assert_type(items(3), Iterator[int])
+assert_type(items_async(3), AsyncIterator[int])
+assert_type(ask("x"), Mapping[str, Any])
+assert_type(find("x"), list[str])
+assert_type(recall("x"), str | None)
+assert_type(clean("x"), str)
+assert_type(select([]), list[str])
+assert_type(Desk().method(1), str)
+assert_type(Desk.fixed(1), str)
+assert_type(Desk.made(1), Desk)
+
+bare(5)  # type: ignore[arg-type]  # the decorator must not loosen the parameter's type
+tacho.tool(risk="enormous")  # type: ignore[call-overload]  # a closed set
+
+
+async def facts() -> None:
+    assert_type(tacho.gate("r", allow=True, proposal={}, reason="", risk="low").enforce(), tacho.Verdict)
+    assert_type(tacho.validate("c", ok=True, kind="range", field="f", message="m"), bool)
+    with tacho.repair("w", max_attempts=2) as loop:
+        assert_type(loop.attempt("feedback"), bool)
+    assert_type(tacho.approve("r", context={}, approver=lambda r, c: True, timeout_s=1), tacho.Decision)
+    assert_type(await tacho.approve_async("r"), tacho.Decision)
+    tacho.checkpoint("l", done=[1], todo=(2,), action="saved")
+    async with tacho.budget(usd=1, tokens=1, model_calls=1, tool_calls=1, steps=1, wall_s=1.5) as budget:
+        assert_type(budget.used("usd"), float)
+    tacho.handoff("to", reason="r", payload=1)
+    tacho.breaker_event("n", "closed", "open", "r")
+    tacho.retry_event("o", 1, ValueError(), 0.5)
+    tacho.fallback_event("a", "b", "r")
+    tacho.evaluate("n", score=1, label="l", explanation="e")
+    run = tacho.current_run()
+    assert_type(run.id, str)
+    run.tag("a")
+    run.outcome("stopped", "r")
+    run.set(goal="g", customer="c", weight=1.5)
+    assert_type(tacho.wrap(clean)("x"), str)
+    assert_type(tacho.flush(timeout_s=1), bool)
+    assert_type(tacho.shutdown(timeout_s=1), bool)
+    assert_type(tacho.instrument("anthropic"), list[str])
+    with captured_spans() as spans:
+        assert_type(spans, SpanList)
+
+
+@tacho.budget(model_calls=1)
+def limited(a: int) -> str:
+    return str(a)
+
+
+assert_type(limited(1), str)
+
+
+def stops() -> int:
+    tacho.stop("rule", "reason", needs="n")
