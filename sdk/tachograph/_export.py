@@ -90,7 +90,7 @@ class Exporter:
         try:
             request = encode_spans(spans)
             self.redactor.redact_request(request)
-            body: bytes = request.SerializeToString()  # type: ignore[no-untyped-call]  # protobuf has no stubs
+            body: bytes = request.SerializeToString()
         except Exception as fault:
             if len(spans) > 1:
                 return self._encode_singly(spans)
@@ -118,7 +118,7 @@ def _rejected(body: bytes) -> int:
     if not body:
         return 0
     try:
-        response = ExportTraceServiceResponse.FromString(body)  # type: ignore[no-untyped-call]  # as above
+        response = ExportTraceServiceResponse.FromString(body)
     except Exception:
         return 0  # an answer that is not protobuf: 2xx still means accepted
     return int(response.partial_success.rejected_spans)

@@ -140,8 +140,23 @@ class Sender:
             Whether everything was accepted.
         """
         started_s = time.monotonic()
+        thread = self._thread
+        try:
+            return self._drain(thread, started_s, timeout_s, patient=patient)
+        finally:
+            if thread is not None and self._settled >= self._taken:
+                thread.join(0.2)  # it only closes its connection now
+
+    def _drain(
+        self,
+        thread: threading.Thread | None,
+        started_s: float,
+        timeout_s: float,
+        *,
+        patient: bool,
+    ) -> bool:
         with self._wake:
-            thread, seen = self._thread, self._accepted
+            seen = self._accepted
             self._give_up_s = started_s + timeout_s
             self._wake.notify_all()
             while thread is not None and thread.is_alive() and self._settled < self._taken:
@@ -173,6 +188,7 @@ class Sender:
                 while (pause_s := self._pause_s()) > 0:
                     self._wake.wait(None if pause_s == float("inf") else pause_s)
                 if self._give_up_s is not None and not self._queue:
+                    self._exporter.transport.close()
                     return
                 self._hurry = False
             try:

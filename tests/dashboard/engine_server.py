@@ -4,7 +4,6 @@ Run as a program it prints its DSN and serves until its standard input ends. Bes
 ``POST /otlp``: one OTLP body, stored the way the collector stores it.
 """
 
-import io
 import os
 import sys
 import tempfile
@@ -79,7 +78,8 @@ def handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
             url = urlsplit(self.path)
             if url.path == "/otlp":
                 engine.load([body])
-                return self._answer(200, b"")
+                self._answer(200, b"")
+                return
             values = {name: value[0] for name, value in parse_qs(url.query, True).items()}
             sql = (values.get("query", "") + "\n" + body.decode()).strip()
             parameters = {
@@ -90,7 +90,8 @@ def handler(engine: Engine) -> type[BaseHTTPRequestHandler]:
             try:
                 answer = engine.query(sql, parameters)
             except Exception as error:
-                return self._answer(500, str(error).encode())
+                self._answer(500, str(error).encode())
+                return
             self._answer(200, answer, {"X-ClickHouse-Timezone": "UTC"})
 
         def log_message(self, *_: object) -> None:

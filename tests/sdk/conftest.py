@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from otlp_server import Collector, running_collector
+
 from tachograph.testing import SpanList, captured_spans
 
 ROOT = Path(__file__).parents[2]

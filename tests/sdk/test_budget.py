@@ -7,6 +7,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 import tachograph as tacho
 from tachograph._budget import add_usage, before_call
 from tachograph_schemas import names
@@ -25,6 +26,11 @@ def ask():
     add_usage(input_tokens=60, output_tokens=40, usd=0.02)
 
 
+def repeat(call):
+    for _ in range(10):
+        call()
+
+
 @pytest.fixture(autouse=True)
 def _no_calls():
     calls.clear()
@@ -32,10 +38,8 @@ def _no_calls():
 
 def test_call_over_the_limit_is_not_made(spans):
     """The exception carries the numbers, the record says what stopped."""
-    with pytest.raises(tacho.BudgetExceeded) as caught:
-        with tacho.budget(tool_calls=2, scope="task"):
-            for _ in range(5):
-                act()
+    with pytest.raises(tacho.BudgetExceeded) as caught, tacho.budget(tool_calls=2, scope="task"):
+        repeat(act)
     assert calls == ["tool", "tool"]
     error = caught.value
     assert (error.limit, error.used, error.unit, error.scope) == (2, 2, "tool_calls", "task")
@@ -56,10 +60,8 @@ def test_call_over_the_limit_is_not_made(spans):
 )
 def test_every_unit_stops(spans, limits, made, unit):
     """Usage is known after a call, so the call that crosses the limit is the last one."""
-    with pytest.raises(tacho.BudgetExceeded) as caught:
-        with tacho.budget(**limits):
-            for _ in range(10):
-                ask()
+    with pytest.raises(tacho.BudgetExceeded) as caught, tacho.budget(**limits):
+        repeat(ask)
     assert len(calls) == made
     assert caught.value.unit == unit
 
@@ -67,10 +69,8 @@ def test_every_unit_stops(spans, limits, made, unit):
 def test_steps_are_counted(spans):
     """A loop of steps can be bounded."""
     step = tacho.step(lambda: None)
-    with pytest.raises(tacho.BudgetExceeded):
-        with tacho.budget(steps=2):
-            for _ in range(3):
-                step()
+    with pytest.raises(tacho.BudgetExceeded), tacho.budget(steps=2):
+        repeat(step)
 
 
 def test_a_call_budget_leaves_other_calls_alone(spans):
@@ -84,11 +84,13 @@ def test_a_call_budget_leaves_other_calls_alone(spans):
 
 def test_nested_budgets_are_all_charged(spans):
     """The outer limit holds however often an inner budget is renewed."""
-    with pytest.raises(tacho.BudgetExceeded) as caught:
-        with tacho.budget(tool_calls=3, scope="run"):
-            for _ in range(5):
-                with tacho.budget(tool_calls=1, scope="turn"):
-                    act()
+
+    def turn():
+        with tacho.budget(tool_calls=1, scope="turn"):
+            act()
+
+    with pytest.raises(tacho.BudgetExceeded) as caught, tacho.budget(tool_calls=3, scope="run"):
+        repeat(turn)
     assert caught.value.scope == "run"
     assert len(calls) == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tachograph import _config
 from tachograph._config import read
 
@@ -17,7 +18,11 @@ def test_defaults():
     config = read({}, {})
     assert config.traces_url == "http://127.0.0.1:4318/v1/traces"
     assert (config.capture_limit_bytes, config.heartbeat_s, config.disabled) == (65_536, 5.0, False)
-    assert (config.compression, config.propagate_threads, config.queue_spans) == ("auto", True, 10_000)
+    assert (config.compression, config.propagate_threads, config.queue_spans) == (
+        "auto",
+        True,
+        10_000,
+    )
 
 
 def test_argument_beats_environment_beats_file(tmp_path):
@@ -32,7 +37,10 @@ def test_argument_beats_environment_beats_file(tmp_path):
     ("environ", "url"),
     [
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://o:4318"}, "http://o:4318/v1/traces"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://o", "TACHO_ENDPOINT": "http://t"}, "http://t/v1/traces"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://o", "TACHO_ENDPOINT": "http://t"},
+            "http://t/v1/traces",
+        ),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://o/v1/traces"}, "http://o/v1/traces"),
         (
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://o:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},

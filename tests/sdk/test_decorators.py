@@ -7,6 +7,7 @@ import inspect
 import traceback
 
 import pytest
+
 import tachograph as tacho
 
 ALL = [
@@ -61,7 +62,9 @@ def test_layers_names_and_operations_follow_the_convention(spans):
     tacho.normalize(name="clean")(lambda: None)()
     tacho.context(name="select")(lambda: None)()
 
-    assert [(span.layer, span.name, span.attributes.get("gen_ai.operation.name")) for span in spans] == [
+    assert [
+        (span.layer, span.name, span.attributes.get("gen_ai.operation.name")) for span in spans
+    ] == [
         ("agent", "invoke_agent planner", "invoke_agent"),
         ("tool", "execute_tool refund", "execute_tool"),
         ("tool", "execute_tool charge", "execute_tool"),
@@ -90,7 +93,12 @@ def test_arguments_are_bound_by_name_and_frozen_at_the_call(spans):
     result = add({"id": 7}, "a", "b", rush=1)
     result["later"] = True
 
-    assert spans[0].input == {"order": {"id": 7}, "lines": ["a", "b"], "note": "none", "extra": {"rush": 1}}
+    assert spans[0].input == {
+        "order": {"id": 7},
+        "lines": ["a", "b"],
+        "note": "none",
+        "extra": {"rush": 1},
+    }
     assert spans[0].output == {"id": 7, "lines": ["a", "b"]}
 
 
@@ -152,7 +160,10 @@ def test_exceptions_pass_unchanged_with_one_added_frame(spans):
         find()
 
     assert caught.value is error
-    assert [frame.name for frame in traceback.extract_tb(error.__traceback__)][-2:] == ["call", "find"]
+    assert [frame.name for frame in traceback.extract_tb(error.__traceback__)][-2:] == [
+        "call",
+        "find",
+    ]
     assert len(traceback.extract_tb(error.__traceback__)) == 3
     span = spans.one()
     assert (span.status, span.status_message) == ("error", "no such order")

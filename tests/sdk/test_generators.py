@@ -6,8 +6,9 @@ import asyncio
 import gc
 
 import pytest
-import tachograph as tacho
 from opentelemetry import trace
+
+import tachograph as tacho
 
 
 def _current_name() -> str:

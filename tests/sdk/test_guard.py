@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import tachograph as tacho
 from tachograph import _call, _guard
 
@@ -52,7 +53,10 @@ def test_complaints_held_back_are_counted(monkeypatch, caplog):
         _guard.say_rarely("k", "trouble with %s", "x")
     now_s[0] += _guard.QUIET_S + 1
     _guard.say_rarely("k", "trouble with %s", "x")
-    assert caplog.messages == ["trouble with x", "trouble with x (3 more like this in the last minutes)"]
+    assert caplog.messages == [
+        "trouble with x",
+        "trouble with x (3 more like this in the last minutes)",
+    ]
 
 
 def test_guard_lets_keyboard_interrupt_through(monkeypatch):

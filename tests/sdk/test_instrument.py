@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import tachograph as tacho
 from tachograph import _instrument
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+
 import tachograph as tacho
 from tachograph_schemas import names
 
@@ -53,7 +54,10 @@ def test_validate_returns_what_it_records(spans):
     assert tacho.validate("total", ok=True)
     assert not tacho.validate("cap", ok=False, kind="range", field="damage_cap", message="a string")
     failed = spans[1].attributes
-    assert (failed[names.VALIDATION_VERDICT], failed[names.VALIDATION_FIELD]) == ("fail", "damage_cap")
+    assert (failed[names.VALIDATION_VERDICT], failed[names.VALIDATION_FIELD]) == (
+        "fail",
+        "damage_cap",
+    )
     assert (failed[names.VALIDATION_KIND], failed[names.REASON]) == ("range", "a string")
 
 
@@ -189,12 +193,18 @@ def test_remaining_facts_have_their_attributes(spans):
     assert by_layer["checkpoint"].input == {"done": ["a", "b"], "todo": ["c"]}
     assert by_layer["checkpoint"].attributes[names.CHECKPOINT_ACTION] == "restored"
     handoff = by_layer["handoff"]
-    assert (handoff.attributes[names.HANDOFF_FROM], handoff.attributes[names.HANDOFF_TO]) == ("a", "billing team")
+    assert (handoff.attributes[names.HANDOFF_FROM], handoff.attributes[names.HANDOFF_TO]) == (
+        "a",
+        "billing team",
+    )
     assert handoff.input == {"order": 7}
     assert by_layer["breaker"].attributes[names.BREAKER_TO] == "open"
     retry = by_layer["retry"]
     assert retry.attributes[names.RETRY_WAIT_MS] == 250
-    assert (retry.attributes["error.type"], retry.attributes[names.REASON]) == ("TimeoutError", "slow")
+    assert (retry.attributes["error.type"], retry.attributes[names.REASON]) == (
+        "TimeoutError",
+        "slow",
+    )
     assert retry.status == "unset"
     assert by_layer["fallback"].attributes[names.FALLBACK_TO] == "small"
     assert by_layer["eval"].attributes[names.EVAL_SCORE] == 0.9

@@ -57,8 +57,7 @@ def test_import_loads_only_the_opentelemetry_api(run_script):
     """Importing stays cheap: the OpenTelemetry SDK, protobuf and every extra wait for init."""
     heavy = "opentelemetry.sdk google.protobuf requests pydantic chdb clickhouse_connect anthropic"
     found = run_script(
-        "import sys, tachograph\n"
-        f"print([name for name in {heavy.split()} if name in sys.modules])"
+        f"import sys, tachograph\nprint([name for name in {heavy.split()} if name in sys.modules])"
     )
     assert found.stdout.strip() == "[]"
 

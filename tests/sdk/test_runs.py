@@ -8,9 +8,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import tachograph as tacho
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+
+import tachograph as tacho
 from tachograph import _threads
 from tachograph_schemas import names
 
@@ -98,7 +99,9 @@ def test_run_inside_a_run_is_a_sub_agent_of_it(spans):
     assert sub.parent == run.name == "invoke_agent writer"
     assert names.RUN_OUTCOME not in sub.attributes
     assert {span.run_id for span in spans} == {run.run_id}
-    tools = {span.parent: span.attributes[names.GEN_AI_AGENT_NAME] for span in spans.where(layer="tool")}
+    tools = {
+        span.parent: span.attributes[names.GEN_AI_AGENT_NAME] for span in spans.where(layer="tool")
+    }
     assert tools == {"invoke_agent critic": "critic", "invoke_agent writer": "writer"}
     assert run.attributes[names.RUN_SPANS_MADE] == 4
 
@@ -145,7 +148,12 @@ def _end(error=None, outcome=None):
         (None, ("stopped", "no data"), ("stopped", "no data"), "unset"),
         (None, ("failure", "wrong answer"), ("failure", "wrong answer"), "unset"),
         (ValueError("x"), ("success",), ("failure", None), "error"),
-        (tacho.RunStopped("risk", "too high"), None, ("stopped", "stopped by risk: too high"), "unset"),
+        (
+            tacho.RunStopped("risk", "too high"),
+            None,
+            ("stopped", "stopped by risk: too high"),
+            "unset",
+        ),
         (asyncio.CancelledError(), None, ("stopped", "cancelled"), "error"),
         (KeyboardInterrupt(), None, ("stopped", "interrupted from the keyboard"), "error"),
     ],

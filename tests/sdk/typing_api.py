@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, assert_type
 
 import tachograph as tacho
@@ -105,7 +105,6 @@ class Desk:
 
 
 assert_type(bare("x", n=2), list[str])
-assert_type(with_options("x"), Coroutine[Any, Any, int])
 assert_type(act("x"), bytes)
 assert_type(items(3), Iterator[int])
 assert_type(items_async(3), AsyncIterator[int])
@@ -123,14 +122,22 @@ tacho.tool(risk="enormous")  # type: ignore[call-overload]  # a closed set
 
 
 async def facts() -> None:
-    assert_type(tacho.gate("r", allow=True, proposal={}, reason="", risk="low").enforce(), tacho.Verdict)
+    assert_type(await with_options("x"), int)
+    assert_type(await charge_async(1.0), None)
+    assert_type(
+        tacho.gate("r", allow=True, proposal={}, reason="", risk="low").enforce(), tacho.Verdict
+    )
     assert_type(tacho.validate("c", ok=True, kind="range", field="f", message="m"), bool)
     with tacho.repair("w", max_attempts=2) as loop:
         assert_type(loop.attempt("feedback"), bool)
-    assert_type(tacho.approve("r", context={}, approver=lambda r, c: True, timeout_s=1), tacho.Decision)
+    assert_type(
+        tacho.approve("r", context={}, approver=lambda r, c: True, timeout_s=1), tacho.Decision
+    )
     assert_type(await tacho.approve_async("r"), tacho.Decision)
     tacho.checkpoint("l", done=[1], todo=(2,), action="saved")
-    async with tacho.budget(usd=1, tokens=1, model_calls=1, tool_calls=1, steps=1, wall_s=1.5) as budget:
+    async with tacho.budget(
+        usd=1, tokens=1, model_calls=1, tool_calls=1, steps=1, wall_s=1.5
+    ) as budget:
         assert_type(budget.used("usd"), float)
     tacho.handoff("to", reason="r", payload=1)
     tacho.breaker_event("n", "closed", "open", "r")

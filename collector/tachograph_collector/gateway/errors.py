@@ -42,7 +42,7 @@ _NAMES = {
 
 # What clients act upon: 4xx is their mistake, 503 means "again, later". Anything else is 500.
 _STATUS_BY_CODE = (
-    dict.fromkeys((6, 7, 15, 16, 25, 26, 27, 36, 38, 41, 43, 44, 46 + 0, 53, 62, 69, 72), 400)
+    dict.fromkeys((6, 7, 15, 16, 25, 26, 27, 36, 38, 41, 43, 44, 53, 62, 69, 72), 400)
     | dict.fromkeys((117, 128, 167, 168, 376, 427, 441, 456, 457, 675, 676), 400)
     | dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 81, 107, 115, 78, 511), 404)
     | dict.fromkeys((READONLY, FUNCTION_NOT_ALLOWED, SETTING_CONSTRAINT_VIOLATION), 403)
@@ -53,7 +53,7 @@ _STATUS_BY_CODE = (
 
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 _VERSION = re.compile(r" \(version [^)]*\)")
-_NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)\s*$")
+_NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)\.?\s*$")
 
 
 class GatewayError(CollectorError):

@@ -41,11 +41,6 @@ def clear() -> None:
 
 def filter_bar(known: Facets) -> None:
     """The widgets; each is bound to the address, so that a link is the view."""
-
-    def options(name: str, listed: list[str]) -> list[str]:
-        # A link may name one that is not among the most frequent.
-        return list(dict.fromkeys([*listed, *st.query_params.get_all(name)]))
-
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.text_input(
             "Search runs",
@@ -58,20 +53,8 @@ def filter_bar(known: Facets) -> None:
             on_change=first_page,
             width=270,
         )
-        for name, listed in (("agent", known.agents), ("customer", known.customers)):
-            if not listed and not st.query_params.get_all(name):
-                st.session_state.setdefault(name, [])
-                continue
-            st.multiselect(
-                name.capitalize(),
-                options(name, listed),
-                key=name,
-                placeholder=f"Any {name}",
-                label_visibility="collapsed",
-                bind="query-params",
-                on_change=first_page,
-                width=200,
-            )
+        name_filter("agent", known.agents)
+        name_filter("customer", known.customers)
         st.pills(
             "Outcome",
             list(OUTCOME_LABELS),
@@ -92,6 +75,24 @@ def filter_bar(known: Facets) -> None:
             bind="query-params",
             on_change=first_page,
         )
+
+
+def name_filter(name: str, listed: list[str]) -> None:
+    # A link may name one that is not among the most frequent.
+    options = list(dict.fromkeys([*listed, *st.query_params.get_all(name)]))
+    if not options:
+        st.session_state.setdefault(name, [])
+        return
+    st.multiselect(
+        name.capitalize(),
+        options,
+        key=name,
+        placeholder=f"Any {name}",
+        label_visibility="collapsed",
+        bind="query-params",
+        on_change=first_page,
+        width=200,
+    )
 
 
 def narrowed_by(choice: Choice) -> None:

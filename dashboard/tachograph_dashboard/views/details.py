@@ -159,12 +159,11 @@ def _model_tabs(
 def _tool_tabs(span: SpanRow, budget: Budget) -> list[tuple[str, list[Block]]]:
     rows = facts.facts(span)
     said = [{"kind": "facts", "rows": rows}] if rows else []
-    pair = {
-        "kind": "pair",
-        "left": code("Arguments", span.input, budget),
-        "right": code("Result", span.output, budget),
-    }
-    return [("Call", [*said, pair, *_stack(span, budget)])]
+    given = code("Arguments", span.input, budget)
+    answer = code("Result", span.output, budget)
+    if span.output or not (span.is_open or span.status == "error"):
+        return [("Call", [*said, {"kind": "pair", "left": given, "right": answer}])]
+    return [("Call", [*said, given, *_stack(span, budget)])]
 
 
 def _plain_tabs(span: SpanRow, budget: Budget) -> list[tuple[str, list[Block]]]:

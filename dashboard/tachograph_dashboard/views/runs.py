@@ -123,7 +123,7 @@ def _row(row: RunRow, where: tzinfo, now: datetime) -> dict[str, Any]:
     return {
         "id": row.run_id,
         "outcome": row.outcome,
-        "title": words.excerpt(row.title, _TITLE_CHARS) or f"Run {row.run_id[:8]}",
+        "title": title(row),
         "why": why(row),
         "agent": words.excerpt(row.agent or row.service, _NAME_CHARS),
         "customer": words.excerpt(row.customer, _NAME_CHARS),
@@ -139,14 +139,20 @@ def _row(row: RunRow, where: tzinfo, now: datetime) -> dict[str, Any]:
     }
 
 
+def title(row: RunRow) -> str:
+    """What a run was for: its goal, else what it was asked, else its name."""
+    asked = [
+        message.text for message in payload.messages(row.input) if message.role in {"", "user"}
+    ]
+    said = row.goal or (asked[0] if asked else "") or row.name
+    return words.excerpt(said, _TITLE_CHARS) or f"Run {row.run_id[:8]}"
+
+
 def why(row: RunRow) -> str:
-    """Why a run did not end well; else, for a run without a goal, what it was asked."""
-    if row.outcome in {"failure", "stopped"} and (reason := row.stop_reason or row.error_type):
-        return words.excerpt(reason, _WHY_CHARS)
-    if row.goal:
-        return ""
-    said = [message.text for message in payload.messages(row.input) if message.role in {"", "user"}]
-    return words.excerpt(said[0] if said else row.input, _WHY_CHARS)
+    """Why a run did not end well, in short."""
+    if row.outcome in {"failure", "stopped"}:
+        return words.excerpt(row.stop_reason or row.error_type, _WHY_CHARS)
+    return ""
 
 
 def cost(row: RunRow) -> str:

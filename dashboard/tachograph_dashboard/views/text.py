@@ -46,9 +46,22 @@ def pretty(value: Any) -> tuple[str, bool]:
             return (inner if isinstance(inner, str) else value), False
         value = inner
     try:
+        if isinstance(value, dict) and any(_has_lines(item) for item in value.values()):
+            return "\n".join(_field(key, item) for key, item in value.items()), False
         return json.dumps(value, indent=2, ensure_ascii=False), True
     except (ValueError, RecursionError):
         return str(value)[:MOST_CHARS], False
+
+
+def _has_lines(item: Any) -> bool:
+    return isinstance(item, str) and "\n" in item.strip()
+
+
+def _field(key: str, item: Any) -> str:
+    """One field of an object whose texts have lines: a program or a letter, not an escaped string."""
+    if not _has_lines(item):
+        return f"{key}: {json.dumps(item, indent=2, ensure_ascii=False)}"
+    return f"{key}:\n" + "\n".join(f"  {line}" for line in item.strip("\n").split("\n"))
 
 
 def code(title: str, payload: Any, budget: Budget) -> dict[str, Any]:

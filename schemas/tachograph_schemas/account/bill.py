@@ -119,7 +119,7 @@ def _wasted(view: Timeline, calls: list[AccountSpan]) -> list[Line]:
         used = f", {words.tokens(failed.tokens)} tokens used on them" if failed.tokens else ""
         lines.append(Line(f"{text}{used}", "model", "warn"))
     if repairs.calls:
-        text = f"Repairing answers took {words.count(repairs.calls, 'model call')}: {repairs.money}"
+        text = f"Loops that had to repair an answer took {words.count(repairs.calls, 'model call')}: {repairs.money}"
         share = _percent(repairs.cost_usd, view.run.cost_usd)
         lines.append(Line(f"{text}{share}", "repair", "warn"))
     retries = len(view.calls("retry"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tachograph_schemas import names, words
 from tachograph_schemas.account import harness
-from tachograph_schemas.account.lookups import alike, capped
+from tachograph_schemas.account.lookups import alike, capped, requested_only
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.record import missing_spans
 from tachograph_schemas.account.sentences import failure, result, tool_call
@@ -54,7 +54,7 @@ def _unsure(view: Timeline, writes: list[AccountSpan]) -> list[Line]:
         refused = span.span_id in view.guarded and span.error_type.endswith("Refused")
         key = (span.tool, error_kind(span), span.is_open, refused)
         kinds.setdefault(key, []).append(span)
-    lines = []
+    lines: list[Line] = []
     for spans in kinds.values():
         if len(spans) <= _FEW or spans[0].is_open:
             lines.extend(_perhaps(view, span) for span in spans)
@@ -90,6 +90,13 @@ def _nothing(view: Timeline, writes: list[AccountSpan]) -> Line:
         return Line("No change is confirmed", "tool", "warn")
     if view.run.outcome == "interrupted":
         return Line("Nothing was changed, as far as the record goes", "tool")
+    requested = requested_only(view)
+    if requested:
+        asked = words.joined([label(name) for name in list(requested)[:6]])
+        return Line(
+            f"No change is recorded; what came of {asked}, which the model asked for, is not recorded",
+            "tool",
+        )
     return Line("Nothing was changed" if view.is_ours else "No change is recorded", "tool")
 
 
@@ -105,10 +112,10 @@ def _blocked(view: Timeline) -> list[Line]:
             continue
         if action == "dry_run":
             lines.append(
-                view.line(span, f"Only tried out (dry run of the gate {rule}): {proposed}")
+                view.line(span, f"Only tried out (dry run of the gate “{rule}”): {proposed}")
             )
         else:
-            text = f"Prevented by the gate {rule}: {proposed}"
+            text = f"Prevented by the gate “{rule}”: {proposed}"
             lines.append(view.line(span, text, "bad", harness.because(span).removeprefix(": ")))
     return lines
 
@@ -161,7 +168,7 @@ def approved(view: Timeline) -> list[Line]:
     ]
     if escalated:
         return [
-            view.line(span, f"The gate {label(fact(span, names.GATE_RULE) or span.name)} wanted a person to decide; no answer is recorded", "warn")
+            view.line(span, f"The gate “{label(fact(span, names.GATE_RULE) or span.name)}” wanted a person to decide; no answer is recorded", "warn")
             for span in escalated[:20]
         ]  # fmt: skip
     return [Line("Nobody was asked" if view.is_ours else "No approval is recorded", "approval")]

@@ -107,7 +107,7 @@ def _why_stopped(view: Timeline) -> str:
         text = harness.budget(span)[0]
         return f": {text[:1].lower()}{text[1:]}"
     if span is not None:
-        rule = harness.named(span, names.STOP_RULE, "stop ")
+        rule = harness.quoted(span, names.STOP_RULE, "stop ")
         return f" by the rule {rule}{harness.because(span)}"
     reason = words.excerpt(view.run.stop_reason, 240)
     return f": {reason}" if reason else "; no reason is recorded"
@@ -135,8 +135,8 @@ def absorbed(view: Timeline) -> list[str]:
             facts[fact(span, names.APPROVAL_DECISION)] += 1
     said = [
         ("failed", "step failed on the way", "steps failed on the way"),
-        ("retry", "retry", "retries"),
-        ("fallback", "fallback", "fallbacks"),
+        ("retry", "call was retried", "calls were retried"),
+        ("fallback", "stand-in was used", "stand-ins were used"),
         ("repaired", "answer was repaired", "answers were repaired"),
         ("refused", "proposal was refused by a gate", "proposals were refused by gates"),
         ("approved", "action was approved by a person", "actions were approved by a person"),

@@ -37,6 +37,11 @@ def named(span: AccountSpan, attribute: str, *prefixes: str) -> str:
     return label(said)
 
 
+def quoted(span: AccountSpan, attribute: str, prefix: str) -> str:
+    """:func:`named` in quotation marks: rules and checks are often named with whole sentences."""
+    return f"“{named(span, attribute, prefix)}”"
+
+
 def proposal(span: AccountSpan, chars: int = 160) -> str:
     """What was put before a gate or a person."""
     given = payload.parse(span.input_text) if span.input_text else None
@@ -47,7 +52,7 @@ def proposal(span: AccountSpan, chars: int = 160) -> str:
 
 def gate(span: AccountSpan) -> Told:
     """A rule's verdict on a proposed action."""
-    rule = named(span, names.GATE_RULE, "gate ")
+    rule = quoted(span, names.GATE_RULE, "gate ")
     verdict, action = fact(span, names.GATE_VERDICT), fact(span, names.GATE_ACTION)
     proposed = proposal(span)
     what = f" {proposed}" if proposed else " the proposal"
@@ -78,9 +83,9 @@ def gate(span: AccountSpan) -> Told:
 
 def validation(span: AccountSpan) -> Told:
     """A check of an answer."""
-    check = named(span, names.VALIDATION_CHECK, "validate ")
+    check = quoted(span, names.VALIDATION_CHECK, "validate ")
     field = fact(span, names.VALIDATION_FIELD)
-    about = f" of {label(field)}" if field else ""
+    about = f" on {label(field)}" if field else ""
     kind = fact(span, names.VALIDATION_KIND)
     who = "An independent check" if kind == "verification" else "The check"
     detail = f"Kind of check: {label(kind)}" if kind else ""
@@ -101,7 +106,7 @@ def repair(span: AccountSpan) -> Told:
     detail = f"Feedback given: {feedback}" if feedback else ""
     outcome = fact(span, names.REPAIR_OUTCOME)
     if outcome == "repaired" and not tried:
-        return f"Repair of {what} was not needed", "plain", detail
+        return f"No repair was needed: {what}", "plain", detail
     if outcome == "repaired":
         return f"Repaired {what} in {words.count(tried, 'attempt')}{allowed}", "good", detail
     if outcome == "gave_up":
@@ -128,7 +133,7 @@ def retry(span: AccountSpan) -> Told:
 
 def breaker(span: AccountSpan) -> Told:
     """A circuit breaker that changed its state."""
-    name = named(span, names.BREAKER_NAME, "breaker ")
+    name = quoted(span, names.BREAKER_NAME, "breaker ")
     to = fact(span, names.BREAKER_TO)
     if to == "open":
         return (
@@ -191,7 +196,7 @@ def approval(span: AccountSpan) -> Told:
 
 def checkpoint(span: AccountSpan) -> Told:
     """Progress saved, or taken up again."""
-    where = named(span, names.CHECKPOINT_LABEL, "checkpoint ")
+    where = quoted(span, names.CHECKPOINT_LABEL, "checkpoint ")
     given = payload.parse(span.input_text) if span.input_text else {}
     left = given.get("todo") if isinstance(given, dict) else None
     detail = f"Left to do: {payload.arguments(left, 200)}" if left else ""
@@ -238,7 +243,7 @@ def budget(span: AccountSpan) -> Told:
 
 def stop(span: AccountSpan) -> Told:
     """A stop rule that ended the run."""
-    rule = named(span, names.STOP_RULE, "stop ")
+    rule = quoted(span, names.STOP_RULE, "stop ")
     needs = words.excerpt(fact(span, names.STOP_NEEDS), 400)
     return (
         f"Stopped by the rule {rule}{because(span)}",
@@ -282,7 +287,7 @@ def normalize(span: AccountSpan) -> Told:
 
 def evaluation(span: AccountSpan) -> Told:
     """A judgement of the agent's work."""
-    name = named(span, names.EVAL_NAME, "evaluate ")
+    name = quoted(span, names.EVAL_NAME, "evaluate ")
     verdict = fact(span, names.EVAL_LABEL)
     score = fact(span, names.EVAL_SCORE)
     said = " ".join(

@@ -71,9 +71,11 @@ def read(view: Timeline) -> list[Line]:
 
 
 def _nothing_read(view: Timeline) -> str:
-    if _requested_only(view):
-        return "No read is recorded, although the model asked for tools"
-    return "No records were read" if view.is_ours else "No read is recorded"
+    return (
+        "No records were read"
+        if view.is_ours and not requested_only(view)
+        else "No read is recorded"
+    )
 
 
 def _read_line(view: Timeline, group: Alike) -> Line:
@@ -90,6 +92,11 @@ def _read_line(view: Timeline, group: Alike) -> Line:
         return view.line(span, text, "warn", detail)
     if group.open:
         return view.line(span, f"{said}: has not come back", "warn")
+    retries = view.retried.get(span.span_id, ())
+    if retries:
+        why = error_kind(retries[-1]) or "it failed"
+        text = f"{said}: answered at attempt {len(retries) + 1} ({why} before)"
+        return view.line(span, text, "warn", detail)
     return view.line(span, f"{said}{_often(group.calls)}", "plain", detail)
 
 
@@ -128,11 +135,16 @@ def tools(view: Timeline) -> list[Line]:
     for span in view.calls("tool"):
         by_tool.setdefault(span.tool or span.name, []).append(span)
     retries = Counter(fact(span, names.RETRY_OF) for span in view.calls("retry"))
+    for span in chain.from_iterable(view.retried.values()):
+        above = view.parent(span)
+        # A retry inside a call is often named after what was called there.
+        if above is not None and fact(span, names.RETRY_OF) != above.tool:
+            retries[above.tool or above.name] += 1
     lines = [_tool_line(view, name, spans, retries[name]) for name, spans in by_tool.items()]
     lines.extend(_refused(view))
     lines.extend(
-        Line(f"{label(name)}: the model asked for it {words.times(number)}; no call is recorded", "tool", "warn")
-        for name, number in _requested_only(view).items()
+        Line(f"{label(name)}: the model asked for it {words.times(number)}; no call is recorded", "tool")
+        for name, number in requested_only(view).items()
     )  # fmt: skip
     return capped(lines, "more tools") or [
         Line("No tools were called" if view.is_ours else "No tool call is recorded", "tool")
@@ -160,7 +172,7 @@ def _tool_line(view: Timeline, name: str, spans: list[AccountSpan], retries: int
     return Line(
         text=f"{label(name)}: {', '.join(parts)}",
         layer="tool",
-        tone="bad" if lost else "warn" if failed or running else "plain",
+        tone="bad" if lost else "warn" if failed or running or retries else "plain",
         span_id=(failed[-1] if failed else first).span_id,
         offset_ns=max(first.start_ns - view.start_ns, 0),
         duration_ns=sum(span.duration_ns for span in spans) or None,
@@ -175,11 +187,11 @@ def _refused(view: Timeline) -> list[Line]:
             rule = label(fact(span, names.GATE_RULE) or span.name)
             proposed = payload.arguments(span.input_text, 120)
             what = f" {proposed}" if proposed else " an action"
-            lines.append(view.line(span, f"Refused:{what}, by the gate {rule}", "bad"))
+            lines.append(view.line(span, f"Refused:{what}, by the gate “{rule}”", "bad"))
     return lines[:20]
 
 
-def _requested_only(view: Timeline) -> Counter[str]:
+def requested_only(view: Timeline) -> Counter[str]:
     """Tools that models asked for and that no tool span is about, with how often."""
     wanted: Counter[str] = Counter()
     calls = view.calls("model")

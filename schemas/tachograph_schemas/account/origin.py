@@ -87,13 +87,23 @@ def trigger(view: Timeline) -> list[Line]:
 
 
 def _input(view: Timeline, asked: str) -> str:
-    """The arguments, unless they are the task itself."""
-    value = payload.parse(view.run.input) if view.run.input else None
+    """The arguments, without those that the other lines tell."""
+    run = view.run
+    value = payload.parse(run.input) if run.input else None
     if not isinstance(value, dict) or "messages" in value:
         return ""
-    said = payload.arguments(value, 300)
-    alone = len(value) == 1 and words.excerpt(str(next(iter(value.values()))), 400) == asked
-    return "" if alone else said
+    if len(value) == 1 and isinstance(only := next(iter(value.values())), dict):
+        value = only
+    told = {"", run.goal, run.customer, run.user_id, run.session_id, asked}
+    left = {
+        key: given
+        for key, given in value.items()
+        if not (
+            given is None
+            or (isinstance(given, str) and (given in told or words.excerpt(given, 400) == asked))
+        )
+    }
+    return payload.arguments(left, 300)
 
 
 def _which_code(run: RunRow) -> str:

@@ -233,6 +233,8 @@ def _compact(value: Any) -> str:
 
 # --- short text ---------------------------------------------------------------------------------
 
+# Parameters that connect a call with the model's request and tell a person nothing.
+_BOOKKEEPING = {"call_id", "tool_call_id"}
 _SHORT = 48
 """Characters that every argument may take, however many there are."""
 # Names of a parameter that carries the task, the most telling first.
@@ -242,27 +244,28 @@ _TASK_KEYS = (
 
 
 def task(text: str, chars: int = 400) -> str:
-    """What was asked: the first user message, or the parameter that carries the task."""
+    """What was asked: the parameter that carries the task, or the first user message; else empty."""
     value = parse(text)
+    if isinstance(value, str):
+        return excerpt(value, chars)
     if isinstance(value, Mapping):
-        for key in _TASK_KEYS:
-            said = value.get(key)
-            if isinstance(said, str) and said.strip():
-                return excerpt(said, chars)
-    found = messages(text) if not isinstance(value, str) else [Message("user", value)]
-    asked = [message for message in found if message.role in {"user", ""} and message.text.strip()]
-    if asked:
-        return excerpt(asked[0].text, chars)
-    if found or not isinstance(value, Mapping):
-        return ""
-    return arguments(value, chars)
+        inner = [each for each in value.values() if isinstance(each, Mapping)]
+        for given in [value, *inner[:8]]:
+            for key in _TASK_KEYS:
+                said = given.get(key)
+                if isinstance(said, str) and said.strip():
+                    return excerpt(said, chars)
+    for message in _messages(value):
+        if message.role in {"user", ""} and message.text.strip():
+            return excerpt(message.text, chars)
+    return ""
 
 
 def answer(text: str, chars: int = 400) -> str:
     """What was answered: the last message with text, or the value itself."""
     value = parse(text)
     if isinstance(value, str):
-        return excerpt(value, chars)
+        return "" if value.strip() in {"null", "None"} else excerpt(value, chars)
     said = [message for message in _messages(value) if message.text.strip()]
     if said:
         return excerpt(said[-1].text, chars)
@@ -293,6 +296,7 @@ def arguments(given: Any, chars: int = 120) -> str:
 
 def _without_wrapping(given: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Named arguments out of ``{"args": [], "kwargs": {...}}``, as instrumentations record calls."""
+    given = {key: value for key, value in given.items() if key not in _BOOKKEEPING}
     inner = given.get("kwargs")
     if isinstance(inner, Mapping) and set(given) <= {"args", "kwargs", "sanitize_inputs_outputs"}:
         positional = given.get("args")
@@ -315,10 +319,4 @@ def _listed(parts: list[str], chars: int) -> str:
 def _short(value: Any, chars: int) -> str:
     if isinstance(value, str):
         return f"'{excerpt(value, chars)}'"
-    text = _compact(value)
-    if len(text) > chars and chars < 2 * _SHORT:
-        if isinstance(value, list):
-            return f"[… {len(value)} items]"
-        if isinstance(value, Mapping):
-            return f"{{… {len(value)} fields}}"
-    return excerpt(text, chars)
+    return excerpt(_compact(value), chars)

@@ -145,7 +145,7 @@ def agent(view: Timeline, span: AccountSpan) -> Line:
     if beside is not None:
         text = f"{text} at the same time as {label(agent_name(beside))}"
     asked = payload.task(span.input_text, 160)
-    said = f"{text}: “{asked}”" if asked else text
+    said = f"{text}: “{asked}”" if asked else f"{text}{arguments_of(span)}"
     if span.status == "error":
         return view.line(span, f"{said}; it failed: {failure(span)}", "bad", names_actor=False)
     if span.is_open:
@@ -158,7 +158,7 @@ def agent(view: Timeline, span: AccountSpan) -> Line:
 
 def step(view: Timeline, span: AccountSpan) -> Line:
     """A named stretch of the agent's own code."""
-    name = label(span.name)
+    name = f"“{label(span.name)}”"
     if span.status == "error":
         return view.line(span, f"The step {name} failed: {failure(span)}", "bad")
     if span.is_open:

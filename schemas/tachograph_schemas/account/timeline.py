@@ -44,6 +44,8 @@ class Timeline:
         self.executed: set[str] = {span.tool for span in self.spans if span.layer == "tool"}
         self.beside: dict[str, AccountSpan] = {}
         """By the id of an agent's span: a sibling that was at work when it started."""
+        self.retried: dict[str, list[AccountSpan]] = defaultdict(list)
+        """By the id of a call: the retries that were made inside it."""
         self._who: dict[str, str] = {}
         self._repairing: dict[str, bool] = {}
         self._look_around()
@@ -77,6 +79,8 @@ class Timeline:
                 self.error_parents.add(parent.span_id)
             if span.layer in _DECIDING:
                 self.guarded.add(parent.span_id)
+            if span.layer == "retry" and parent.layer in {"tool", "retrieval", "memory"}:
+                self.retried[parent.span_id].append(span)
             if span.layer == "agent":
                 before = at_work.get(parent.span_id)
                 if before is not None and before.end_ns > span.start_ns:
@@ -129,7 +133,7 @@ class Timeline:
         return found
 
     def in_repair(self, span: AccountSpan) -> bool:
-        """Whether it happened inside a repair loop."""
+        """Whether it happened inside a repair loop that had something to repair."""
         path: list[str] = []
         found = False
         for above in self.ancestors(span):
@@ -139,7 +143,7 @@ class Timeline:
                 break
             path.append(above.span_id)
             if above.layer == "repair":
-                found = True
+                found = number(above, names.REPAIR_ATTEMPT) > 0
                 break
         self._repairing.update(dict.fromkeys(path, found))
         return found

@@ -184,7 +184,8 @@ def _told(line: Line, columns: int, paint: Paint, when: str, *, full: bool) -> l
     lines = [paint(each, line.tone) for each in text]
     if not line.detail:
         return lines
-    detail = wrapped(line.detail, columns, f"{indent}  ")
-    if not full and len(detail) > 1:
-        detail = [fit(detail[0], columns - 2).rstrip() + "…"]
+    if full:
+        detail = wrapped(line.detail, columns, f"{indent}  ")
+    else:
+        detail = [fit(f"{indent}  {words.plain(line.detail)}", columns).rstrip()]
     return lines + [paint(each, "dim") for each in detail]

@@ -1,0 +1,246 @@
+"""What only a browser can show. Every test also fails on a script error or a request to another machine."""
+
+import re
+
+import pytest
+import stories
+from playwright.sync_api import expect
+
+from conftest import a_dashboard, a_store
+from otlp import span_id
+
+pytestmark = pytest.mark.browser
+
+REFUND, HOSTILE = (1).to_bytes(16, "big").hex(), (3).to_bytes(16, "big").hex()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A store of this test alone, and a dashboard over it."""
+    with (
+        a_store(tmp_path / "db") as store,
+        a_dashboard(store.dsn, tmp_path / "dashboard.log") as address,
+    ):
+        yield store, address
+
+
+def chosen(tab):
+    return tab.get_by_role("treeitem", selected=True)
+
+
+def test_an_empty_store_shows_how_to_record_and_fills_itself(page, own):
+    """The first visitor learns what to do; the first run appears without a reload."""
+    store, address = own
+    tab = page.open(address)
+    expect(tab.get_by_text("Record your first run")).to_be_visible()
+    expect(tab.get_by_text("import tachograph as tacho")).to_be_visible()
+    page.shoot("empty")
+    store.load(stories.refund())
+    expect(tab.get_by_role("link", name="Refund order 58213")).to_be_visible()
+
+
+def test_from_the_list_to_a_run_to_a_span(page, dashboard):
+    """A row leads to its run, a sentence of the story to its evidence."""
+    tab = page.open(dashboard)
+    tab.get_by_role("row").filter(has_text="Stopped").click()
+    expect(tab).to_have_url(re.compile(r"/run\?id=0{31}5"))
+    expect(tab.get_by_role("heading", name="Refund order 58213")).to_be_visible()
+    tab.locator("button.line").filter(
+        has_text=re.compile("refund.limit|denied", re.IGNORECASE)
+    ).first.click()
+    expect(chosen(tab)).to_contain_text("gate refund.limit")
+    expect(tab.locator(".details h2")).to_have_text("gate refund.limit")
+    expect(tab.get_by_text("Over $200 needs a person").last).to_be_visible()
+    expect(tab).to_have_url(re.compile(f"span={span_id(5)}"))
+
+
+def test_a_row_is_a_link_that_opens_in_a_tab_of_its_own(page, dashboard):
+    """Ctrl-click does what it does everywhere."""
+    tab = page.open(dashboard)
+    with page.context.expect_page() as opened:
+        tab.get_by_role("link", name="One of each layer").click(modifiers=["ControlOrMeta"])
+    expect(opened.value).to_have_url(re.compile(r"/run\?id=0{31}2"))
+
+
+def test_a_deep_link_restores_the_span(page, dashboard):
+    """The address of a span shows that span, in tree, story and details."""
+    tab = page.open_run(dashboard, REFUND, f"&span={span_id(8)}")
+    expect(chosen(tab)).to_contain_text("approve refund")
+    expect(tab.locator(".details h2")).to_have_text("approve refund")
+    expect(tab.get_by_text("Photos look genuine").last).to_be_visible()
+
+
+def test_filters_stand_in_the_address_and_come_back(page, dashboard):
+    """A filtered list can be sent to a colleague."""
+    tab = page.open(dashboard)
+    tab.get_by_role("button", name="Stopped").click()
+    page.idle()
+    expect(tab).to_have_url(re.compile("outcome=Stopped"))
+    expect(tab.locator("tbody tr")).to_have_count(1)
+    tab.reload()
+    page.idle()
+    expect(tab.locator("tbody tr")).to_have_count(1)
+
+
+def test_hostile_text_stays_text(page, dashboard):
+    """Markup, scripts, Markdown images and links in recorded content do nothing, anywhere."""
+    tab = page.open(dashboard)
+    expect(tab.locator("tbody")).to_contain_text("<img src=x")
+    tab.get_by_test_id("stMultiSelect").first.click()
+    tab.wait_for_timeout(300)
+    tab.keyboard.press("Escape")
+    page.open_run(dashboard, HOSTILE)
+    for number in (1, 2, 3):
+        page.open_run(dashboard, HOSTILE, f"&span={span_id(number)}")
+        for title in tab.get_by_role("tab").all():
+            title.click()
+    tab.get_by_label("Find a span").fill("onerror")
+    tab.wait_for_timeout(300)
+    assert tab.evaluate("window.hit") is None
+    assert tab.locator("img[src*='evil'], img[src='x'], a[href^='javascript']").count() == 0
+
+
+def test_the_keyboard_alone_reaches_everything(page, dashboard):
+    """Move, fold, unfold, step to errors and search without a pointer."""
+    tab = page.open_run(dashboard, REFUND)
+    tree = tab.get_by_role("tree")
+    tree.focus()
+    tree.press("Home")
+    expect(chosen(tab)).to_contain_text("run refund")
+    tree.press("ArrowLeft")
+    expect(chosen(tab)).to_have_attribute("aria-expanded", "false")
+    expect(tab.get_by_text("1 of 13 spans shown")).to_be_visible()
+    tree.press("*")
+    tree.press("e")
+    expect(chosen(tab)).to_contain_text("get_order")
+    expect(tab.locator(".details")).to_contain_text("504 from the order service")
+    tree.press("/")
+    tab.keyboard.type("pay_refund")
+    tab.keyboard.press("Enter")
+    expect(chosen(tab)).to_contain_text("pay_refund")
+
+
+def test_alike_siblings_are_one_row_until_asked(page, dashboard):
+    """notify ×4 folds, and opens with a click."""
+    tab = page.open_run(dashboard, REFUND)
+    folded = tab.get_by_role("treeitem").filter(has_text="×4")
+    expect(folded).to_be_visible()
+    before = tab.get_by_role("treeitem").count()
+    folded.click()
+    expect(folded).to_have_attribute("aria-expanded", "true")
+    expect(tab.get_by_text("13 of 13 spans shown")).to_be_visible()
+    assert tab.get_by_role("treeitem").count() >= before
+
+
+def test_twenty_thousand_spans_stay_usable(page, own):
+    """All of them unfold, are found and stepped through; the page holds only what is seen."""
+    store, address = own
+    store.load(stories.large(9, 20_000))
+    tab = page.open_run(address, (9).to_bytes(16, "big").hex())
+    tab.get_by_role("button", name="Unfold everything").click()
+    expect(tab.get_by_text("20,000 of 20,000 spans shown")).to_be_visible()
+    assert tab.locator(".tree .row").count() < 80
+    tab.get_by_label("Find a span").fill("gate alpha")
+    expect(tab.locator(".hits")).to_have_text(re.compile("found"))
+    tab.get_by_label("Find a span").press("Enter")
+    expect(chosen(tab)).to_contain_text("gate alpha")
+    expect(tab.locator(".details h2")).to_have_text("gate alpha")
+    tab.get_by_role("button", name="errors").click()
+    expect(tab.locator(".details")).to_contain_text("boom")
+
+
+def test_a_live_run_grows_and_leaves_the_reader_alone(page, own):
+    """New spans appear by themselves; choice, folds and place stay; the end is seen."""
+    store, address = own
+    store.load(stories.live(7, tools=40))
+    run_id = (7).to_bytes(16, "big").hex()
+    tab = page.open_run(address, run_id)
+    expect(tab.get_by_text("Running", exact=True)).to_be_visible()
+    tab.get_by_role("treeitem").filter(has_text="poll_3").first.click()
+    tab.locator(".tree .scroll").evaluate("e => e.scrollTop = 96")
+    store.load(stories.live(7, tools=45))
+    expect(tab.get_by_text(re.compile("of 47 spans shown"))).to_be_visible()
+    expect(chosen(tab)).to_contain_text("poll_3")
+    assert tab.locator(".tree .scroll").evaluate("e => e.scrollTop") == 96
+    ended = stories.Trace(7)
+    ended.span(1, "run watch", ms=60_000, tacho__layer="run", tacho__run__outcome="success", tacho__run__goal="Watch the queue")  # fmt: skip
+    store.load(ended)
+    expect(tab.locator(".header .state")).to_have_text("Succeeded")
+
+
+def test_the_list_follows_a_new_run_without_losing_the_place(page, own):
+    """A refresh adds a row and keeps the focus where it is."""
+    store, address = own
+    store.load(stories.live(7), *(stories.refund(number) for number in range(20, 60)))
+    tab = page.open(address)
+    row = tab.locator("tbody a").nth(30)
+    row.focus()
+    held = row.get_attribute("href")
+    store.load(stories.refund(99))
+    expect(tab.locator("tbody tr")).to_have_count(42)
+    assert tab.evaluate("document.activeElement?.shadowRoot?.activeElement?.getAttribute('href') ?? document.activeElement?.getAttribute('href')") == held  # fmt: skip
+
+
+def test_a_store_that_is_down_is_said_calmly_and_comes_back(page, tmp_path):
+    """No traceback; the page returns by itself when the store does."""
+    directory = tmp_path / "db"
+    with a_store(directory) as store:
+        store.load(stories.refund())
+        port, dsn = store.port, store.dsn
+    with a_dashboard(dsn, tmp_path / "dashboard.log") as address:
+        tab = page.open(address)
+        expect(tab.get_by_text("The store does not answer")).to_be_visible()
+        expect(tab.get_by_text("Runs are still being recorded")).to_be_visible()
+        expect(tab.get_by_role("button", name="Try again")).to_be_visible()
+        page.shoot("store-down")
+        with a_store(directory, port):
+            expect(tab.get_by_role("link", name="Refund order 58213")).to_be_visible()
+
+
+def test_an_expired_link_says_what_to_do(page, dashboard):
+    """The tree explains why it is empty and offers to try again."""
+    page.page.route("**/data/tree/*", lambda route: route.fulfill(status=403, body="This link has expired. Load the page again."))  # fmt: skip
+    page.page.goto(f"{dashboard}/run?id={REFUND}")
+    expect(page.page.get_by_text("This link has expired. Load the page again.")).to_be_visible()
+    expect(page.page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_the_download_is_the_whole_run(page, dashboard):
+    """Run and spans, as JSON."""
+    tab = page.open_run(dashboard, REFUND)
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="Download").first.click()
+    text = download.value.path().read_text()
+    assert text.count('"span_id"') == 13
+    assert download.value.suggested_filename == f"run-{REFUND}.json"
+
+
+@pytest.mark.parametrize(
+    "page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True
+)
+def test_both_themes_show_every_layer(page, dashboard, request):
+    """A picture of the list, of a run and of every layer's shape, in light and dark."""
+    scheme = request.node.callspec.params["page"]["color_scheme"]
+    tab = page.open(dashboard)
+    expect(tab.locator("tbody tr")).to_have_count(5)
+    page.shoot(f"runs-{scheme}")
+    page.open_run(dashboard, REFUND, f"&span={span_id(2)}")
+    page.shoot(f"run-{scheme}")
+    page.open_run(dashboard, (2).to_bytes(16, "big").hex())
+    expect(tab.locator(".tree .chip")).to_have_count(22)
+    ground = tab.evaluate(
+        "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+    )
+    red = int(re.search(r"\d+", ground).group())
+    assert (red > 200) == (scheme == "light")
+
+
+def test_the_page_follows_the_viewers_clock(browser, dashboard):
+    """Times are in the time zone of who looks."""
+    from browser import Page
+
+    viewer = Page(browser, timezone_id="Asia/Tokyo")
+    viewer.open_run(dashboard, REFUND)
+    expect(viewer.page.get_by_text(re.compile(r"\d JST"))).to_be_visible()
+    viewer.context.close()
+    assert not viewer.trouble

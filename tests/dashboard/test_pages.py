@@ -1,0 +1,143 @@
+"""The pages' scripts over a real store, without a browser."""
+
+import json
+
+import pytest
+
+from otlp import span_id
+
+REFUND, EVERY_LAYER, HOSTILE, FAILED, STOPPED = (
+    number.to_bytes(16, "big").hex() for number in range(1, 6)
+)
+
+
+def sent(pages, name):
+    """What a component was given."""
+    return next(
+        json.loads(element.proto.json)
+        for element in pages.get("bidi_component")
+        if element.proto.component_name == f"tachograph_{name}"
+    )
+
+
+def open_run(pages, run_id, **address):
+    pages.run().switch_page("app_pages/run.py")
+    pages.query_params["id"] = run_id
+    for name, value in address.items():
+        pages.query_params[name] = value
+    pages.run()
+    assert not pages.exception
+    return pages
+
+
+def test_the_list_shows_every_run_with_its_outcome_in_words(pages):
+    """Titles, outcomes and figures come from the store."""
+    pages.run()
+    assert not pages.exception
+    rows = {row["id"]: row for row in sent(pages, "runs")["runs"]}
+    assert rows[REFUND]["title"] == "Refund order 58213"
+    assert {rows[run]["outcome"] for run in (REFUND, FAILED, STOPPED)} == {
+        "success",
+        "failure",
+        "stopped",
+    }
+    assert rows[STOPPED]["why"] == "Budget of $0.50 used up"
+
+
+def test_an_unknown_price_is_never_shown_as_nothing(pages):
+    """One call of the refund has no known price: the figure says so."""
+    pages.run()
+    row = next(row for row in sent(pages, "runs")["runs"] if row["id"] == REFUND)
+    assert row["cost"] == "$0.00255+"
+    assert row["cost_note"] == "1 model call without a known price"
+    cost = next(card for card in sent(pages, "kpis")["cards"] if card["label"] == "Cost")
+    assert "calls unpriced" in cost["note"]
+
+
+def test_filters_come_from_the_address(pages):
+    """A link is the view."""
+    pages.query_params["outcome"] = "Failed"
+    pages.query_params["agent"] = "refund-agent"
+    pages.run()
+    assert pages.pills(key="outcome").value == ["Failed"]
+    assert [row["id"] for row in sent(pages, "runs")["runs"]] == [FAILED]
+
+
+def test_a_session_narrows_the_list_and_can_be_left(pages):
+    """The link on a run's page leads to the runs that share its session."""
+    pages.query_params["session"] = "s-17"
+    pages.run()
+    assert {row["id"] for row in sent(pages, "runs")["runs"]} == {REFUND, FAILED, STOPPED}
+    pages.button(key="leave_session").click().run()
+    assert len(sent(pages, "runs")["runs"]) == 5
+
+
+def test_filters_that_leave_nothing_can_be_cleared(pages):
+    """The empty list says why and offers the way out."""
+    pages.run()
+    pages.text_input(key="q").set_value("no run says this").run()
+    assert any("No runs match" in text.value for text in pages.markdown)
+    pages.button(key="clear").click().run()
+    assert len(sent(pages, "runs")["runs"]) == 5
+
+
+def test_a_run_tells_its_story_and_facts(pages):
+    """Header, story, questions and tree are all there."""
+    open_run(pages, REFUND)
+    header = sent(pages, "header")
+    facts = {fact["label"]: fact["value"] for fact in header["facts"]}
+    assert header["title"] == "Refund order 58213"
+    assert header["outcome"] == "success"
+    assert facts["Agent"] == "refund-agent"
+    assert facts["Customer"] == "Northwind"
+    assert facts["Waiting for people"] == "20.0 s"
+    story = sent(pages, "account")["story"]
+    assert {"bad", "warn"} & {line["tone"] for line in story}
+    assert sent(pages, "tree")["src"].startswith("/data/tree/")
+
+
+def test_spans_that_never_arrived_are_said(pages):
+    """Stored 13 of 15 is visible."""
+    facts = {
+        fact["label"]: fact["value"] for fact in sent(open_run(pages, FAILED), "header")["facts"]
+    }
+    assert facts["Spans stored"] == "13 of 15"
+
+
+def test_a_link_to_a_span_shows_its_evidence(pages):
+    """The span of the address is the one in the details."""
+    open_run(pages, REFUND, span=span_id(5))
+    details = sent(pages, "details")
+    facts = {row["label"]: row["value"] for row in details["tabs"][0]["blocks"][1]["rows"]}
+    assert details["name"] == "gate refund.limit"
+    assert facts == {
+        "Verdict": "Denied",
+        "What was done": "It was blocked",
+        "Rule": "refund.limit",
+        "Reason": "Over $200 needs a person",
+    }
+
+
+def test_a_failed_run_opens_where_it_went_wrong(pages):
+    """Without a span in the address the reader sees the trouble first."""
+    open_run(pages, FAILED)
+    assert sent(pages, "details")["span"]
+
+
+@pytest.mark.parametrize(
+    ("run_id", "title"),
+    [("ffff", "This run is not stored"), ("0000", "Several runs start like that"), ("", "No run was named")],
+)  # fmt: skip
+def test_an_address_without_a_run_explains_itself(pages, run_id, title):
+    """Why there is nothing, and the way back."""
+    open_run(pages, run_id)
+    assert any(title in text.value for text in pages.markdown)
+
+
+def test_hostile_text_reaches_components_only_as_data(pages):
+    """No Markdown element, label or title of Streamlit's holds what was recorded."""
+    open_run(pages, HOSTILE)
+    shown = [*pages.markdown, *pages.caption, *pages.title, *pages.header, *pages.subheader]
+    assert not [
+        text.value for text in shown if "evil.example" in text.value or "onerror" in text.value
+    ]
