@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from playwright import sync_api
+from playwright.sync_api import expect
 
 _ARGUMENTS = [
     "--no-sandbox",
@@ -31,7 +33,6 @@ def executable():
 @pytest.fixture(scope="session")
 def browser():
     """One browser for all tests; absent, tests skip, and fail in CI."""
-    sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         try:
             opened = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
@@ -54,6 +55,7 @@ class Page:
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
+        expect.set_options(timeout=15_000)
         self.page.on("pageerror", lambda error: self.trouble.append(f"script error: {error}"))
         self.page.on("dialog", lambda dialog: self.trouble.append(f"dialog: {dialog.message}"))
         self.page.on("request", self._check)

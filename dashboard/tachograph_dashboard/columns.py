@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tachograph_schemas import words
 from tachograph_schemas.names import LAYERS
 
 OPEN, ERROR, WARN, BAD = 1, 2, 4, 8
@@ -35,6 +36,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("flags", "|u1"),
 )
 _LAYER_INDEX = {layer: index for index, layer in enumerate(LAYERS)}
+_NAME_CHARS = 200
 _PLAIN_ID = re.compile(r"[0-9a-f]{16}")
 _VERDICT_FLAGS = {
     "deny": BAD,
@@ -109,13 +111,13 @@ def parents(ids: list[str], parent_ids: list[str]) -> list[int]:
 
 
 def _labels(rows: Mapping[str, list[Any]]) -> tuple[list[str], list[int]]:
-    """The distinct labels, and which one each span has: a tool is called by its own name."""
+    """The distinct labels, display-safe, and which one each span has: a tool goes by its own name."""
     index: dict[str, int] = {}
-    which = []
-    for name, layer, tool in zip(rows["name"], rows["layer"], rows["tool"], strict=True):
-        label = tool if layer == "tool" and tool else name or "(no name)"
-        which.append(index.setdefault(label, len(index)))
-    return list(index), which
+    which = [
+        index.setdefault(tool if layer == "tool" and tool else name, len(index))
+        for name, layer, tool in zip(rows["name"], rows["layer"], rows["tool"], strict=True)
+    ]
+    return [words.excerpt(label, _NAME_CHARS) or "(no name)" for label in index], which
 
 
 def _flags(rows: Mapping[str, list[Any]]) -> list[int]:

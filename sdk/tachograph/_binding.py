@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tachograph._failure import safe_text
+from tachograph._guard import guarded
+
 _RECEIVERS = ("self", "cls", "mcs")
 
 
@@ -27,11 +30,17 @@ Option = str | Arg | Callable[[Mapping[str, Any]], object] | None
 
 
 def resolve(option: Option, arguments: Mapping[str, Any]) -> str | None:
-    """The text of an option for one call; None when it has none. May raise what a callable raises."""
+    """The text of an option for one call; None when it has none, or when its function fails."""
     if option is None or isinstance(option, str):
         return option
-    value = arguments.get(option.name) if isinstance(option, Arg) else option(arguments)
-    return None if value is None else str(value)
+    value: object = None
+    with guarded("reading an option of a decorator"):
+        if isinstance(option, Arg):
+            value = arguments.get(option.name)
+        else:
+            # Typed as a text, but an id given as a number is not worth losing the record for.
+            value = option(arguments) if callable(option) else option
+    return None if value is None else safe_text(value)
 
 
 class Binder:

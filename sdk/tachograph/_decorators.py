@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from opentelemetry.trace import SpanKind
@@ -108,33 +109,41 @@ def run(
     ``goal session user customer trigger`` may be texts, ``tacho.arg("parameter")``, or functions of the
     bound arguments: ``goal=lambda given: f"refund {given['order_id']}"``.
     """
+    options = RunOptions(
+        name=name,
+        agent=agent,
+        goal=goal,
+        session=session,
+        user=user,
+        customer=customer,
+        tags=text_tuple(tags),
+        version=version,
+        trigger=trigger,
+    )
+    return _apply(function, _run_spec(options, capture_input, capture_output))
 
+
+def _run_spec(
+    options: RunOptions, capture_input: bool, capture_output: bool
+) -> Callable[[Callable[..., Any], bool], Spec]:
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
         code = getattr(inspect.unwrap(target), "__code__", None)
-        options = RunOptions(
-            entrypoint=f"{target.__module__}:{getattr(target, '__qualname__', _label(target))}",
-            source_file=code.co_filename if code is not None else "",
-            function=_label(target),
-            name=name,
-            agent=agent,
-            goal=goal,
-            session=session,
-            user=user,
-            customer=customer,
-            tags=text_tuple(tags),
-            version=version,
-            trigger=trigger,
-        )
+        qualified = getattr(target, "__qualname__", _label(target))
         return Spec(
             layer="run",
             binder=Binder(target, bound_first=bound_first),
-            describe=lambda _: (options.agent_name, {}),
+            describe=lambda _: (_label(target), {}),
             capture_input=capture_input,
             capture_output=capture_output,
-            run=options,
+            run=replace(
+                options,
+                entrypoint=f"{target.__module__}:{qualified}",
+                source_file=code.co_filename if code is not None else "",
+                function=_label(target),
+            ),
         )
 
-    return _apply(function, make_spec)
+    return make_spec
 
 
 @overload

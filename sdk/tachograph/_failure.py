@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from tachograph_schemas import names
 
@@ -19,7 +21,27 @@ def safe_text(value: object, limit_chars: int = MESSAGE_LIMIT_CHARS) -> str:
         text = str(value)[:limit_chars]
     except Exception:
         return f"({type_name(value)}: its text could not be read)"
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return clean(text)
+
+
+def clean(text: str) -> str:
+    """``text`` without lone surrogates, which protobuf refuses; the same object when there are none."""
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+    return text
+
+
+def cleaned(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as they can be sent: texts cleaned, ``None`` values left out."""
+    return {
+        key: clean(value) if type(value) is str else value
+        for key, value in attributes.items()
+        if value is not None
+    }
 
 
 def type_name(value: object) -> str:
@@ -51,7 +73,7 @@ def _stack(error: BaseException) -> str:
         text = (
             f"{text[:half]}\n  ... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
         )
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return clean(text)
 
 
 def _without_our_frames(trace: TracebackType | None) -> TracebackType | None:

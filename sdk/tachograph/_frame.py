@@ -6,7 +6,6 @@ span's parent goes: into tasks, wrapped threads and contexts that foreign instru
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +40,6 @@ class RunState:
     open_spans: dict[int, Span] = field(default_factory=dict)
     """Spans of ours that have not ended, by span id: what the heartbeat re-sends."""
     ended: bool = False
-    ordinal: itertools.count[int] = field(default_factory=itertools.count)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 

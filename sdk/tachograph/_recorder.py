@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Span, Tracer
 
+LIVE_LIMIT = 50_000
+"""Unfinished spans known at a time."""
+
 _active: Recorder | None = None
 
 Sink = Callable[["ReadableSpan"], None]
@@ -58,7 +61,7 @@ class Recorder:
             return
         span_id = span.get_span_context().span_id
         with self.lock:
-            self.live[span_id] = frame
+            self._keep_live(span_id, frame)
             if reported and not run.ended:
                 run.open_spans[span_id] = span
 
@@ -95,7 +98,13 @@ class Recorder:
             if key not in attributes:
                 span.set_attribute(key, value)
         with self.lock:
-            self.live[span.get_span_context().span_id] = frame
+            self._keep_live(span.get_span_context().span_id, frame)
+
+    def _keep_live(self, span_id: int, frame: Frame) -> None:
+        self.live[span_id] = frame
+        if len(self.live) > LIVE_LIMIT:
+            # Instrumentation that never ends its spans must not fill the agent's memory.
+            del self.live[next(iter(self.live))]
 
     def span_ended(self, span: ReadableSpan) -> None:
         """Count a finished span and hand it to the sinks, in one step with closing it."""

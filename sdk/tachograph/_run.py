@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from opentelemetry.context import get_current
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import get_current_span
 
 from tachograph import _code_version, _recorder
 from tachograph._binding import Option, resolve
-from tachograph._failure import safe_text
-from tachograph._frame import Frame, RunState, frame_of
+from tachograph._failure import clean, cleaned, safe_text
+from tachograph._frame import RunState, frame_of
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle, handle_for
 from tachograph.errors import RunStopped
@@ -31,9 +31,6 @@ FinalOutcome = Literal["success", "failure", "stopped"]
 class RunOptions:
     """What ``@tacho.run(...)`` was given."""
 
-    entrypoint: str
-    source_file: str
-    function: str
     name: str | None = None
     agent: str | None = None
     goal: Option = None
@@ -43,6 +40,10 @@ class RunOptions:
     tags: tuple[str, ...] = ()
     version: str | None = None
     trigger: Option = None
+    entrypoint: str = ""
+    """``module:qualname`` of the decorated function."""
+    source_file: str = ""
+    function: str = ""
 
     @property
     def agent_name(self) -> str:
@@ -51,57 +52,80 @@ class RunOptions:
 
 
 def open_run(
-    recorder: Recorder, options: RunOptions, given: Mapping[str, Any], payload: dict[str, Any]
+    recorder: Recorder,
+    options: RunOptions,
+    given: Mapping[str, Any],
+    payload: Mapping[str, Any],
 ) -> SpanHandle:
-    """Start a run; inside another run, start a sub-agent of it instead."""
-    context = get_current()
-    outer = frame_of(context)
-    agent = options.agent_name
-    attributes: dict[str, Any] = {
+    """Start a run; inside another run, start a sub-agent of it instead.
+
+    ``given`` are the bound arguments, ``payload`` the attributes with their captured form.
+    """
+    attributes = {
         names.GEN_AI_OPERATION_NAME: "invoke_agent",
-        names.GEN_AI_AGENT_NAME: agent,
+        names.GEN_AI_AGENT_NAME: options.agent_name,
         names.GEN_AI_AGENT_VERSION: options.version,
         names.RUN_ENTRYPOINT: options.entrypoint,
         names.RUN_GOAL: _goal(options, given),
         **payload,
     }
-    layer: names.Layer = "agent" if outer.run is not None else "run"
-    label = options.name or f"invoke_agent {agent}"
-    if outer.run is not None:
-        frame = replace(outer, layer=layer, agent=agent)
-        kept = {**frame.stamps(), **_without_none(attributes), names.LAYER: layer}
-        span = recorder.tracer.start_span(label, context, attributes=kept)
-        recorder.opened(span, frame, reported=True)
-        return handle_for(recorder, span, frame, context)
+    context = get_current()
+    if frame_of(context).run is not None:
+        return _open_sub_agent(recorder, options, attributes, context)
+    return _open_outermost(recorder, options, given, attributes, context)
 
+
+def _open_sub_agent(
+    recorder: Recorder, options: RunOptions, attributes: dict[str, Any], context: Context
+) -> SpanHandle:
+    frame = replace(frame_of(context), layer="agent", agent=options.agent_name)
+    stamped = {**frame.stamps(), **cleaned(attributes), names.LAYER: "agent"}
+    span = recorder.tracer.start_span(_label(options), context, attributes=stamped)
+    recorder.opened(span, frame, reported=True)
+    return handle_for(recorder, span, frame, context)
+
+
+def _open_outermost(
+    recorder: Recorder,
+    options: RunOptions,
+    given: Mapping[str, Any],
+    attributes: dict[str, Any],
+    context: Context,
+) -> SpanHandle:
     parent = get_current_span(context).get_span_context()
-    stamp = _without_none(
+    stamp = cleaned(
         {
+            # A trace may hold several runs (a web request that starts two): then ids of their own.
             names.RUN_ID: uuid.uuid4().hex if parent.is_valid else None,
             names.SESSION_ID: resolve(options.session, given),
             names.USER_ID: resolve(options.user, given),
             names.CUSTOMER: resolve(options.customer, given),
         }
     )
-    module = options.entrypoint.partition(":")[0]
+    in_script = options.entrypoint.startswith("__main__:")
     attributes |= {
-        names.LAYER: layer,
-        names.RUN_TRIGGER: resolve(options.trigger, given)
-        or ("cli" if module == "__main__" else "call"),
-        names.RUN_TAGS: json.dumps(list(options.tags), ensure_ascii=False)
-        if options.tags
-        else None,
+        names.LAYER: "run",
+        names.RUN_TRIGGER: resolve(options.trigger, given) or ("cli" if in_script else "call"),
+        names.RUN_TAGS: _json_tags(options.tags),
         names.RUN_CODE_VERSION: _code_version.known_for(options.source_file),
         **stamp,
     }
-    span = recorder.tracer.start_span(label, context, attributes=_without_none(attributes))
+    span = recorder.tracer.start_span(_label(options), context, attributes=cleaned(attributes))
     trace_id = format(span.get_span_context().trace_id, "032x")
-    stamp.setdefault(names.RUN_ID, trace_id)
-    span.set_attribute(names.RUN_ID, stamp[names.RUN_ID])
-    run = RunState(stamp[names.RUN_ID], trace_id, span, stamp=stamp, tags=list(options.tags))
-    frame = replace(outer, layer=layer, run=run, agent=agent)
+    run_id = stamp.setdefault(names.RUN_ID, trace_id)
+    span.set_attribute(names.RUN_ID, run_id)
+    run = RunState(run_id, trace_id, span, stamp=stamp, tags=list(options.tags))
+    frame = replace(frame_of(context), layer="run", run=run, agent=options.agent_name)
     recorder.run_started(run, frame)
     return handle_for(recorder, span, frame, context)
+
+
+def _label(options: RunOptions) -> str:
+    return clean(options.name or f"invoke_agent {options.agent_name}")
+
+
+def _json_tags(tags: Sequence[str]) -> str | None:
+    return clean(json.dumps(list(tags), ensure_ascii=False)) if tags else None
 
 
 def _goal(options: RunOptions, given: Mapping[str, Any]) -> str | None:
@@ -109,10 +133,6 @@ def _goal(options: RunOptions, given: Mapping[str, Any]) -> str | None:
         return resolve(options.goal, given)
     first = next(iter(given.values()), None)
     return first if isinstance(first, str) else None
-
-
-def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in attributes.items() if value is not None}
 
 
 def finish_run(handle: SpanHandle, options: RunOptions, error: BaseException | None) -> None:
@@ -125,7 +145,7 @@ def finish_run(handle: SpanHandle, options: RunOptions, error: BaseException | N
         {
             names.RUN_OUTCOME: outcome,
             names.RUN_STOP_REASON: reason or None,
-            names.RUN_TAGS: json.dumps(run.tags, ensure_ascii=False) if run.tags else None,
+            names.RUN_TAGS: _json_tags(run.tags),
             names.RUN_CODE_VERSION: _code_version.known_for(options.source_file, wait_s=0.05),
             names.RUN_SPANS_MADE: recorder.run_ending(run),
         }
@@ -176,7 +196,7 @@ class Run:
             return
         with guarded("tagging a run"), state.lock:
             state.tags.extend(tag for tag in dict.fromkeys(tags) if tag not in state.tags)
-            state.span.set_attribute(names.RUN_TAGS, json.dumps(state.tags, ensure_ascii=False))
+            state.span.set_attribute(names.RUN_TAGS, _json_tags(state.tags) or "[]")
 
     def outcome(self, outcome: FinalOutcome, reason: str = "") -> None:
         """Say how the run ends, when returning or raising alone would not say it.
@@ -210,12 +230,12 @@ class Run:
             return
         with guarded("describing a run"), state.lock:
             known = {names.SESSION_ID: session, names.USER_ID: user, names.CUSTOMER: customer}
-            later = {key: value for key, value in known.items() if value is not None}
+            later = cleaned(known)
             state.stamp = {**state.stamp, **later}
             for key, value in later.items():
                 state.span.set_attribute(key, value)
             if goal is not None:
-                state.span.set_attribute(names.RUN_GOAL, goal)
+                state.span.set_attribute(names.RUN_GOAL, clean(goal))
             for key, free in attributes.items():
                 state.span.set_attribute(names.TAG_PREFIX + key, free)
 
@@ -230,15 +250,3 @@ def text_tuple(tags: Iterable[str] | str | None) -> tuple[str, ...]:
     if tags is None:
         return ()
     return (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
-
-
-__all__ = [
-    "FinalOutcome",
-    "Frame",
-    "Run",
-    "RunOptions",
-    "current_run",
-    "finish_run",
-    "open_run",
-    "text_tuple",
-]

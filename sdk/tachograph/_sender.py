@@ -62,6 +62,7 @@ class Sender:
         self._accepted = 0
         self._taken = 0
         self._settled = 0
+        self._flying = 0
 
     # --- what comes in -----------------------------------------------------------------------------
 
@@ -167,8 +168,7 @@ class Sender:
                     seen = self._accepted
                     latest_s = started_s + _LONGEST_EXIT_S
                     self._give_up_s = min(time.monotonic() + timeout_s, latest_s)
-            left = self._taken - self._settled
-            self._lost += left
+            self._lost += self._flying + sum(item.final for item in self._queue)
             if self._lost:
                 say_rarely("exit", "tachograph: %d spans were not delivered", self._lost)
             return self._lost == self._lost_at_flush
@@ -242,10 +242,12 @@ class Sender:
         pause_s = _FIRST_PAUSE_S
         finals = {id(item.span) for item in batch if item.final}
         spans = [item.span for item in batch]
+        self._flying = len(finals)
         while spans:
             delivery = self._exporter.send(spans, self._timeout_s())
             # In-progress copies are worth one attempt: the next beat brings fresher ones.
             again = [span for span in delivery.retry if id(span) in finals]
+            self._flying = len(again)
             self._settle(delivery, len(spans) - len(again))
             spans = again
             if spans and not self._wait_to_retry(delivery, pause_s):
@@ -265,6 +267,7 @@ class Sender:
             settled = unsent + len(self._queue)
             self._queue.clear()
             self._queue_bytes = 0
+            self._flying = 0
             self._settle(Delivery(lost=unsent + finals), settled)
 
     def _settle(self, delivery: Delivery, settled: int) -> None:

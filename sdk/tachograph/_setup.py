@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from tachograph._redact import Hook
     from tachograph._sender import Sender
 
-EXIT_TIMEOUT_S = 2.0
-"""How long the exit of the process waits for a collector that accepts nothing."""
+EXIT_TIMEOUT_S = 1.8
+"""How long the exit of the process waits for a collector that accepts nothing: two seconds, less what
+the interpreter needs to end."""
 
 _lock = threading.Lock()
 _sender: Sender | None = None

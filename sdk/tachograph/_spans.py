@@ -22,7 +22,6 @@ the handle does nothing at all. An instrument typically does::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ from opentelemetry.trace import set_span_in_context as span_in_context
 
 from tachograph import _recorder
 from tachograph._capture import capture
-from tachograph._failure import describe_error, safe_text
+from tachograph._failure import clean, cleaned, describe_error, safe_text
 from tachograph._frame import FRAME_KEY, OUTSIDE, Frame, frame_of
 from tachograph._guard import contain, guarded
 from tachograph.errors import RunStopped
@@ -89,9 +88,8 @@ class SpanHandle:
         if self._ended:
             return
         with guarded("setting attributes"):
-            for key, value in {**(attributes or {}), **values}.items():
-                if value is not None:
-                    self._span.set_attribute(key, value)
+            for key, value in cleaned({**(attributes or {}), **values}).items():
+                self._span.set_attribute(key, value)
 
     def set_json(self, attribute: str, value: Any) -> None:
         """Freeze any value as JSON into ``attribute``, within the capture limit."""
@@ -122,14 +120,14 @@ class SpanHandle:
     def rename(self, name: str) -> None:
         """Give the span the name that became known only during the call."""
         if not self._ended:
-            self._span.update_name(name)
+            self._span.update_name(clean(name))
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None) -> None:
         """Add an event at the present time."""
         if self._ended:
             return
         with guarded("adding an event"):
-            self._span.add_event(name, dict(attributes or {}))
+            self._span.add_event(name, cleaned(attributes or {}))
 
     def record_error(self, error: BaseException) -> None:
         """Record an escaped exception: type, message, bounded stack, status ERROR.
@@ -255,11 +253,10 @@ def _open(
 ) -> SpanHandle:
     context = get_current()
     outer = frame_of(context)
-    frame = replace(outer, layer=layer, agent=agent or outer.agent)
-    given: dict[str, Any] = {names.LAYER: layer, **frame.stamps()}
-    given.update((key, value) for key, value in (attributes or {}).items() if value is not None)
+    frame = Frame(layer, outer.run, agent or outer.agent, outer.budgets)
+    given = {names.LAYER: layer, **frame.stamps(), **cleaned(attributes or {})}
     span = recorder.tracer.start_span(
-        name, context, kind=kind, attributes=given, start_time=start_time_ns
+        clean(name), context, kind=kind, attributes=given, start_time=start_time_ns
     )
     recorder.opened(span, frame, reported=layer in REPORTED_WHILE_OPEN)
     return handle_for(recorder, span, frame, context)

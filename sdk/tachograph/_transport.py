@@ -6,6 +6,9 @@ with no way to end it at exit, and logs every failure.
 
 from __future__ import annotations
 
+# Resolving a host name loads this codec. It must not happen on the sender's thread: a fork meanwhile
+# would leave its import lock held in the child for ever.
+import encodings.idna  # noqa: F401 - for its side effect
 import gzip
 import http.client
 import ssl

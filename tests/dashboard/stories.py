@@ -95,7 +95,14 @@ def refund(trace=1, *, outcome="success", spans_made=None):
 def every_layer(trace=2):
     """One span of each layer, so that every shape and every word is drawn."""
     made = Trace(trace)
-    made.span(1, "run all", ms=23_000, tacho__layer="run", tacho__run__goal="One of each layer")
+    made.span(
+        1,
+        "run all",
+        ms=23_000,
+        tacho__layer="run",
+        tacho__run__goal="One of each layer",
+        tacho__run__outcome="success",
+    )
     for index, layer in enumerate(LAYERS[1:]):
         made.span(2 + index, f"{layer} one", 1, at_ms=1_000 * index, ms=900, tacho__layer=layer)
     return made
@@ -156,7 +163,7 @@ def large(trace, spans):
         number += 1
         for k in range(size - 1):
             layer = ("model", "gate", "tool", "validation", "memory")[k % 5]
-            name = f"{layer} {('alpha', 'beta', 'gamma', 'delta')[(number * 7 + k) % 4]}"
+            name = f"{layer} {('alpha', 'beta', 'gamma', 'delta')[(number // 5) % 4]}"
             failed = {"error": "boom"} if (number + k) % 151 == 0 else {}
             made.span(number, name, turn, at_ms=at + k * 10, ms=9, tacho__layer=layer, **failed)
             number += 1

@@ -49,7 +49,7 @@ def test_an_unknown_price_is_never_shown_as_nothing(pages):
     pages.run()
     row = next(row for row in sent(pages, "runs")["runs"] if row["id"] == REFUND)
     assert row["cost"] == "$0.00255+"
-    assert row["cost_note"] == "1 model call without a known price"
+    assert row["cost_note"] == "1 call without a known price"
     cost = next(card for card in sent(pages, "kpis")["cards"] if card["label"] == "Cost")
     assert "calls unpriced" in cost["note"]
 

@@ -202,17 +202,32 @@ def test_current_run_changes_the_run_and_what_comes_after(spans):
     assert customers == [None, "acme"]
 
 
-def test_option_function_that_raises_does_not_reach_the_agent(run_script):
-    """A fault in `goal=lambda ...` costs the record, never the call."""
+def test_option_function_that_raises_costs_that_option_only(run_script):
+    """A fault in `goal=lambda ...` never reaches the agent, and the run is still recorded."""
     found = run_script(
         "import tachograph as tacho\n"
         "from tachograph.testing import captured_spans\n"
-        "@tacho.run(goal=lambda given: given['missing'])\n"
+        "@tacho.run(goal=lambda given: given['missing'], customer=17)\n"
         "def work(): return 5\n"
-        "with captured_spans() as spans: print(work(), work(), len(spans))"
+        "with captured_spans() as spans: print(work(), work())\n"
+        "print(['tacho.run.goal' in s.attributes for s in spans], spans[0].attributes['tacho.customer'])"
     )
-    assert found.stdout.strip() == "5 5 0"
+    assert found.stdout.splitlines() == ["5 5", "[False, False] 17"]
     assert found.stderr.count("tachograph failed while") == 1
+
+
+def test_lone_surrogates_in_names_do_not_lose_the_span(spans):
+    """Protobuf refuses them; text from the outside world has them."""
+
+    @tacho.run(agent="a\ud800", tags=["t\ud800"])
+    def work(task):
+        tacho.stop("rule", "because \ud800")
+
+    with pytest.raises(tacho.RunStopped):
+        work("goal \ud800")
+    for span in spans:
+        str((span.name, dict(span.attributes))).encode("utf-8")
+    assert spans.one(layer="run").attributes[names.RUN_GOAL] == "goal ?"
 
 
 def test_code_version_is_the_commit(run_script, tmp_path):

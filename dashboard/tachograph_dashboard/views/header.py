@@ -12,7 +12,8 @@ from tachograph_schemas.account.model import Account
 from tachograph_schemas.rows import RunRow
 
 _TITLE_CHARS = 300
-_VALUE_CHARS = 80
+_VALUE_CHARS = 60
+_NOTE_CHARS = 60
 
 
 def header(
@@ -82,9 +83,9 @@ def _what(row: RunRow) -> list[dict[str, Any]]:
 
 def _classes(row: RunRow) -> str:
     classes = (
-        ("fresh in", row.input_tokens),
-        ("cache read", row.cache_read_tokens),
-        ("cache written", row.cache_write_tokens),
+        ("in", row.input_tokens),
+        ("cached", row.cache_read_tokens),
+        ("to cache", row.cache_write_tokens),
         ("out", row.output_tokens),
     )
     return ", ".join(f"{number:,} {name}" for name, number in classes if number)
@@ -94,6 +95,6 @@ def _fact(label: str, value: str, note: str = "", *, tone: str = "") -> dict[str
     return {
         "label": label,
         "value": words.excerpt(value, _VALUE_CHARS),
-        "note": words.excerpt(note, _VALUE_CHARS),
+        "note": words.excerpt(note, _NOTE_CHARS),
         "tone": tone,
     }

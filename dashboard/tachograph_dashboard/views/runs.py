@@ -166,4 +166,4 @@ def cost_note(row: RunRow) -> str:
     """What the cost leaves out."""
     if not row.unpriced_calls:
         return ""
-    return f"{words.count(row.unpriced_calls, 'model call')} without a known price"
+    return f"{words.count(row.unpriced_calls, 'call')} without a known price"

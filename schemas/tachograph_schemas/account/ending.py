@@ -8,7 +8,15 @@ from tachograph_schemas import names, words
 from tachograph_schemas.account import harness, payload
 from tachograph_schemas.account.model import Line, Tone
 from tachograph_schemas.account.sentences import failure, sentence, tool_call
-from tachograph_schemas.account.timeline import Timeline, agent_name, effect, fact, label, number
+from tachograph_schemas.account.timeline import (
+    Timeline,
+    agent_name,
+    effect,
+    fact,
+    label,
+    number,
+    once,
+)
 from tachograph_schemas.rows import AccountSpan
 
 _WORK = {"tool", "model", "retrieval", "memory", "step", "agent"}
@@ -58,6 +66,7 @@ def place(span: AccountSpan) -> str:
     return f"the {label(span.layer)} {label(span.name)}"
 
 
+@once
 def verdict(view: Timeline) -> tuple[str, Tone]:
     """One sentence: how it ended and why."""
     run = view.run

@@ -10,11 +10,11 @@ from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions, payload
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.sentences import failure, query, result, tool_call
-from tachograph_schemas.account.timeline import Timeline, effect, error_kind, fact, label
+from tachograph_schemas.account.timeline import Timeline, effect, error_kind, fact, label, once
 from tachograph_schemas.rows import AccountSpan
 
 _MOST_LINES = 60
-_MOST_CALLS = 2_000
+_MOST_CALLS = 1_000
 """Calls whose arguments are looked at; of the rest only the tool counts."""
 
 
@@ -191,6 +191,7 @@ def _refused(view: Timeline) -> list[Line]:
     return lines[:20]
 
 
+@once
 def requested_only(view: Timeline) -> Counter[str]:
     """Tools that models asked for and that no tool span is about, with how often."""
     wanted: Counter[str] = Counter()

@@ -20,7 +20,10 @@ _MAX_NODES = 2_000
 _MAX_DEPTH = 200
 # A string, its closing quote in the group, or a mark. Possessive: an unclosed string is one token.
 _MARK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{},:]', re.DOTALL)
-_HALF_ESCAPE = re.compile(r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}))?$")
+# An escape that the cut went through, but no whole ``\\`` before it; half a surrogate pair counts.
+_HALF_ESCAPE = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}))?$"
+)
 _CLOSERS = {"[": "]", "{": "}"}
 
 
@@ -61,7 +64,7 @@ def _parse_cut(text: str) -> Any:
         before = mark
     if not stack or len(stack) > _MAX_DEPTH:
         return text
-    kept = _HALF_ESCAPE.sub("", text) + '…"' if in_value else text[:safe]
+    kept = _HALF_ESCAPE.sub(r"\1", text) + '…"' if in_value else text[:safe]
     try:
         return json.loads(kept + "".join(reversed(stack)))
     except (ValueError, RecursionError):
@@ -235,6 +238,7 @@ def _compact(value: Any) -> str:
 
 # Parameters that connect a call with the model's request and tell a person nothing.
 _BOOKKEEPING = {"call_id", "tool_call_id"}
+_PLAIN = 10**18
 _SHORT = 48
 """Characters that every argument may take, however many there are."""
 # Names of a parameter that carries the task, the most telling first.
@@ -319,4 +323,6 @@ def _listed(parts: list[str], chars: int) -> str:
 def _short(value: Any, chars: int) -> str:
     if isinstance(value, str):
         return f"'{excerpt(value, chars)}'"
+    if isinstance(value, int) and -_PLAIN < value < _PLAIN:
+        return str(value).lower()
     return excerpt(_compact(value), chars)

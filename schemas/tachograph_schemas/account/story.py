@@ -16,11 +16,12 @@ from tachograph_schemas.account.timeline import (
     error_kind,
     fact,
     label,
+    once,
 )
 from tachograph_schemas.rows import AccountSpan
 
 # Of a very long run its beginning, its end, and in between what was not routine are told.
-_HEAD, _TAIL, _NOTABLE = 1_500, 500, 500
+_HEAD, _TAIL, _NOTABLE = 800, 400, 400
 _LINES_HEAD, _LINES_TAIL = 250, 150
 _PARALLEL = {"tool", "retrieval"}
 _ROUTINE = {"model", "tool", "retrieval", "memory", "agent", "step", "context", "normalize"}
@@ -38,6 +39,8 @@ class Told:
     """The call with its arguments, at the end of the sentence; calls of one tool are alike."""
     general: str = ""
     """The sentence without what differs between alike ones."""
+    steps: int = 1
+    """How many steps it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,12 @@ class Gap:
 Step = AccountSpan | Gap
 
 
+@once
 def steps(view: Timeline) -> list[Step]:
     """The spans worth a sentence, in order; the middle of a very long run thinned out."""
     chosen = [span for span in view.spans if _is_told(view, span)]
     if not chosen:
-        chosen = [span for span in view.spans if span is not view.root]
+        chosen = [span for span in view.spans if span.layer == "step" and span is not view.root]
     chosen.sort(key=lambda span: told_at(view, span))
     if len(chosen) <= _HEAD + _TAIL + _NOTABLE:
         return list(chosen)
@@ -123,7 +127,7 @@ def _thinned(view: Timeline, middle: list[AccountSpan]) -> list[Step]:
 
 def tell(view: Timeline) -> list[Line]:
     """The sentences between the run's start and its end."""
-    return _shortened([told.line for told in _folded(_sentences(view, steps(view)))])
+    return _shortened(_folded(_sentences(view, steps(view))))
 
 
 def _sentences(view: Timeline, chosen: list[Step]) -> list[Told]:
@@ -132,13 +136,13 @@ def _sentences(view: Timeline, chosen: list[Step]) -> list[Told]:
     while at < len(chosen):
         step = chosen[at]
         if isinstance(step, Gap):
-            told.append(Told(_gap(view, step), ("gap", str(at))))
+            told.append(Told(_gap(view, step), ("gap", str(at)), steps=len(step.spans)))
             at += 1
             continue
         group = _at_once(view, chosen, at)
         if len(group) > 1:
             line = together(view, group)
-            told.append(Told(line, ("together", line.text)))
+            told.append(Told(line, ("together", line.text), steps=len(group)))
         else:
             told.append(_one(view, step))
         at += len(group)
@@ -260,18 +264,19 @@ def _merged(alike: list[Told]) -> Told:
     line = replace(
         first.line, text=text, detail=detail, count=len(alike), duration_ns=durations or None
     )
-    return replace(first, line=line)
+    return replace(first, line=line, steps=sum(each.steps for each in alike))
 
 
-def _shortened(lines: list[Line]) -> list[Line]:
-    """At most a few hundred sentences: what is left out of the middle is said."""
-    if len(lines) <= _LINES_HEAD + _LINES_TAIL:
-        return lines
-    middle = lines[_LINES_HEAD:-_LINES_TAIL]
-    kept = [line for line in middle if line.tone != "plain"][:_LINES_TAIL]
-    left_out = len(middle) - len(kept)
+def _shortened(told: list[Told]) -> list[Line]:
+    """At most a few hundred sentences: what is left out of the middle is counted, in steps."""
+    if len(told) <= _LINES_HEAD + _LINES_TAIL:
+        return [each.line for each in told]
+    middle = told[_LINES_HEAD:-_LINES_TAIL]
+    kept = [each for each in middle if each.line.tone != "plain"][:_LINES_TAIL]
+    left_out = sum(each.steps for each in middle) - sum(each.steps for each in kept)
     note = Line(
         text=f"{words.count(left_out, 'further step')} left out here; the tree shows every one",
-        offset_ns=middle[0].offset_ns,
+        offset_ns=middle[0].line.offset_ns,
     )
-    return [*lines[:_LINES_HEAD], note, *kept, *lines[-_LINES_TAIL:]]
+    ends = [each.line for each in told[:_LINES_HEAD]], [each.line for each in told[-_LINES_TAIL:]]
+    return [*ends[0], note, *(each.line for each in kept), *ends[1]]

@@ -7,14 +7,17 @@ spans, and nothing here reads a payload.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import wraps
 from operator import attrgetter
+from typing import Any, TypeVar
 
 from tachograph_schemas import names, words
 from tachograph_schemas.account.model import Line, Tone
 from tachograph_schemas.rows import AccountSpan, RunRow
 
+_T = TypeVar("_T")
 _PREFIXES = ("invoke_agent ", "invoke_workflow ", "create_agent ", "agent_run ", "agent.")
 _ACTORS = {"run", "agent"}
 _DECIDING = {"gate", "approval", "budget", "stop", "repair", "validation"}
@@ -49,6 +52,12 @@ class Timeline:
         self._who: dict[str, str] = {}
         self._repairing: dict[str, bool] = {}
         self._look_around()
+        self._by_layer: dict[str, list[AccountSpan]] = defaultdict(list)
+        for span in self.spans:
+            if span.span_id not in self.second_views:
+                self._by_layer[span.layer].append(span)
+        self.known: dict[str, Any] = {}
+        """What :func:`once` keeps."""
         self.is_running = run.outcome == "running"
         self.is_ours = any(names.LAYER in span.facts for span in self.spans)
         """Whether the agent declares what it does through our SDK, so that silence means something."""
@@ -154,7 +163,7 @@ class Timeline:
 
     def calls(self, layer: str) -> list[AccountSpan]:
         """The spans of a layer without second views."""
-        return [s for s in self.spans if s.layer == layer and s.span_id not in self.second_views]
+        return self._by_layer.get(layer, [])
 
     def open_leaves(self) -> list[AccountSpan]:
         """Open spans with no open span inside: where the run stands or hangs."""
@@ -186,6 +195,20 @@ class Timeline:
         """The wall-clock time ``elapsed_ns`` after the run's start, UTC."""
         when = self.run.started_at + timedelta(microseconds=elapsed_ns // 1000)
         return f"{when:%H:%M:%S} UTC"
+
+
+def once(function: Callable[[Timeline], _T]) -> Callable[[Timeline], _T]:
+    """Have an answer worked out once for each timeline: several questions share it."""
+    key = f"{function.__module__}.{function.__qualname__}"
+
+    @wraps(function)
+    def answer(view: Timeline) -> _T:
+        if key not in view.known:
+            view.known[key] = function(view)
+        result: _T = view.known[key]
+        return result
+
+    return answer
 
 
 def is_done(span: AccountSpan) -> bool:

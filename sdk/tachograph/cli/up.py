@@ -118,6 +118,22 @@ class _Host:
             self._say(instance)
         if self._then is not None:
             self._then(instance)
+        if self._dashboard is not None:
+            self._watch(self._dashboard)
+
+    def _watch(self, dashboard: subprocess.Popen[str]) -> None:
+        """Say when the dashboard ends by itself.
+
+        Waiting here also keeps this thread alive: the kernel's death signal goes by the thread that
+        started the child, not by the process.
+        """
+        code = dashboard.wait()
+        if not self._stopping:
+            said = _last_line(self._settings.home / "dashboard.log")
+            print(
+                f"tacho: the dashboard ended with code {code}; the collector goes on. {said}",
+                file=sys.stderr,
+            )
 
     def _start_dashboard(self, instance: Instance) -> str | None:
         """Start the dashboard and wait for its address; ``None`` when it does not come up."""
