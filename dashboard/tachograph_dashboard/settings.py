@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tachograph_schemas.settings import SHARED, SettingsError, resolve
+from tachograph_schemas.instance import read_instance
+from tachograph_schemas.settings import SHARED, SettingsError, home, resolve
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _USED = {"TACHO_HOST", "TACHO_DASHBOARD_PORT", "TACHO_CLICKHOUSE", "TACHO_HOME"}
@@ -43,9 +44,12 @@ def read(
         )
     dsn = str(values["clickhouse"])
     if not dsn:
+        running = read_instance(home(values["home"]))
+        dsn = (running.gateway if running else None) or ""
+    if not dsn:
         raise SettingsError(
-            "TACHO_CLICKHOUSE is not set, so the dashboard has no store to read. `tacho up` starts "
-            "collector and dashboard together; `tacho dsn` prints the address of a running store."
+            "No collector runs here and TACHO_CLICKHOUSE is not set, so there is no store to read. "
+            "`tacho up` starts collector and dashboard together."
         )
     return DashboardSettings(str(values["host"]), int(values["dashboard_port"]), dsn)
 

@@ -55,7 +55,7 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         payload: dict[str, Any] = {}
         if spec.capture_input:
             text, cut_bytes = capture(given, recorder.capture_limit_bytes)
-            payload[names.INPUT] = text
+            payload[names.input_name(spec.layer)] = text
             if cut_bytes:
                 payload[names.TRUNCATED_BYTES] = cut_bytes
         if spec.run is not None:
@@ -180,7 +180,7 @@ class Call:
         taken = sum(map(len, self._items))
         mean_bytes = taken // len(self._items) if self._items else 0
         cut_bytes = self._skipped * max(mean_bytes, 1)
-        self._handle.set_payload(names.OUTPUT, f"[{','.join(self._items)}]", cut_bytes)
+        self._handle.set_payload(self._handle.output_name, f"[{','.join(self._items)}]", cut_bytes)
         self._items = None
 
     def _end(self, error: BaseException | None) -> None:

@@ -49,7 +49,8 @@ def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
     writer = _Writer(limit_bytes)
     try:
         writer.write(value, 0)
-        return "".join(writer.out), writer.cut_bytes
+        # Nothing at all fitted: that must still be said in valid JSON.
+        return "".join(writer.out) or '"…"', writer.cut_bytes
     except Exception:
         return '"(not captured)"'[:limit_bytes], 0
 

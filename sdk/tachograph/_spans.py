@@ -83,6 +83,11 @@ class SpanHandle:
         """The run this span belongs to; empty outside a run."""
         return self._frame.run.id if self._frame.run is not None else ""
 
+    @property
+    def output_name(self) -> str:
+        """The attribute that holds the result."""
+        return names.output_name(self._frame.layer)
+
     def set(self, attributes: Mapping[str, Any] | None = None, /, **values: Any) -> None:
         """Set attributes by their full names; ``None`` values are left out."""
         if self._ended:
@@ -111,11 +116,11 @@ class SpanHandle:
 
     def set_input(self, value: Any) -> None:
         """Freeze the input as JSON, now: later mutations do not change the record."""
-        self.set_json(names.INPUT, value)
+        self.set_json(names.input_name(self._frame.layer), value)
 
     def set_output(self, value: Any) -> None:
         """Freeze the result as JSON."""
-        self.set_json(names.OUTPUT, value)
+        self.set_json(self.output_name, value)
 
     def rename(self, name: str) -> None:
         """Give the span the name that became known only during the call."""

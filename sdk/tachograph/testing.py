@@ -68,12 +68,12 @@ class SpanRecord:
     @property
     def input(self) -> Any:
         """The captured arguments, parsed; None when there are none."""
-        return _parsed(self.attributes.get(names.INPUT))
+        return _parsed(self.attributes.get(names.input_name(self.layer)))
 
     @property
     def output(self) -> Any:
         """The captured result, parsed; None when there is none."""
-        return _parsed(self.attributes.get(names.OUTPUT))
+        return _parsed(self.attributes.get(names.output_name(self.layer)))
 
 
 def _parsed(text: Any) -> Any:

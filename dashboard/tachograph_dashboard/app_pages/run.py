@@ -138,8 +138,7 @@ st.set_page_config(page_title=f"{words.excerpt(row.title, 60) or 'Run'} · Tacho
 
 head()
 left, right = st.columns([0.36, 0.64], gap="medium")
-with left:
-    story_and_questions(st.session_state[FIRST])
+# The tree first: it is what takes longest in the browser.
 with right:
     components.tree(
         {
@@ -153,5 +152,7 @@ with right:
         on_selected=show_details,
     )
     span_details()
+with left:
+    story_and_questions(st.session_state[FIRST])
 if row.outcome == "running":
     follow()

@@ -10,7 +10,7 @@ from tachograph_schemas.account.model import Account, Line
 
 _TEXT_CHARS = 400
 _DETAIL_CHARS = 600
-MOST_LINES = 400
+MOST_LINES = 200
 """A story longer than this is cut; the tree has every step."""
 _LONG_NS = 1_000_000_000
 

@@ -15,6 +15,9 @@ _TRIGGERS = {
     "schedule": "Started by a schedule",
 }
 
+_TELLING = 5
+"""Longer values that stand inside the task are not given again; short ones stand in many texts."""
+
 
 def goal(view: Timeline) -> str:
     """The task in one display-safe line: as declared, else as first asked; empty when unknown."""
@@ -94,16 +97,23 @@ def _input(view: Timeline, asked: str) -> str:
         return ""
     if len(value) == 1 and isinstance(only := next(iter(value.values())), dict):
         value = only
-    told = {"", run.goal, run.customer, run.user_id, run.session_id, asked}
+    told = {run.goal, run.customer, run.user_id, run.session_id, asked}
     left = {
         key: given
         for key, given in value.items()
-        if not (
-            given is None
-            or (isinstance(given, str) and (given in told or words.excerpt(given, 400) == asked))
-        )
+        if given is not None and not _is_told(given, told)
     }
     return payload.arguments(left, 300)
+
+
+def _is_told(given: object, told: set[str]) -> bool:
+    """Whether a value stands in one of the other lines, the task maybe with words around it."""
+    if not isinstance(given, str):
+        return False
+    said = words.excerpt(given, 400)
+    return (
+        said == "" or said in told or (len(said) > _TELLING and any(said in each for each in told))
+    )
 
 
 def _which_code(run: RunRow) -> str:

@@ -140,6 +140,9 @@ def reading() -> Iterator[Client]:
         raise unreachable(place, error) from error
     try:
         yield client
+    except BrokenPipeError:
+        # The reader of our output is gone; the driver wraps what happens on the way to the storage.
+        raise
     except (store.StoreError, OSError) as error:
         raise unreachable(place, error) from error
     finally:

@@ -228,13 +228,16 @@ def _columns(id_chars: int, now: datetime) -> list[Column]:
 
 
 _NARROWEST_TASK = 24
+_NARROWEST_REST = 27
+"""Columns of outcome and the least of a task, with the gaps: what an unusually long id must leave."""
 
 
 def table(
     rows: Sequence[RunRow], columns: int, paint: Paint, now: datetime | None = None
 ) -> list[str]:
     """The runs as aligned lines of at most ``columns`` columns, display-safe, with a heading."""
-    shown = _columns(_distinct(rows), now or datetime.now(UTC))
+    widest_id = max(columns - _NARROWEST_REST, _SHORTEST_ID)
+    shown = _columns(min(_distinct(rows), widest_id), now or datetime.now(UTC))
     texts = {column.title: [words.plain(column.text(row)) for row in rows] for column in shown}
     if not any(texts["CUSTOMER"]):
         shown = [column for column in shown if column.title != "CUSTOMER"]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from collector_process import Collector
 
+from clickhouse_server import clickhouse_server  # noqa: F401
 from otlp import Trace
 from tachograph.cli import main
 from tachograph_schemas import names, queries
@@ -63,7 +64,7 @@ def a_failure(trace: int) -> Trace:
     return made
 
 
-IDS = [0x1111 << 112 | 1, 0x2222 << 112 | 1, 0x2222 << 112 | 2]
+IDS = [0x11110000A << 92, 0x2222AAAAA << 92, 0x2222BBBBB << 92]
 
 
 @pytest.fixture(scope="session")
