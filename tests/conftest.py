@@ -41,3 +41,6 @@ def client(engine_home):
     store.migrate(opened)
     yield opened
     opened.close()
+
+
+from clickhouse_server import clickhouse_server  # noqa: E402, F401  # a fixture for all

@@ -105,9 +105,9 @@ def account(data: Data, *, key: str, on_span: Callback) -> None:
     _account(key=key, data=dict(data), height="content", on_span_change=on_span)
 
 
-def tree(data: Data, *, key: str, on_selected: Callback = _nothing) -> None:
+def tree(data: Data, *, key: str) -> None:
     """The tree of spans; the chosen span's id is ``selected`` under ``key``."""
-    _tree(key=key, data=dict(data), height="content", on_selected_change=on_selected)
+    _tree(key=key, data=dict(data), height="content", on_selected_change=_nothing)
 
 
 def details(data: Data, *, key: str, on_span: Callback) -> None:

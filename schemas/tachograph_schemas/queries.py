@@ -198,6 +198,11 @@ def price(client: Client, provider: str, model: str) -> ModelPrice | None:
     return rows[0] if rows else None
 
 
+def schema_version(client: Client) -> int:
+    """The number of the last migration that ran; 0 for an empty database."""
+    return int(client.query(_sql("schema_version")).result_rows[0][0])
+
+
 def export(client: Client, run_id: str, project: str = DEFAULT_PROJECT) -> Iterator[SpanRow]:
     """Every span of a run, whole, oldest first, streamed."""
     values = {"project": project, "run_id": run_id}

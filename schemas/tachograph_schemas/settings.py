@@ -82,6 +82,7 @@ SHARED: tuple[Setting, ...] = (
     Setting("TACHO_GRPC_PORT", 4317, "OTLP/gRPC", port),
     Setting("TACHO_GATEWAY_PORT", 8123, "ClickHouse protocol over the embedded engine", port),
     Setting("TACHO_DASHBOARD_PORT", 8501, "dashboard", port),
+    Setting("TACHO_TRACEBACK", False, "`tacho` shows a traceback on a fault of its own", flag),  # noqa: FBT003
     Setting("TACHO_DISABLED", False, "the SDK records nothing and costs nothing", flag),
 )
 

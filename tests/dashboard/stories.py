@@ -134,9 +134,10 @@ def hostile(trace=3):
     return made
 
 
-def live(trace, tools=2):
+def live(trace, tools=2, start_ns=None):
     """A run that still runs: its root and its last tool are open."""
     made = Trace(trace)
+    made.start_ns = start_ns or made.start_ns
     made.span(
         1, "run watch", ms=None, tacho__layer="run", tacho__open=True, gen_ai__agent__name="watcher",
         tacho__run__goal="Watch the queue",
@@ -146,7 +147,7 @@ def live(trace, tools=2):
             made, 2 + number, 1, f"poll_{number}", 1_000 * number, 500, {"n": number}, {"ok": True}
         )
     made.span(
-        100 + tools, "execute_tool wait", 1, at_ms=1_000 * tools, ms=None, tacho__layer="tool",
+        1_000, "execute_tool wait", 1, at_ms=1_000 * tools, ms=None, tacho__layer="tool",
         tacho__open=True, gen_ai__tool__name="wait",
     )  # fmt: skip
     return made

@@ -1,6 +1,7 @@
 """What only a browser can show. Every test also fails on a script error or a request to another machine."""
 
 import re
+import time
 
 import pytest
 import stories
@@ -152,17 +153,20 @@ def test_twenty_thousand_spans_stay_usable(page, own):
 def test_a_live_run_grows_and_leaves_the_reader_alone(page, own):
     """New spans appear by themselves; choice, folds and place stay; the end is seen."""
     store, address = own
-    store.load(stories.live(7, tools=40))
+    start_ns = time.time_ns() - 60_000_000_000
+    store.load(stories.live(7, 40, start_ns))
     run_id = (7).to_bytes(16, "big").hex()
     tab = page.open_run(address, run_id)
     expect(tab.get_by_text("Running", exact=True)).to_be_visible()
     tab.get_by_role("treeitem").filter(has_text="poll_3").first.click()
     tab.locator(".tree .scroll").evaluate("e => e.scrollTop = 96")
-    store.load(stories.live(7, tools=45))
+    page.shoot("live")
+    store.load(stories.live(7, 45, start_ns))
     expect(tab.get_by_text(re.compile("of 47 spans shown"))).to_be_visible()
     expect(chosen(tab)).to_contain_text("poll_3")
     assert tab.locator(".tree .scroll").evaluate("e => e.scrollTop") == 96
     ended = stories.Trace(7)
+    ended.start_ns = start_ns
     ended.span(1, "run watch", ms=60_000, tacho__layer="run", tacho__run__outcome="success", tacho__run__goal="Watch the queue")  # fmt: skip
     store.load(ended)
     expect(tab.locator(".header .state")).to_have_text("Succeeded")

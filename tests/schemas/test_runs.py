@@ -193,3 +193,24 @@ def test_what_the_run_says_about_itself(load, ask):
             {"run": 1, "approval": 1},
         )
     ]
+
+
+def test_a_run_whose_steps_have_ended_still_runs_while_its_own_span_is_open(load, ask):
+    load(
+        Trace(1)
+        .span(1, "run", ms=None, tacho__layer="run", tacho__open=True)
+        .span(2, "tool", 1, at_ms=5, ms=20, tacho__layer="tool")
+        .body()
+    )
+    assert runs(ask, "outcome, ended_at, span_count, duration_ns") == [
+        ("running", None, 2, 25_000_000)
+    ]
+
+
+def test_a_run_that_is_resumed_runs_again(load, ask):
+    first = Trace(1).span(1, "run", tacho__layer="run", tacho__run__id="r1", error="killed")
+    second = Trace(2).span(
+        2, "run", at_ms=500, ms=None, tacho__layer="run", tacho__run__id="r1", tacho__open=True
+    )
+    load(first.body(), second.body())
+    assert runs(ask, "outcome, ended_at") == [("running", None)]

@@ -53,11 +53,6 @@ def chosen_span() -> str:
     return str(state.get("selected") or st.session_state[FIRST])
 
 
-def show_details() -> None:
-    """Only the details run again when another span is chosen."""
-    st.rerun("details")
-
-
 def show_asked(key: str) -> None:
     """A link to a span, clicked while no tree is there to answer."""
     state = st.session_state.get(key) or {}
@@ -65,7 +60,22 @@ def show_asked(key: str) -> None:
         st.session_state[FIRST] = str(state["span"])
 
 
-@st.fragment(key="details")
+@st.fragment
+def timeline() -> None:
+    """Tree and details: another choice runs this alone, and leaves the polling of the rest alone."""
+    components.tree(
+        {
+            "src": link(Target("tree", row.project, row.run_id, version)),
+            "run": row.run_id,
+            "height": TREE_PX,
+            "selected": st.session_state[FIRST],
+            "live": row.outcome == "running",
+        },
+        key=TREE,
+    )
+    span_details()
+
+
 def span_details() -> None:
     span_id = chosen_span()
     try:
@@ -140,18 +150,7 @@ head()
 left, right = st.columns([0.36, 0.64], gap="medium")
 # The tree first: it is what takes longest in the browser.
 with right:
-    components.tree(
-        {
-            "src": link(Target("tree", row.project, row.run_id, version)),
-            "run": row.run_id,
-            "height": TREE_PX,
-            "selected": st.session_state[FIRST],
-            "live": row.outcome == "running",
-        },
-        key=TREE,
-        on_selected=show_details,
-    )
-    span_details()
+    timeline()
 with left:
     story_and_questions(st.session_state[FIRST])
 if row.outcome == "running":

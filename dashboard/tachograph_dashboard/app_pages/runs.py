@@ -116,7 +116,7 @@ def refresh_control() -> bool:
     )
 
 
-def results(choice: Choice, was_running: bool) -> None:
+def results(choice: Choice, was_running: bool, was_live: bool) -> None:
     """Figures and rows; a fragment, so that a refresh leaves the rest of the page alone."""
     now = datetime.now(UTC)
     which = choice.query(now)
@@ -147,7 +147,8 @@ def results(choice: Choice, was_running: bool) -> None:
             on_change=first_page,
         )
         st.space("stretch")
-        refresh_control()
+        if refresh_control() != was_live:
+            st.rerun()
         if pages > 1:
             st.pagination(pages, key="page", bind="query-params", max_visible_pages=5)
     where = times.zone(st.context.timezone)
@@ -169,6 +170,6 @@ filter_bar(known)
 widgets = {str(key): value for key, value in st.session_state.items()}
 choice = chosen(widgets, st.query_params.get("session", ""), st.query_params.get("tag", ""))
 narrowed_by(choice)
-live = st.session_state.get("live", True)
+live = bool(st.session_state.get("live", True))
 every = (BUSY_S if running else CALM_S) if live else None
-st.fragment(results, run_every=every, key="results")(choice, running)
+st.fragment(results, run_every=every, key="results")(choice, running, live)

@@ -57,13 +57,14 @@ def details(
         "name": words.excerpt(_name(span), _NAME_CHARS),
         "layer": span.layer,
         "chips": _chips(span, run),
-        "when": f"{words.duration(span.duration_ns)}, {_since(span.start_ns - started_ns)}",
+        "when": _when(span, span.start_ns - started_ns),
         "tabs": [{"title": title, "blocks": blocks} for title, blocks in tabs],
     }
 
 
-def _since(ns: int) -> str:
-    return "from the start" if ns < 1_000_000 else f"{words.duration(ns)} into the run"
+def _when(span: SpanRow, ns: int) -> str:
+    since = "from the start" if ns < 1_000_000 else f"{words.duration(ns)} into the run"
+    return since if span.is_open else f"{words.duration(span.duration_ns)}, {since}"
 
 
 def _name(span: SpanRow) -> str:

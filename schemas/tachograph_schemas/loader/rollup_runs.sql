@@ -42,8 +42,9 @@ SELECT
     argMinIf(attributes['tacho.run.trigger'], start_time, attributes['tacho.run.trigger'] != ''),
     argMin(name, (rank, start_time)),
     min(start_time) AS started,
-    -- the last attempt decides: a run that was resumed has several run spans
-    if(min(rank) <= 1, argMax(end_time, (-rank, start_time)), NULL) AS ended,
+    -- the last attempt decides: a run that was resumed has several run spans. The tuple keeps a null end: an
+    -- aggregate would skip it and take an ended child's
+    if(min(rank) <= 1, argMax(tuple(end_time), (-rank, start_time)).1, NULL) AS ended,
     toUInt64(greatest(0, toUnixTimestamp64Nano(ifNull(ended, max(start_time + toIntervalNanosecond(duration_ns)))) - toUnixTimestamp64Nano(started))),
     sum(toUInt64OrZero(attributes['tacho.waiting_ns'])),
     multiIf(

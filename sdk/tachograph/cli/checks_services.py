@@ -116,7 +116,7 @@ def _where(place: Place) -> str:
 def _schema(client: Client) -> Check:
     from tachograph_schemas import queries, store
 
-    there = int(client.query(queries._sql("schema_version")).result_rows[0][0])
+    there = queries.schema_version(client)
     here = store.migrations()[-1].number
     if there == here:
         return Check("Tables", "ok", f"schema {there}, as this version wants it")

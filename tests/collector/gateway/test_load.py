@@ -49,6 +49,13 @@ def send_and_keep(server, sql: str) -> socket.socket:
     return connection
 
 
+def occupy(server) -> socket.socket:
+    """Hold a reader for certain: bytes of a result have come, and nobody takes the rest of it."""
+    connection = send_and_keep(server, "SELECT repeat('x', 1000) FROM numbers(50000000)")
+    assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    return connection
+
+
 def test_readers_see_whole_batches_only_while_another_thread_inserts():
     """Sixteen clients read while the process's own loader thread writes: no torn batch, no error, no stall."""
     with running_server(read_only=True, writer=True) as server:
@@ -177,28 +184,16 @@ def client_answer(server, http) -> bytes:
 def test_a_client_that_stops_reading_is_let_go(http):
     limits = {"readers": 1, "send_timeout_s": 0.5}
     with running_server(read_only=True, limits=limits) as server:
-        stalled = send_and_keep(server, "SELECT repeat('x', 1000) FROM numbers(50000000)")
-        assert stalled.recv(100)
+        stalled = occupy(server)
         # The only reader comes back although the stalled client is still connected.
         assert client_answer(server, http) == b"1\n"
         stalled.close()
 
 
-def is_free(server) -> bool:
-    """Whether a query is answered at once; one that has to wait gives up and leaves the queue."""
-    with send_and_keep(server, "SELECT 1") as connection:
-        connection.settimeout(0.3)
-        try:
-            return connection.recv(100).startswith(b"HTTP/1.1 200")
-        except TimeoutError:
-            return False
-
-
 def test_too_many_at_once_are_told_so_and_those_in_the_queue_are_served(http):
     limits = {"readers": 1, "queue": 1, "queue_timeout_s": 30.0}
     with running_server(read_only=True, limits=limits) as server:
-        first = send_and_keep(server, ENDLESS)
-        until(lambda: not is_free(server))
+        first = occupy(server)
         answers: list[urllib3.BaseHTTPResponse] = []
 
         def ask() -> None:
@@ -220,7 +215,7 @@ def test_too_many_at_once_are_told_so_and_those_in_the_queue_are_served(http):
 def test_waiting_ends_after_the_queue_timeout(http):
     limits = {"readers": 1, "queue_timeout_s": 0.3}
     with running_server(read_only=True, limits=limits) as server:
-        first = send_and_keep(server, ENDLESS)
+        first = occupy(server)
 
         def refused() -> bool:
             response = http.request(
@@ -228,7 +223,7 @@ def test_waiting_ends_after_the_queue_timeout(http):
             )
             return response.headers.get("X-ClickHouse-Exception-Code") == "202"
 
-        until(refused)
+        assert refused()
         first.close()
         until(lambda: not refused())
 
