@@ -6,9 +6,10 @@ it as the body of the request. Everything else is the same SQL over the same cli
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,38 +101,39 @@ class EngineStore:
         )
         if not self.embedded:
             settings |= {"insert_distributed_sync": 1}
-            self._db.command(
-                ingest.insert_from_body(),
-                parameters=values,
-                data=b"".join(pieces),
-                settings=settings,
-            )
+            with self._session() as client:
+                client.command(
+                    ingest.insert_from_body(),
+                    parameters=values,
+                    data=b"".join(pieces),
+                    settings=settings,
+                )
             return
         path = self._work / "batch.pb"
         with path.open("wb") as file:
             file.writelines(pieces)
-        self._db.command(ingest.insert_from_file(str(path)), parameters=values, settings=settings)
+        with self._session() as client:
+            client.command(ingest.insert_from_file(str(path)), parameters=values, settings=settings)
 
     def roll_up(self, writer_id: int, batch: int) -> None:
         """Look up the prices of models seen for the first time, then recompute the touched runs."""
         values = {"writer_id": writer_id, "batch": batch}
-        pricing.price_pending(self._db, writer_id, batch)
-        self._db.command(ingest.statement("rollup_runs"), parameters=values)
+        with self._session() as client:
+            pricing.price_pending(client, writer_id, batch)
+            client.command(ingest.statement("rollup_runs"), parameters=values)
 
     def stored_after(self, writer_id: int, sequence: int) -> set[Stored]:
         """Which records behind ``sequence`` the engine has. Reads the data, so it also proves it readable."""
-        rows = self._db.query(
-            ingest.statement("stored_records"),
-            parameters={"writer_id": writer_id, "sequence": sequence},
-        ).result_rows
+        values = {"writer_id": writer_id, "sequence": sequence}
+        with self._session() as client:
+            rows = client.query(ingest.statement("stored_records"), parameters=values).result_rows
         return {Stored(int(row[0]), int(row[1])) for row in rows}
 
     def batches_after(self, writer_id: int, sequence: int) -> list[int]:
         """The batches that hold those records, oldest first."""
-        rows = self._db.query(
-            ingest.statement("stored_batches"),
-            parameters={"writer_id": writer_id, "sequence": sequence},
-        ).result_rows
+        values = {"writer_id": writer_id, "sequence": sequence}
+        with self._session() as client:
+            rows = client.query(ingest.statement("stored_batches"), parameters=values).result_rows
         return [int(row[0]) for row in rows]
 
     def barrier(self) -> None:
@@ -139,11 +141,21 @@ class EngineStore:
         if self.embedded:
             _syncfs(Path(self._dsn.removeprefix("chdb://")))
 
-    @property
-    def _db(self) -> Client:
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[Client]:
+        """The engine's session; a fresh one after an error.
+
+        An embedded session that failed part way hands its leftover rows to the next query.
+        """
         if self._client is None:
             raise StoreError("the engine is not open")
-        return self._client
+        try:
+            yield self._client
+        except Exception:
+            if self.embedded:
+                spoiled, self._client = self._client, store.connect(self._dsn)
+                spoiled.close()
+            raise
 
 
 def _syncfs(directory: Path) -> None:

@@ -271,3 +271,14 @@ def test_prices_are_looked_up_when_a_model_is_first_seen(pipeline):
     assert pipeline.rows("SELECT cost_usd, unpriced_calls FROM runs ORDER BY unpriced_calls")[
         1
     ] == (None, 1)
+
+
+def test_after_a_failed_statement_the_next_one_is_answered_rightly(engine_home):
+    """An embedded session that failed part way would hand its leftover rows to the next query."""
+    engine = EngineStore(f"chdb://{engine_home / 'data'}", Layout(), engine_home / "work")
+    engine.open()
+    with pytest.raises(Exception, match="throwIf"), engine._session() as client:
+        client.query("SELECT number, throwIf(number = 500000) FROM numbers(1000000)")
+    with engine._session() as client:
+        assert client.query("SELECT 1").result_rows == [(1,)]
+    engine.close()

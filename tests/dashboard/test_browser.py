@@ -55,6 +55,17 @@ def test_from_the_list_to_a_run_to_a_span(page, dashboard):
     expect(tab).to_have_url(re.compile(f"span={span_id(5)}"))
 
 
+def test_a_runs_page_leads_back_to_the_list_and_to_its_session(page, dashboard):
+    """All runs, or those that share a session, without a reload."""
+    tab = page.open_run(dashboard, REFUND)
+    tab.get_by_role("link", name="s-17").click()
+    expect(tab).to_have_url(re.compile(r"/\?session=s-17"))
+    expect(tab.locator("tbody tr")).to_have_count(3)
+    page.open_run(dashboard, REFUND)
+    tab.get_by_role("link", name="All runs").click()
+    expect(tab.locator("tbody tr")).to_have_count(5)
+
+
 def test_a_row_is_a_link_that_opens_in_a_tab_of_its_own(page, dashboard):
     """Ctrl-click does what it does everywhere."""
     tab = page.open(dashboard)

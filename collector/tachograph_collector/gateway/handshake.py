@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tachograph_collector.gateway.guard import Statement, parse
 from tachograph_collector.gateway.lexer import Token
-from tachograph_collector.gateway.statements import settings_as_clients_may
+from tachograph_schemas.gateway_statements import settings_as_clients_may
 
 
 def with_own_settings(statement: Statement, writable: Sequence[str]) -> Statement:

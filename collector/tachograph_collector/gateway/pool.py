@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tachograph_collector.gateway import statements
+from tachograph_schemas import gateway_statements as statements
 from tachograph_collector.gateway.errors import (
     TIMEOUT_EXCEEDED,
     TOO_MANY_SIMULTANEOUS_QUERIES,
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # How long a cancelled query may take to notice before its session is left behind.
 _CANCEL_GRACE_S = 2.0
+# Clients come with a handful of settings each; a session that waits costs little.
+_IDLE_PER_READER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +140,14 @@ class Lease:
             if running.done():
                 return running.result()
             self.unfinished = running
+            running.add_done_callback(_dispose)
             await self._pool.cancel(self.reader)
             await asyncio.wait({running}, timeout=_CANCEL_GRACE_S)
         except BaseException:
             self.spoiled = True
-            if not running.done():
+            if not running.done() and self.unfinished is None:
                 self.unfinished = running
+                running.add_done_callback(_dispose)
             raise
         finally:
             leaving.cancel()
@@ -194,10 +198,6 @@ class EnginePool:
             lease = Lease(self, reader)
             self._busy.add(reader)
             yield lease
-        except GatewayError:
-            if lease is not None:
-                lease.spoiled = True
-            raise
         finally:
             self._give_back(lease)
 
@@ -295,7 +295,11 @@ class EnginePool:
     def _new_reader(self, settings: Mapping[str, str], readonly: bool) -> Reader:
         with self._lock:
             # The least recently used ones make room.
-            surplus = [self._idle.pop(0)] if len(self._idle) >= self.limits.readers else []
+            surplus = (
+                [self._idle.pop(0)]
+                if len(self._idle) >= _IDLE_PER_READER * self.limits.readers
+                else []
+            )
         for reader in surplus:
             reader.close()
         return Reader(self.path, settings, readonly=readonly)
@@ -326,6 +330,14 @@ class EnginePool:
             version=version,
             timezone=timezone,
         )
+
+
+def _dispose(abandoned: asyncio.Future[Any]) -> None:
+    """Release what a call made that nobody waits for any more."""
+    if not abandoned.cancelled() and abandoned.exception() is None:
+        close = getattr(abandoned.result(), "close", None)
+        if close is not None:
+            close()
 
 
 def session_key(settings: Mapping[str, str], *, readonly: bool) -> frozenset[tuple[str, str]]:

@@ -14,7 +14,7 @@ from tachograph_collector.gateway.errors import BAD_ARGUMENTS, READONLY, Gateway
 from tachograph_collector.gateway.execution import Plan, Result, next_encoded, spool
 from tachograph_collector.gateway.handshake import with_own_settings
 from tachograph_collector.gateway.limits import Limits
-from tachograph_collector.gateway.pool import EnginePool, Lease, Reader
+from tachograph_collector.gateway.pool import EnginePool, Lease
 from tachograph_collector.gateway.request import QueryRequest, query_id
 from tachograph_collector.gateway.stitch import stitcher
 from tachograph_collector.gateway.writes import embedded_form
@@ -110,7 +110,8 @@ class QueryService:
             **({"Content-Encoding": coding, "Vary": "Accept-Encoding"} if coding else {}),
         }
         async with self._pool.lease(settings, gone, readonly=not self._read_write) as lease:
-            kind = await lease.call(lambda reader: self._classified(reader, plan, request), gone)
+            kind, count = await lease.call(lambda reader: reader.classify(plan.sql), gone)
+            self._admit(kind, count, plan, request)
             if kind in _READS:
                 headers |= {
                     "X-ClickHouse-Format": plan.format,
@@ -179,8 +180,7 @@ class QueryService:
     def _time_limit_s(self) -> float | None:
         return None if self._read_write else self._limits.max_execution_s + _OVERTIME_S
 
-    def _classified(self, reader: Reader, plan: Plan, request: QueryRequest) -> str:
-        kind, count = reader.classify(plan.sql)
+    def _admit(self, kind: str, count: int, plan: Plan, request: QueryRequest) -> None:
         if not self._read_write:
             guard.check_class(guard.parse(plan.sql), kind, count)
         elif request.method != "POST" and kind not in _READS:
@@ -188,7 +188,6 @@ class QueryService:
                 READONLY,
                 "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly.",
             )
-        return kind
 
     async def _facts(self) -> Facts:
         async with self._facts_lock:

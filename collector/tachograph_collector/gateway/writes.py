@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tachograph_collector.gateway.lexer import Kind, Token, scan
 from tachograph_collector.gateway.request import QueryRequest
-from tachograph_collector.gateway.statements import quoted
+from tachograph_schemas.gateway_statements import quoted
 
 
 @contextmanager

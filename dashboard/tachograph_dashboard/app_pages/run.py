@@ -109,7 +109,7 @@ def head() -> None:
     export = link(Target("export", row.project, row.run_id, version))
     shown = header(row, account, where, datetime.now(UTC), export)
     wanted = components.run_header(shown, key="run_header")
-    if wanted:
+    if wanted is not None:
         st.switch_page("app_pages/runs.py", query_params=wanted)
 
 

@@ -19,7 +19,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
     line.append(icon(OUTCOMES.interrupted.path), h("span", "", text))
     return line
   })
-  box.replaceChildren(title, verdict, facts, ...warnings)
+  const back = h("a", "back", "All runs")
+  back.href = "/"
+  back.prepend(icon("M9.8 2.6 11.2 4 7.2 8l4 4-1.4 1.4L4.4 8Z"))
+  leadTo(back, {}, setTriggerValue)
+  box.replaceChildren(back, title, verdict, facts, ...warnings)
 }
 
 function factOf({ label, value, note, runs, tone }, setTriggerValue) {
@@ -27,14 +31,19 @@ function factOf({ label, value, note, runs, tone }, setTriggerValue) {
   if (runs) {
     const link = h("a", "", value)
     link.href = "/?" + new URLSearchParams(runs)
-    link.onclick = (e) => {
-      if (e.ctrlKey || e.metaKey || e.shiftKey) return
-      e.preventDefault()
-      setTriggerValue("runs", runs)
-    }
+    leadTo(link, runs, setTriggerValue)
     dd.append(link)
   } else dd.textContent = value
   if (note) dd.append(h("small", "", note))
   div.append(h("dt", "", label), dd)
   return div
+}
+
+// A link to the list: within the app it costs no reload, and a new tab is still a new tab.
+function leadTo(link, runs, setTriggerValue) {
+  link.onclick = (e) => {
+    if (e.ctrlKey || e.metaKey || e.shiftKey) return
+    e.preventDefault()
+    setTriggerValue("runs", runs)
+  }
 }

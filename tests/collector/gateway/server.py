@@ -72,6 +72,8 @@ def running_server(
                 process.kill()
                 process.wait()
             process.stdout.close()
+        said = (directory / "server.log").read_text()
+        assert "Traceback" not in said, said
 
 
 async def serve(directory: Path, *, read_only: bool, limits: dict) -> None:

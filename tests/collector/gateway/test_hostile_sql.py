@@ -178,6 +178,12 @@ def test_hostile_statement_is_refused_and_leaves_no_trace(ask, sink, tmp_path, s
     assert ask("SELECT count() FROM t").data == b"1000\n"
 
 
+def test_nothing_was_written_by_all_of_them(ask):
+    tables = ask("SELECT count() FROM system.tables WHERE database IN ('default', 'other')")
+    assert tables.data == b"2\n"
+    assert ask("SELECT count() FROM other.u").data == b"2\n"
+
+
 @pytest.mark.parametrize("value", ["file", "`file`", "fi\\x6ce", "FILE", "x.file"])
 def test_a_parameter_cannot_name_a_forbidden_function(ask, tmp_path, value):
     secret = tmp_path / "secret.txt"

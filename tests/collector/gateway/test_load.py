@@ -164,10 +164,12 @@ def test_limits_hold_for_rows_bytes_memory_and_time(http):
 def test_the_query_of_a_client_that_leaves_is_cancelled(http):
     with running_server(read_only=True, limits={"readers": 2}) as server:
         client = clickhouse_connect.get_client(dsn=server.dsn)
-        connection = send_and_keep(server, ENDLESS)
-        until(lambda: running(client) == 1)
-        connection.close()
-        until(lambda: running(client) == 0)
+        # One whose result is streamed, and one that is waited for.
+        for sql in (ENDLESS, f"{ENDLESS} FORMAT JSON"):
+            connection = send_and_keep(server, sql)
+            until(lambda: running(client) == 1)
+            connection.close()
+            until(lambda: running(client) == 0)
         # Both readers are free again.
         with ThreadPoolExecutor(2) as threads:
             assert (

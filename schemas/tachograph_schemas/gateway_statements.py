@@ -1,7 +1,6 @@
 """The statements by which the gateway steers the engine: settings, cancelling, and what the engine has.
 
-They are no queries of the product's data (those live in ``tachograph_schemas``), and they exist for the
-embedded engine only.
+They are no queries of the product's data (:mod:`.queries`), and they exist for the embedded engine only.
 """
 
 from __future__ import annotations
