@@ -24,7 +24,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from tachograph_collector import utf8
 from tachograph_collector.errors import BadBodyError, TooLargeError
-from tachograph_collector.otlp_schemas import FlatRequest, ShallowRequest
+from tachograph_collector.otlp_schemas import FlatRequest, shallow_counts
 
 MAX_SPANS = 100_000
 """Most spans in one body: built, an empty span of two bytes takes well over a hundred."""
@@ -32,7 +32,6 @@ _COUNT_FIRST_BYTES = 256 << 10  # below it, even a body of empty spans stays sma
 
 _TRACE_ID = attrgetter("trace_id")
 _SPAN_ID = attrgetter("span_id")
-_SPANS = attrgetter("spans")
 _NO_TRACE_ID = bytes(16)
 _NO_SPAN_ID = bytes(8)
 
@@ -70,7 +69,8 @@ def canonical(body: bytes) -> CanonicalBody:
 
 def _canonical(body: bytes) -> CanonicalBody:
     if len(body) > _COUNT_FIRST_BYTES:
-        _count_first(body)
+        for count in shallow_counts(body):
+            refuse_too_many(count)
     request = FlatRequest.FromString(body)
     request.DiscardUnknownFields()
     data: bytes = request.SerializeToString()
@@ -83,12 +83,6 @@ def _canonical(body: bytes) -> CanonicalBody:
         request.DiscardUnknownFields()
         data = request.SerializeToString()
     return checked(request, data)
-
-
-def _count_first(body: bytes) -> None:
-    """Refuse a body of very many tiny spans before they are built."""
-    for resource_spans in ShallowRequest.FromString(body).resource_spans:
-        refuse_too_many(sum(map(len, map(_SPANS, resource_spans.scope_spans))))
 
 
 def refuse_too_many(spans: int) -> None:

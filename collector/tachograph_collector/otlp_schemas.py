@@ -4,13 +4,14 @@ Pattern: one parser in C, several schemas for the same bytes. What a schema does
 can be discarded or measured, and that happens in C too: no Python looks at a span.
 
 * :data:`FlatRequest` knows scalar values and flat arrays only. A body that loses nothing in it is flat.
-* :data:`ShallowRequest` stops at the spans, so that they can be counted before they are built.
+* :func:`shallow_counts` stops at the spans, so that they can be counted before they are built.
 * :data:`BytesRequest` is the whole schema with bytes in place of text, for bodies that hold broken UTF-8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -25,6 +26,8 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 _STRING, _BYTES, _BOOL = _FIELD.TYPE_STRING, _FIELD.TYPE_BYTES, _FIELD.TYPE_BOOL
 _INT64, _DOUBLE, _UINT32 = _FIELD.TYPE_INT64, _FIELD.TYPE_DOUBLE, _FIELD.TYPE_UINT32
 _FIXED32, _FIXED64, _INT32 = _FIELD.TYPE_FIXED32, _FIELD.TYPE_FIXED64, _FIELD.TYPE_INT32
+
+_MANY_BYTES = "bytes*"
 
 # name: [(field, number, type)]; a type in text is a message, with a star when repeated.
 _FLAT: dict[str, _Members] = {
@@ -91,14 +94,21 @@ _FLAT: dict[str, _Members] = {
         ("flags", 16, _FIXED32),
     ],
 }
-_SHALLOW: dict[str, _Members] = {
-    "Request": [("resource_spans", 1, "ResourceSpans*")],
-    "ResourceSpans": [("scope_spans", 2, "ScopeSpans*")],
-    "ScopeSpans": [("spans", 2, _BYTES)],
-}
+# Each stops one level further down; what it stops at is bytes, which cost nothing to build.
+_SHALLOW: tuple[dict[str, _Members], ...] = (
+    {"Request": [("resource_spans", 1, _MANY_BYTES)]},
+    {
+        "Request": [("resource_spans", 1, "ResourceSpans*")],
+        "ResourceSpans": [("scope_spans", 2, _MANY_BYTES)],
+    },
+    {
+        "Request": [("resource_spans", 1, "ResourceSpans*")],
+        "ResourceSpans": [("scope_spans", 2, "ScopeSpans*")],
+        "ScopeSpans": [("spans", 2, _MANY_BYTES)],
+    },
+)
 # Members of a oneof: presence matters, an empty string is a value.
 _ONEOF = {"Value", "Scalar"}
-_REPEATED = {("ScopeSpans", _BYTES)}
 
 
 def _request_of(package: str, messages: dict[str, _Members]) -> Any:
@@ -114,13 +124,16 @@ def _request_of(package: str, messages: dict[str, _Members]) -> Any:
             added = message.field.add(name=field_name, number=number, label=_FIELD.LABEL_OPTIONAL)
             if name in _ONEOF:
                 added.oneof_index = 0
-            if isinstance(kind, str):
-                added.type = _FIELD.TYPE_MESSAGE
-                added.type_name = f".{package}.{kind.rstrip('*')}"
-            else:
+            if not isinstance(kind, str):
                 added.type = kind
-            if (name, kind) in _REPEATED or (isinstance(kind, str) and kind.endswith("*")):
+                continue
+            if kind.endswith("*"):
                 added.label = _FIELD.LABEL_REPEATED
+            if kind == _MANY_BYTES:
+                added.type = _BYTES
+                continue
+            added.type = _FIELD.TYPE_MESSAGE
+            added.type_name = f".{package}.{kind.rstrip('*')}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.Request"))
@@ -152,7 +165,25 @@ def _turn_into_bytes(messages: Iterable[Any], scope: str, text: set[str]) -> Non
 
 FlatRequest = _request_of("tachograph.flat", _FLAT)
 """The trace export request, its attribute values scalars or arrays of scalars."""
-ShallowRequest = _request_of("tachograph.shallow", _SHALLOW)
-"""The trace export request down to spans, which are bytes here."""
+_TO_RESOURCES, _TO_SCOPES, _TO_SPANS = (
+    _request_of(f"tachograph.shallow{level}", messages) for level, messages in enumerate(_SHALLOW)
+)
 BytesRequest, TEXT_FIELDS = _bytes_twin()
 """The whole trace export request with bytes for text, and which fields are text by right."""
+
+_SCOPE_SPANS = attrgetter("scope_spans")
+_SPANS = attrgetter("spans")
+
+
+def shallow_counts(body: bytes) -> Iterator[int]:
+    """How many resources, then scopes, then spans a body holds, each before the next is built.
+
+    Raises:
+        DecodeError: the body is cut or garbled above the spans.
+    """
+    yield len(_TO_RESOURCES.FromString(body).resource_spans)
+    yield sum(map(len, map(_SCOPE_SPANS, _TO_SCOPES.FromString(body).resource_spans)))
+    yield sum(
+        sum(map(len, map(_SPANS, resource_spans.scope_spans)))
+        for resource_spans in _TO_SPANS.FromString(body).resource_spans
+    )

@@ -1,6 +1,6 @@
 """Who may talk to the dashboard, and what a page of it may do: one middleware around everything.
 
-* ``Host`` must name this machine (against DNS rebinding), for pages, routes and the socket alike.
+* ``Host`` must name this machine, or the public address (against DNS rebinding), for pages, routes and the socket alike.
 * The socket and every request that changes something must come from a page of exactly this address.
 * The content security policy allows our own scripts alone: a script that got into the page through trace
   content would not run, and nothing on the page can reach another machine.
@@ -51,8 +51,9 @@ def content_security_policy() -> str:
 class Guard:
     """The middleware. Refuses with 403 before anything else runs."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, public_host: str = "") -> None:
         self._app = app
+        self._public_host = public_host
         self._headers = [
             (b"content-security-policy", content_security_policy().encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -67,7 +68,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if not _is_welcome(scope):
+        if not _is_welcome(scope, self._public_host):
             await _refuse(scope, send)
             return
 
@@ -83,7 +84,7 @@ class Guard:
         await self._app(scope, receive, with_headers)
 
 
-def _is_welcome(scope: Scope) -> bool:
+def _is_welcome(scope: Scope, public_host: str) -> bool:
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     host = headers.get(b"host", "")
     try:
@@ -91,7 +92,7 @@ def _is_welcome(scope: Scope) -> bool:
         _ = urlsplit(f"//{host}").port
     except ValueError:
         return False
-    if not is_loopback(name):
+    if not is_loopback(name) and (not public_host or name != public_host.lower()):
         return False
     origin = headers.get(b"origin")
     if scope["type"] == "websocket":

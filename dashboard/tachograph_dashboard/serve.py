@@ -86,7 +86,7 @@ def _run(settings: DashboardSettings, listener: socket.socket) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
-        application(),
+        application(settings.public_host),
         ws="websockets-sansio",
         ws_max_size=4 * 1024 * 1024,
         ws_per_message_deflate=False,
@@ -115,7 +115,7 @@ class _Announcing(uvicorn.Server):
             print(json.dumps({"dashboard": self._address}), flush=True)
 
 
-def application() -> Any:
+def application(public_host: str = "") -> Any:
     """The ASGI application: pages, routes and the guards around them."""
     import streamlit as st
 
@@ -126,7 +126,7 @@ def application() -> Any:
     return st.App(
         _MAIN,
         routes=ROUTES,
-        middleware=[Middleware(Guard), Middleware(CompressedStatic)],
+        middleware=[Middleware(Guard, public_host=public_host), Middleware(CompressedStatic)],
         lifespan=_lifespan,
         on_script_error=_explain,
     )

@@ -6,13 +6,24 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from tachograph_schemas.instance import read_instance
-from tachograph_schemas.settings import SHARED, SettingsError, home, resolve
+from tachograph_schemas.settings import SHARED, Setting, SettingsError, declare, home, resolve
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _USED = {"TACHO_HOST", "TACHO_DASHBOARD_PORT", "TACHO_CLICKHOUSE", "TACHO_HOME"}
-SETTINGS = tuple(setting for setting in SHARED if setting.env in _USED)
+TABLE = declare(
+    (
+        Setting(
+            "TACHO_DASHBOARD_PUBLIC_URL",
+            "",
+            "address under which a proxy that asks for a login serves the dashboard; with it, "
+            "TACHO_HOST may be more than this machine",
+        ),
+    )
+)
+SETTINGS = tuple(setting for setting in SHARED if setting.env in _USED) + TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,8 @@ class DashboardSettings:
     """0 picks a free one."""
     clickhouse: str
     """The DSN of the store; secret, because it carries the gateway's token."""
+    public_host: str = ""
+    """The host name of the public address, when there is one."""
 
 
 def read(
@@ -36,11 +49,12 @@ def read(
         SettingsError: a value cannot be used; the message says what to do.
     """
     values = resolve(SETTINGS, arguments, environ=environ)
-    if not is_loopback(values["host"]):
+    public_host = _public_host(str(values["dashboard_public_url"]))
+    if not is_loopback(values["host"]) and not public_host:
         raise SettingsError(
             f"TACHO_HOST={values['host']!r}: the dashboard has no login yet, so it only listens on "
-            "this machine. Use 127.0.0.1, and an SSH tunnel or a proxy with a login to reach it "
-            "from elsewhere."
+            "this machine. Use 127.0.0.1 and an SSH tunnel; or put a proxy that asks for a login "
+            "before it and say so with TACHO_DASHBOARD_PUBLIC_URL."
         )
     dsn = str(values["clickhouse"])
     if not dsn:
@@ -51,7 +65,18 @@ def read(
             "No collector runs here and TACHO_CLICKHOUSE is not set, so there is no store to read. "
             "`tacho up` starts collector and dashboard together."
         )
-    return DashboardSettings(str(values["host"]), int(values["dashboard_port"]), dsn)
+    return DashboardSettings(str(values["host"]), int(values["dashboard_port"]), dsn, public_host)
+
+
+def _public_host(url: str) -> str:
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(
+            f"TACHO_DASHBOARD_PUBLIC_URL={url!r} is no address; it looks like https://tacho.example."
+        )
+    return parts.hostname
 
 
 def is_loopback(host: str) -> bool:

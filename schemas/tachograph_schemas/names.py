@@ -133,12 +133,13 @@ REDACTED_COUNT: Final = "tacho.redacted_count"
 TAG_PREFIX: Final = "tacho.attr."
 """Free attributes that a user adds to a span, ``tacho.attr.<key>``."""
 
-def input_name(layer: Layer) -> str:
+
+def input_name(layer: str) -> str:
     """The attribute that holds the arguments of a step: the convention's for a tool, else ours."""
     return GEN_AI_TOOL_CALL_ARGUMENTS if layer == "tool" else INPUT
 
 
-def output_name(layer: Layer) -> str:
+def output_name(layer: str) -> str:
     """The attribute that holds the result of a step."""
     return GEN_AI_TOOL_CALL_RESULT if layer == "tool" else OUTPUT
 

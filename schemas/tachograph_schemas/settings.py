@@ -76,7 +76,9 @@ SHARED: tuple[Setting, ...] = (
     Setting("TACHO_API_KEY", "", "key sent to the collector as `Authorization: Bearer`"),
     Setting("TACHO_CLICKHOUSE", "", "storage: chdb:///path or http://user:pass@host:8123/db"),
     Setting("TACHO_CLICKHOUSE_CLUSTER", "", "name of the ClickHouse cluster to create tables on"),
-    Setting("TACHO_CONTROL_DB", "", "SQLAlchemy URL of the control database; nothing is kept in it yet"),
+    Setting(
+        "TACHO_CONTROL_DB", "", "SQLAlchemy URL of the control database; nothing is kept in it yet"
+    ),
     Setting("TACHO_HOST", "127.0.0.1", "address the listeners bind to"),
     Setting("TACHO_HTTP_PORT", 4318, "OTLP/HTTP and control API", port),
     Setting("TACHO_GRPC_PORT", 4317, "OTLP/gRPC", port),

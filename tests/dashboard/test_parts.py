@@ -14,7 +14,7 @@ import pytest
 from tachograph_dashboard import links
 from tachograph_dashboard.cache import TimedCache
 from tachograph_dashboard.columns import COLUMNS, parents, tree_columns
-from tachograph_dashboard.headers import Guard, content_security_policy
+from tachograph_dashboard.headers import Guard, _is_welcome, content_security_policy
 from tachograph_dashboard.icons import LAYER_PATHS, LAYER_WORDS, OUTCOME_PATHS, OUTCOME_WORDS
 from tachograph_dashboard.links import LinkRefusedError, Target
 from tachograph_dashboard.settings import read
@@ -243,3 +243,28 @@ def test_without_a_store_it_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TACHO_HOME", str(tmp_path))
     assert main([]) == 2
     assert "tacho up" in capsys.readouterr().err
+
+
+def test_beyond_this_machine_only_behind_a_named_proxy():
+    """Without a login of its own the dashboard wants to be told who asks for one."""
+    given = {"TACHO_HOST": "0.0.0.0", "TACHO_CLICKHOUSE": "http://u:p@127.0.0.1:1/db"}
+    with pytest.raises(SettingsError, match="TACHO_DASHBOARD_PUBLIC_URL"):
+        read(environ=given)
+    with pytest.raises(SettingsError, match="is no address"):
+        read(environ=given | {"TACHO_DASHBOARD_PUBLIC_URL": "tacho.example"})
+    allowed = read(environ=given | {"TACHO_DASHBOARD_PUBLIC_URL": "https://tacho.example"})
+    assert allowed.public_host == "tacho.example"
+
+
+@pytest.mark.parametrize(
+    ("host", "public_host", "welcome"),
+    [
+        (b"127.0.0.1:8501", "", True),
+        (b"tacho.example", "tacho.example", True),
+        (b"tacho.example", "", False),
+        (b"evil.example", "tacho.example", False),
+    ],
+)
+def test_only_known_hosts_are_answered(host, public_host, welcome):
+    scope = {"type": "http", "method": "GET", "headers": [(b"host", host)]}
+    assert _is_welcome(scope, public_host) is welcome

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tachograph_schemas import gateway_statements as statements
 from tachograph_collector.gateway.errors import (
     TIMEOUT_EXCEEDED,
     TOO_MANY_SIMULTANEOUS_QUERIES,
@@ -32,6 +31,7 @@ from tachograph_collector.gateway.errors import (
     GatewayError,
 )
 from tachograph_collector.gateway.limits import Limits
+from tachograph_schemas import gateway_statements as statements
 from tachograph_schemas import store
 
 logger = logging.getLogger(__name__)

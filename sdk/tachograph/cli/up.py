@@ -143,6 +143,9 @@ class _Host:
             "TACHO_CLICKHOUSE": instance.gateway or self._settings.clickhouse,
             "TACHO_ENDPOINT": instance.collector,
         }
+        if not os.environ.get("TACHO_DASHBOARD_PUBLIC_URL"):
+            # The collector may listen beyond this machine, with a key; the dashboard has no login.
+            environment["TACHO_HOST"] = "127.0.0.1"
         with log_path.open("w", encoding="utf-8") as log:
             self._dashboard = subprocess.Popen(
                 [sys.executable, "-m", "tachograph_dashboard"],
