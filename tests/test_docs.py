@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,13 +48,32 @@ def test_the_readme_names_the_commands_that_exist():
     assert named <= set(_COMMANDS)
 
 
-def test_the_readme_s_python_runs():
-    """Every Python block compiles, and the first one records what it says."""
+def test_the_readme_s_example_records_what_it_says(tmp_path):
+    """The first Python block is a program: it runs, and its run holds the gate and the effect."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        ast.parse(block)
+    block = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+    program = tmp_path / "example.py"
+    program.write_text(
+        "from tachograph.testing import captured_spans\n"
+        "with captured_spans() as spans:\n"
+        + "".join(f"    {line}\n" for line in block.splitlines())
+        + "\nprint([span.layer for span in spans.all()])\n",
+        encoding="utf-8",
+    )
+    result = subprocess.run(
+        [sys.executable, str(program)],
+        cwd=tmp_path,
+        env=os.environ | {"TACHO_ENDPOINT": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "refunded 80.0 for A-1007",
+        "['gate', 'tool', 'run']",
+    ]
 
 
 def test_decisions_are_numbered_without_gaps():

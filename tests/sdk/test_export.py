@@ -241,7 +241,10 @@ def test_forked_children_deliver_their_own_spans_once(run_script, collector, how
         "parent('x')\n"
     )
     run_script(source, collector.url)
-    inputs = [span.attributes["gen_ai.tool.call.arguments"] for span in collector.final("execute_tool look")]
+    inputs = [
+        span.attributes["gen_ai.tool.call.arguments"]
+        for span in collector.final("execute_tool look")
+    ]
     assert sorted(inputs) == ['{"n":"after"}', '{"n":"before"}', '{"n":"child"}']
     assert len({span.attributes["tacho.run.id"] for span in collector.final()}) == 1
     assert len(collector.final("invoke_agent parent")) == 1
