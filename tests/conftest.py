@@ -13,6 +13,11 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "e2e")]
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items):
+    """Browser tests come last: Playwright keeps an event loop running in the main thread from then on."""
+    items.sort(key=lambda item: "browser" in item.fixturenames)
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """Real runs and captures beside the checkout; they are not part of the project."""

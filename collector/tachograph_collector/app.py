@@ -7,8 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from tachograph_collector import intake
-from tachograph_collector.intake import Intake, Receive, Scope, Send
+from tachograph_collector.intake import Intake, Receive, Scope, Send, is_otlp
 from tachograph_collector.loader import Loader
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.wal import Log
@@ -22,8 +21,8 @@ class CollectorApp:
         self._control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Dispatch one request; clients that put a path before ``/v1/traces`` are understood."""
-        if scope["type"] == "http" and scope["path"].endswith(intake.PATH):
+        """Dispatch one request."""
+        if scope["type"] == "http" and is_otlp(scope["method"], scope["path"]):
             await self._otlp(scope, receive, send)
         else:
             await self._control(scope, receive, send)

@@ -26,6 +26,8 @@ from tachograph_collector import utf8
 from tachograph_collector.errors import BadBodyError, TooLargeError
 from tachograph_collector.otlp_schemas import FlatRequest, shallow_counts
 
+MAX_REPEATED_BYTES = 256 << 20
+"""Most bytes that the resources of a body may take once they stand on every span's row."""
 MAX_SPANS = 100_000
 """Most spans in one body: built, an empty span of two bytes takes well over a hundred."""
 _COUNT_FIRST_BYTES = 256 << 10  # below it, even a body of empty spans stays small when it is built
@@ -92,7 +94,9 @@ def refuse_too_many(spans: int) -> None:
         TooLargeError: it does.
     """
     if spans > MAX_SPANS:
-        raise TooLargeError(f"The body holds {spans} spans, over {MAX_SPANS}. Send smaller batches.")
+        raise TooLargeError(
+            f"The body holds {spans} spans, over {MAX_SPANS}. Send smaller batches."
+        )
 
 
 def _refusal(body: bytes, error: DecodeError) -> BadBodyError:
@@ -114,6 +118,7 @@ def checked(request: Any, data: bytes | None = None) -> CanonicalBody:
     """
     kept = rejected = 0
     for resource_spans in request.resource_spans:
+        _refuse_repetition(resource_spans)
         for scope_spans in resource_spans.scope_spans:
             spans = scope_spans.spans
             count = len(spans)
@@ -134,6 +139,17 @@ def checked(request: Any, data: bytes | None = None) -> CanonicalBody:
     if data is None or rejected:
         data = request.SerializeToString()
     return CanonicalBody(data, kept, rejected)
+
+
+def _refuse_repetition(resource_spans: Any) -> None:
+    """Every span's row carries its resource: a large one on many spans would fill the engine's memory."""
+    spans = sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
+    size = resource_spans.resource.ByteSize()
+    if size * spans > MAX_REPEATED_BYTES:
+        raise TooLargeError(
+            f"The resource's attributes ({size} bytes) on {spans} spans are more than "
+            f"{MAX_REPEATED_BYTES >> 20} MiB. Send smaller batches, or put large values on one span."
+        )
 
 
 def _has_ids(span: Any) -> bool:

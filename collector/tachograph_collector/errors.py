@@ -5,11 +5,14 @@ CollectorError
 ├── BodyError            a client's body is refused
 │   ├── BadBodyError         400: it can never be accepted
 │   ├── TooLargeError        413
+│   ├── StalledError         408: the rest of it did not come
 │   └── UnsupportedError     415: a content type or encoding nobody speaks here
-└── NotNowError          503 with Retry-After: the log or the disk is full, or the collector is stopping
+└── NotNowError          503 with Retry-After: memory, log or disk is full, or the collector is stopping
 """
 
 from __future__ import annotations
+
+import random
 
 
 class CollectorError(Exception):
@@ -38,6 +41,13 @@ class TooLargeError(BodyError):
     reason = "too_large"
 
 
+class StalledError(BodyError):
+    """The client stopped sending in the middle of the body."""
+
+    http_status = 408
+    reason = "stalled"
+
+
 class UnsupportedError(BodyError):
     """A content type or content encoding that nobody speaks here."""
 
@@ -46,8 +56,16 @@ class UnsupportedError(BodyError):
 
 
 class NotNowError(CollectorError):
-    """Nothing can be taken at the moment; the client should try again after ``retry_after_s``."""
+    """Nothing can be taken at the moment; the client should try again after ``retry_after_s`` seconds.
 
-    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+    One to two seconds, so that refused clients do not come back all at once. Never much more: exporters give
+    up ten seconds after the first try, and drop at once what they are told to hold for longer.
+    """
+
+    reason = "not_now"
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = (
+            1 + random.random() if retry_after_s is None else retry_after_s  # noqa: S311  # jitter
+        )

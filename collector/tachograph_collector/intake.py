@@ -1,217 +1,183 @@
 """OTLP/HTTP: a body comes in, is checked, reaches the disk, and only then is acknowledged.
 
 The answers are those of the OTLP specification: 200 with a partial success when single spans were dropped,
-400 / 413 / 415 that a client must not retry, 503 with ``Retry-After`` that it should; the body of an error
-is a ``google.rpc.Status``.
+400 / 413 / 415 that a client must not retry, 503 with ``Retry-After`` that it should. JSON is answered with JSON,
+everything else with protobuf; the body of an error is a ``google.rpc.Status``. There are no CORS headers: pages of
+a browser have no business here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from tachograph_collector.canonical import CanonicalBody, canonical
+from tachograph_collector import signals
+from tachograph_collector.content import encoding_of, too_large
 from tachograph_collector.errors import (
     BadBodyError,
     BodyError,
     NotNowError,
-    TooLargeError,
+    StalledError,
     UnsupportedError,
 )
-from tachograph_collector.metrics import Metrics
-from tachograph_collector.wal import Log
-from tachograph_schemas import names
+from tachograph_collector.keys import KEY_NEEDED, Keys
+from tachograph_collector.memory import Loan
+from tachograph_collector.receive import Parcel, Protocol, Receiver, inflate
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_Headers = list[tuple[bytes, bytes]]
 
-PATH = "/v1/traces"
 PROTOBUF = b"application/x-protobuf"
-_CONTENT_TYPES = {PROTOBUF, b"application/protobuf"}
-_INLINE_BYTES = (
-    256 << 10
-)  # a body up to this size is checked on the event loop: about a millisecond
-_OK = ExportTraceServiceResponse().SerializeToString()
-_GRPC_CODES = {400: 3, 401: 16, 404: 5, 405: 12, 413: 3, 415: 3, 503: 14}
+JSON = b"application/json"
+_PROTOCOLS: dict[bytes, Protocol] = {
+    PROTOBUF: "http/protobuf",
+    b"application/protobuf": "http/protobuf",
+    JSON: "http/json",
+}
+_SIGNALS = {f"/v1/{signals.TRACES}": None} | {
+    f"/v1/{signal.name}": signal for signal in signals.UNSTORED
+}
+_GRPC_CODES = {400: 3, 401: 16, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 503: 14}
+_STALL_S = 30.0
+
+
+def is_otlp(method: str, path: str) -> bool:
+    """Whether a request is for the intake; clients put all sorts of paths before ``/v1/traces``."""
+    if method != "POST" and path.startswith("/api/v1/"):
+        return False
+    return path.endswith(tuple(_SIGNALS))
 
 
 class Intake:
-    """The ASGI application behind ``/v1/traces``."""
+    """The ASGI application behind ``/v1/traces``, ``/v1/logs`` and ``/v1/metrics``."""
 
-    def __init__(
-        self,
-        log: Log,
-        metrics: Metrics,
-        *,
-        max_body_bytes: int,
-        api_key: str = "",
-        project: str = "default",
-    ) -> None:
-        self._log = log
-        self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
-        self._api_key = api_key.encode()
-        self._project = project
-        self.stopping = False
+    def __init__(self, receiver: Receiver, keys: Keys, *, stall_s: float = _STALL_S) -> None:
+        self._receiver = receiver
+        self._keys = keys
+        self._stall_s = stall_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        headers = _joined(scope["headers"])
+        is_json = _content_type(headers) == JSON
         if scope["method"] != "POST":
-            await _refuse(send, 405, "Send OTLP with POST.", [(b"allow", b"POST")])
+            await _refuse(send, 405, "Send OTLP with POST.", is_json, [(b"allow", b"POST")])
             return
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        if not self._is_allowed(headers):
-            await _refuse(
-                send,
-                401,
-                "A key is needed: Authorization: Bearer <TACHO_API_KEY>.",
-                [(b"www-authenticate", b"Bearer")],
-            )
+        project = self._keys.project(headers.get(b"authorization", b""))
+        if project is None:
+            await _refuse(send, 401, KEY_NEEDED, is_json, [(b"www-authenticate", b"Bearer")])
             return
-        self._metrics.add(names.METRIC_BODIES_RECEIVED)
+        signal = next(_SIGNALS[path] for path in _SIGNALS if scope["path"].endswith(path))
         try:
-            body = await self._checked(headers, receive)
-            if body.data:
-                await self._append(body)
+            response = await self._answer(signal, headers, receive, project)
         except BodyError as error:
-            self._metrics.add(names.METRIC_BODIES_REFUSED, reason=error.reason)
-            await _refuse(send, error.http_status, str(error))
-            return
+            self._receiver.count_refusal(error)
+            # Whoever stalled is not waited for any more.
+            closing = [(b"connection", b"close")] if isinstance(error, StalledError) else None
+            await _refuse(send, error.http_status, str(error), is_json, closing)
         except NotNowError as error:
-            self._metrics.add(names.METRIC_BODIES_REFUSED, reason="not_now")
-            retry = str(error.retry_after_s).encode()
-            await _refuse(send, 503, str(error), [(b"retry-after", retry)])
-            return
-        self._metrics.add(names.METRIC_SPANS_ACKNOWLEDGED, body.spans)
-        await _answer(send, 200, _success(body), PROTOBUF)
+            self._receiver.count_refusal(error)
+            retry = str(round(error.retry_after_s)).encode()
+            await _refuse(send, 503, str(error), is_json, [(b"retry-after", retry)])
+        else:
+            await _send(send, 200, response, is_json)
 
-    def _is_allowed(self, headers: dict[bytes, bytes]) -> bool:
-        if not self._api_key:
-            return True
-        given = headers.get(b"authorization", b"")
-        scheme, _, key = given.partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._api_key)
+    async def _answer(
+        self,
+        signal: signals.Unstored | None,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        project: str,
+    ) -> Message:
+        protocol = _protocol(headers)
+        encoding = encoding_of(headers.get(b"content-encoding", b""))
+        with self._receiver.memory.loan() as loan:
+            raw = await self._read(headers, receive, loan)
+            parcel = Parcel(raw, project, protocol, encoding)
+            if signal is None:
+                return signals.trace_answer(await self._receiver.take(parcel, loan))
+            records = await asyncio.to_thread(self._count, signal, parcel, loan)
+        self._receiver.count_unstored(signal.name, records)
+        answer: Message = signal.answer(records)
+        return answer
 
-    async def _checked(self, headers: dict[bytes, bytes], receive: Receive) -> CanonicalBody:
-        content_type = headers.get(b"content-type", PROTOBUF).split(b";")[0].strip().lower()
-        if content_type not in _CONTENT_TYPES:
-            raise UnsupportedError(
-                f"Content-Type {content_type.decode('latin-1')!r} is not understood; "
-                "send application/x-protobuf."
-            )
-        raw = await self._read(headers, receive)
-        encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-        if len(raw) <= _INLINE_BYTES and encoding == b"identity":
-            return canonical(raw)
-        return await asyncio.to_thread(self._inflate_and_check, raw, encoding)
+    def _count(self, signal: signals.Unstored, parcel: Parcel, loan: Loan) -> int:
+        body = inflate(parcel, self._receiver.max_body_bytes, loan)
+        return signal.records(body, parcel.form)
 
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive, loan: Loan) -> bytes:
+        most = self._receiver.max_body_bytes
         declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > self._max_body_bytes:
-            raise self._too_large()
+        if declared.isdigit() and int(declared) > most:
+            raise too_large(most)
         parts: list[bytes] = []
         size = 0
         while True:
-            message = await receive()
+            try:
+                async with asyncio.timeout(self._stall_s):
+                    message = await receive()
+            except TimeoutError:
+                raise StalledError(
+                    f"Nothing more of the body came for {self._stall_s:g} seconds."
+                ) from None
             if message["type"] == "http.disconnect":
                 raise BadBodyError("The client hung up before the body was complete.")
             part = message.get("body", b"")
             size += len(part)
-            if size > self._max_body_bytes:
-                raise self._too_large()
+            if size > most:
+                raise too_large(most)
+            loan.claim(len(part))
             parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _inflate_and_check(self, raw: bytes, encoding: bytes) -> CanonicalBody:
-        return canonical(self._inflate(raw, encoding))
 
-    def _inflate(self, raw: bytes, encoding: bytes) -> bytes:
-        """Undo the content encoding, never producing more than the limit."""
-        if encoding in {b"", b"identity"}:
-            return raw
-        if encoding not in {b"gzip", b"deflate"}:
-            raise UnsupportedError(
-                f"Content-Encoding {encoding.decode('latin-1')!r} is not understood; send gzip, "
-                "deflate, or none."
-            )
-        # gzip has a header of its own; 32 lets zlib tell the two by it.
-        inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
-        try:
-            body = inflater.decompress(raw, self._max_body_bytes + 1)
-        except zlib.error as error:
-            raise BadBodyError(f"The body is not sound {encoding.decode()}: {error}.") from error
-        if len(body) > self._max_body_bytes:
-            raise self._too_large()
-        if not inflater.eof:
-            raise BadBodyError(f"The {encoding.decode()} body is cut short.")
-        return body
-
-    def _too_large(self) -> TooLargeError:
-        return TooLargeError(
-            f"The body is over {self._max_body_bytes} bytes, as sent or decompressed. Send smaller "
-            "batches, or raise TACHO_MAX_BODY_BYTES on the collector."
-        )
-
-    async def _append(self, body: CanonicalBody) -> None:
-        """Wait until the body is on disk."""
-        if self.stopping:
-            raise NotNowError("The collector is stopping.")
-        loop = asyncio.get_running_loop()
-        durable: asyncio.Future[None] = loop.create_future()
-
-        def settle(error: OSError | None) -> None:
-            if durable.done():
-                return
-            if error is None:
-                durable.set_result(None)
-            else:
-                durable.set_exception(error)
-
-        def done(error: OSError | None) -> None:
-            loop.call_soon_threadsafe(settle, error)
-
-        try:
-            self._log.append(self._project, body.data, body.spans, done)
-            await durable
-        except OSError as error:
-            raise NotNowError(f"The collector cannot store more now: {error}.") from error
+def _joined(headers: _Headers) -> dict[bytes, bytes]:
+    """Headers by name; one that comes twice means its values one after the other."""
+    out: dict[bytes, bytes] = {}
+    for name, value in headers:
+        out[name] = out[name] + b"," + value if name in out else value
+    return out
 
 
-def _success(body: CanonicalBody) -> bytes:
-    if not body.rejected:
-        return _OK
-    response = ExportTraceServiceResponse()
-    response.partial_success.rejected_spans = body.rejected
-    response.partial_success.error_message = (
-        f"{body.rejected} spans have no usable trace id (16 bytes) or span id (8 bytes)."
+def _content_type(headers: dict[bytes, bytes]) -> bytes:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def _protocol(headers: dict[bytes, bytes]) -> Protocol:
+    given = _content_type(headers)
+    if given in _PROTOCOLS:
+        return _PROTOCOLS[given]
+    # One that is missing is refused too: a page of a browser may send that anywhere without asking.
+    raise UnsupportedError(
+        f"Content-Type {given.decode('latin-1')[:80]!r} is not understood; send application/x-protobuf "
+        "or application/json."
     )
-    return bytes(response.SerializeToString())
 
 
 async def _refuse(
-    send: Send, http_status: int, message: str, headers: list[tuple[bytes, bytes]] | None = None
+    send: Send, http_status: int, message: str, is_json: bool, headers: _Headers | None = None
 ) -> None:
     status = Status(code=_GRPC_CODES.get(http_status, 2), message=message)
-    await _answer(send, http_status, status.SerializeToString(), PROTOBUF, headers)
+    await _send(send, http_status, status, is_json, headers)
 
 
-async def _answer(
-    send: Send,
-    http_status: int,
-    body: bytes,
-    content_type: bytes,
-    headers: list[tuple[bytes, bytes]] | None = None,
+async def _send(
+    send: Send, http_status: int, message: Message, is_json: bool, headers: _Headers | None = None
 ) -> None:
+    if is_json:
+        body = json_format.MessageToJson(message, indent=None).encode()
+    else:
+        body = message.SerializeToString()
     all_headers = [
-        (b"content-type", content_type),
+        (b"content-type", JSON if is_json else PROTOBUF),
         (b"content-length", str(len(body)).encode()),
         *(headers or []),
     ]

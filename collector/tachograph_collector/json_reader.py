@@ -25,23 +25,27 @@ class Misfit(Exception):
         self.place = ""
 
     def within(self, outer: str) -> Misfit:
+        """The same misfit, its place one step further out."""
         dot = "." if self.place and not self.place.startswith("[") else ""
         self.place = f"{outer}{dot}{self.place}"
         return self
 
 
 def kind_of(value: Any) -> str:
+    """What ``value`` is, in words for a message."""
     names = {dict: "an object", list: "an array", str: "text", bool: "a truth value"}
     return "null" if value is None else names.get(type(value), "a number")
 
 
 def text(value: Any) -> str:
+    """Text as it is."""
     if type(value) is not str:
         raise Misfit(f"text is expected, not {kind_of(value)}")
     return value
 
 
 def hex_id(value: Any) -> bytes:
+    """The bytes of an id written in hex; its length is checked elsewhere."""
     try:
         return bytes.fromhex(text(value))
     except ValueError:
@@ -49,6 +53,7 @@ def hex_id(value: Any) -> bytes:
 
 
 def truth(value: Any) -> bool:
+    """True or false as it is."""
     if type(value) is not bool:
         raise Misfit(f"true or false is expected, not {kind_of(value)}")
     return value
@@ -70,16 +75,17 @@ def number(value: Any) -> int:
 
 def _within(low: int, high: int) -> Convert:
     def convert(value: Any) -> int:
-        number = number(value)
-        if not low <= number <= high:
+        found = number(value)
+        if not low <= found <= high:
             raise Misfit(f"the number is not from {low} to {high}")
-        return number
+        return found
 
     return convert
 
 
-uint32, fixed64 = _within(0, 2**32 - 1), _within(0, 2**64 - 1)
-int32, _MOST_INT64 = _within(-(2**31), 2**31 - 1), 2**63
+uint32 = _within(0, 2**32 - 1)
+fixed64 = _within(0, 2**64 - 1)
+_int32 = _within(-(2**31), 2**31 - 1)
 
 
 def enumeration(prefix: str, *words: str) -> Convert:
@@ -89,13 +95,14 @@ def enumeration(prefix: str, *words: str) -> Convert:
     def convert(value: Any) -> int:
         if type(value) is str and value in numbers:
             return numbers[value]
-        number: int = int32(value)
-        return number
+        found: int = _int32(value)
+        return found
 
     return convert
 
 
 def inside(name: str, convert: Callable[..., Any], *values: Any) -> Any:
+    """``convert(*values)``, a misfit in it placed under ``name``."""
     try:
         return convert(*values)
     except Misfit as misfit:
@@ -103,6 +110,8 @@ def inside(name: str, convert: Callable[..., Any], *values: Any) -> Any:
 
 
 def each(convert: Convert) -> Convert:
+    """Reads an array, each item with ``convert``."""
+
     def convert_all(value: Any) -> list[Any]:
         if type(value) is not list:
             raise Misfit(f"an array is expected, not {kind_of(value)}")

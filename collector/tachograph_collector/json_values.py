@@ -9,39 +9,44 @@ from collections.abc import Callable
 from typing import Any
 
 from tachograph_collector.canonical import nested_text, plain_double
-from tachograph_collector.json_reader import Convert, Misfit, each, inside, kind_of, number, text, truth
+from tachograph_collector.json_reader import (
+    Convert,
+    Misfit,
+    each,
+    inside,
+    kind_of,
+    number,
+    text,
+    truth,
+)
 
 _MOST_LEVELS = 64
 _MOST_INT64 = 2**63
 
 
 def _integer(value: Any) -> dict[str, Any]:
-    number = number(value)
-    if type(value) is float and value != number:
+    found = number(value)
+    if type(value) is float and value != found:
         raise Misfit("a whole number is expected")
-    if -_MOST_INT64 <= number < _MOST_INT64:
-        return {"int_value": number}
+    if -_MOST_INT64 <= found < _MOST_INT64:
+        return {"int_value": found}
     # JavaScript takes 1e21 for an integer.
-    return {"double_value": float(number)}
+    return _double(found)
 
 
 def _double(value: Any) -> dict[str, Any]:
     if value is None:
         # What JavaScript writes for NaN and the infinities.
         return {"double_value": math.nan}
-    if type(value) in {int, float} or value in {"NaN", "Infinity", "-Infinity"}:
-        try:
-            return {"double_value": float(value)}
-        except OverflowError:
-            return {"double_value": math.inf if value > 0 else -math.inf}
-    try:
-        # Some write every number as text, as they must for integers.
-        number = float(value) if type(value) is str and value.isascii() else None
-    except ValueError:
-        number = None
-    if number is None or not math.isfinite(number):
+    if type(value) not in {int, float, str}:
         raise Misfit(f"a number is expected, not {kind_of(value)}")
-    return {"double_value": number}
+    try:
+        # Text is how OTLP writes NaN and the infinities, and how some write every number.
+        return {"double_value": float(value)}
+    except OverflowError:
+        return {"double_value": math.inf if value > 0 else -math.inf}
+    except ValueError:
+        raise Misfit("a number is expected, not this text") from None
 
 
 _SCALARS: dict[str, Callable[[Any], dict[str, Any]]] = {
@@ -68,6 +73,11 @@ def _scalar(value: Any) -> dict[str, Any] | None:
 
 
 def any_value(value: Any) -> dict[str, Any]:
+    """Arguments of a flat value.
+
+    Raises:
+        Misfit: it cannot be read, or is nested too deeply.
+    """
     scalar = _scalar(value)
     if scalar is not None:
         return scalar
@@ -85,8 +95,9 @@ def _plain(value: Any, level: int = 0) -> Any:
         raise Misfit(f"attribute values are nested more than {_MOST_LEVELS} levels deep")
     scalar = _scalar(value)
     if scalar is not None:
-        item = next(iter(scalar.values()), None)
-        return plain_double(item) if "double_value" in scalar else item
+        if "double_value" in scalar:
+            return plain_double(scalar["double_value"])
+        return next(iter(scalar.values()), None)
     name = next(name for name in value if name in _NESTED and value[name] is not None)
     return inside(name, _NESTED[name], value[name], level + 1)
 
@@ -109,9 +120,9 @@ def _plain_map(value: Any, level: int) -> dict[str, Any]:
 
 
 def _plain_bytes(value: Any, level: int) -> str:
-    text = text(value).replace("-", "+").replace("_", "/")
+    given = text(value).replace("-", "+").replace("_", "/")
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        raw = base64.b64decode(given + "=" * (-len(given) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise Misfit("base64 is expected") from None
     return base64.b64encode(raw).decode()

@@ -20,12 +20,7 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
         StartError: the port is taken or the address is not this machine's.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # Naming the protocol lets asyncio switch Nagle's delay off: 40 ms an answer otherwise.
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(2048)
+        return _bound(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartError(
@@ -39,6 +34,19 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
         raise StartError(
             f"Cannot listen on {host}:{port} ({error}). Check TACHO_HOST and {setting}."
         ) from error
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    # Naming the protocol lets asyncio switch Nagle's delay off: 40 ms an answer otherwise.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(2048)
+    except OSError:
+        bound.close()
+        raise
     return bound
 
 

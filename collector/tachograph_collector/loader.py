@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tachograph_collector import quarantine
 from tachograph_collector.metrics import Metrics
-from tachograph_collector.store import EngineStore, Stored, is_transient
+from tachograph_collector.store import EngineStore, Stored, is_hungry, is_transient
 from tachograph_collector.wal import Log, Record
 from tachograph_schemas import names
 from tachograph_schemas.store import SchemaTooNewError, StoreError
@@ -35,6 +35,7 @@ _NS_PER_DAY = 86_400 * 10**9
 _CHECKPOINT_EVERY_S = 1.0
 _STOP_S = 5.0
 _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+_HUNGRY_TRIES = 3  # then a batch that the engine has no memory for is halved, and a body set aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class Loader:
             try:
                 action()
             except Exception as error:
-                if not is_transient(error):
+                if not is_transient(error) or (is_hungry(error) and attempt >= _HUNGRY_TRIES):
                     raise StoreError(str(error)) from error
                 self._say_trouble("The engine does not take a batch; it stays in the log", error)
                 self._stop.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])

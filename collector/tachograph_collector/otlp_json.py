@@ -10,30 +10,28 @@ empty values, halves of surrogate pairs. Unknown keys are ignored, as the specif
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import math
 import re
-from collections.abc import Callable
 from typing import Any
 
-from tachograph_collector.canonical import (
-    CanonicalBody,
-    checked,
-    nested_text,
-    plain_double,
-    refuse_too_many,
-)
+from tachograph_collector.canonical import CanonicalBody, checked, refuse_too_many
 from tachograph_collector.errors import BadBodyError, TooLargeError
+from tachograph_collector.json_reader import (
+    Misfit,
+    Table,
+    each,
+    enumeration,
+    fixed64,
+    hex_id,
+    message,
+    text,
+    uint32,
+)
+from tachograph_collector.json_values import any_value
 from tachograph_collector.otlp_schemas import FlatRequest
 
 _MOST_BRACKETS = 2_000_000  # objects and arrays in one body; parsed, each takes up to 232 bytes
-_MOST_LEVELS = 64  # of nested attribute values
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-_Convert = Callable[[Any], Any]
-_Table = dict[str, tuple[str, _Convert]]
 
 
 def canonical_json(body: bytes) -> CanonicalBody:
@@ -72,11 +70,11 @@ def parsed(body: bytes) -> tuple[Any, int]:
         )
     mended = 0
     try:
-        text = body.decode("utf-8-sig")
+        decoded = body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text, mended = body.decode("utf-8-sig", errors="replace"), 1
+        decoded, mended = body.decode("utf-8-sig", errors="replace"), 1
     try:
-        return json.loads(text), mended
+        return json.loads(decoded), mended
     except RecursionError as error:
         raise BadBodyError("The JSON body is nested too deeply.") from error
     except ValueError as error:
@@ -86,8 +84,8 @@ def parsed(body: bytes) -> tuple[Any, int]:
 def _mended(value: Any) -> tuple[Any, int]:
     """A copy of nested keyword arguments with U+FFFD for halves of surrogate pairs, and how many strings changed."""
     if isinstance(value, str):
-        text, count = _LONE_SURROGATE.subn("\ufffd", value)
-        return text, int(count > 0)
+        whole, count = _LONE_SURROGATE.subn("\ufffd", value)
+        return whole, int(count > 0)
     if isinstance(value, dict):
         pairs = {key: _mended(item) for key, item in value.items()}
         return {k: item for k, (item, _) in pairs.items()}, sum(n for _, n in pairs.values())

@@ -19,11 +19,14 @@ from tachograph_collector.app import CollectorApp, control_api
 from tachograph_collector.errors import StartError
 from tachograph_collector.gateway import EnginePool, create_gateway
 from tachograph_collector.gateway.token import ensure_token
+from tachograph_collector.grpc_intake import GrpcIntake
 from tachograph_collector.intake import Intake
+from tachograph_collector.keys import Keys
 from tachograph_collector.listeners import Server, listen, server, url
 from tachograph_collector.loader import BatchLimits, Loader
 from tachograph_collector.lock import HomeLock
 from tachograph_collector.metrics import Metrics
+from tachograph_collector.receive import Receiver
 from tachograph_collector.settings import Settings
 from tachograph_collector.store import EngineStore
 from tachograph_collector.wal import Log
@@ -35,6 +38,7 @@ from tachograph_schemas.store import Layout
 logger = logging.getLogger(__name__)
 
 _DRAIN_S = 10.0
+_ANSWER_S = 5  # for calls under way to be answered
 
 
 class Collector:
@@ -46,6 +50,7 @@ class Collector:
         self._lock = HomeLock(settings.home)
         self._metrics = Metrics()
         self._servers: list[tuple[Server, asyncio.Task[None]]] = []
+        self._grpc: GrpcIntake | None = None
         self._pool: EnginePool | None = None
 
     async def run(self, announce: Callable[[Instance], None]) -> None:
@@ -76,26 +81,27 @@ class Collector:
             if engine.embedded
             else None
         )
+        self._grpc = GrpcIntake(settings.host, settings.grpc_port, settings.max_body_bytes)
         log = _open_log(settings)
         loader = self._loader(log, engine)
-        intake = Intake(
-            log, self._metrics, max_body_bytes=settings.max_body_bytes, api_key=settings.api_key
-        )
+        receiver = Receiver(log, self._metrics, max_body_bytes=settings.max_body_bytes)
+        keys = Keys(settings.api_key)
         try:
             self._handle_signals()
             # Listen first: a client gives up after ten seconds, recovery may take longer, and the log
             # can take bodies before the engine is open.
             api = control_api(version("tachograph"), log, loader, self._metrics)
-            self._serve(CollectorApp(intake, api), otlp_socket)
+            self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
+            await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)
             gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
-                instance = _instance(url(otlp_socket), gateway)
+                instance = _instance(url(otlp_socket), self._grpc.address, gateway)
                 write_instance(settings.home, instance)
                 announce(instance)
             await self._stop.wait()
         finally:
-            intake.stopping = True
+            receiver.stopping = True
             await self._shut_down(loader, log)
             remove_instance(settings.home, os.getpid())
 
@@ -148,7 +154,10 @@ class Collector:
     async def _shut_down(self, loader: Loader, log: Log) -> None:
         for serving, _ in self._servers:
             serving.should_exit = True
-        await asyncio.gather(*(task for _, task in self._servers), return_exceptions=True)
+        serving_tasks = [task for _, task in self._servers]
+        if self._grpc is not None:
+            serving_tasks.append(asyncio.create_task(self._grpc.stop(_ANSWER_S)))
+        await asyncio.gather(*serving_tasks, return_exceptions=True)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
         log.close()
@@ -159,11 +168,11 @@ class Collector:
             )
 
 
-def _instance(collector: str, gateway: str) -> Instance:
+def _instance(collector: str, grpc: str, gateway: str) -> Instance:
     return Instance(
         pid=os.getpid(),
         collector=collector,
-        grpc=None,
+        grpc=grpc,
         gateway=gateway,
         dashboard=None,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),

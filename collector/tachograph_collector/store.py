@@ -31,6 +31,7 @@ _TRANSIENT_CODES = frozenset(
         209,  # SOCKET_TIMEOUT
         210,  # NETWORK_ERROR
         225,  # NO_ZOOKEEPER
+        173,  # CANNOT_ALLOCATE_MEMORY
         241,  # MEMORY_LIMIT_EXCEEDED
         242,  # TABLE_IS_READ_ONLY
         243,  # NOT_ENOUGH_SPACE
@@ -51,6 +52,11 @@ def is_transient(error: Exception) -> bool:
         return True
     code = getattr(error, "code", None)
     return code is None or int(code) in _TRANSIENT_CODES
+
+
+def is_hungry(error: Exception) -> bool:
+    """Whether the engine ran out of memory: its own state, or a batch that asks for too much."""
+    return getattr(error, "code", None) in {173, 241}
 
 
 @dataclass(frozen=True, slots=True)

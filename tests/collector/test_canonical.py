@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otlp import Trace, plain_body
 from tachograph_collector.canonical import canonical
-from tachograph_collector.errors import BadBodyError
+from tachograph_collector.errors import BadBodyError, TooLargeError
 
 
 def parsed(body: bytes) -> ExportTraceServiceRequest:
@@ -169,3 +169,12 @@ def test_real_captures_are_all_accepted(shared_data):
         assert (found.spans, found.rejected) == (sent, 0), path
         count += sent
     assert count > 500
+
+
+def test_a_large_resource_on_many_spans_is_refused():
+    """Each row repeats its resource: 1 MB on 50,000 spans would ask the engine for 47 GB."""
+    trace = Trace(1, note="x" * 400_000)
+    for number in range(1, 1001):
+        trace.span(number)
+    with pytest.raises(TooLargeError, match="resource's attributes"):
+        canonical(trace.body())

@@ -282,3 +282,23 @@ def test_after_a_failed_statement_the_next_one_is_answered_rightly(engine_home):
     with engine._session() as client:
         assert client.query("SELECT 1").result_rows == [(1,)]
     engine.close()
+
+
+def test_a_body_the_engine_has_no_memory_for_is_set_aside_and_stops_nothing(pipeline, monkeypatch):
+    real = pipeline.engine.insert
+    monkeypatch.setattr("tachograph_collector.loader._RETRY_S", (0.01,))
+
+    def hungry(writer_id, batch, records):
+        if any(b"feast" in record.body for record in records):
+            error = StoreError("Code: 241. DB::Exception: memory limit exceeded")
+            error.code = 241
+            raise error
+        real(writer_id, batch, records)
+
+    monkeypatch.setattr(pipeline.engine, "insert", hungry)
+    pipeline.send(plain_body(1, 3), Trace(66).span(1, "feast").body(), plain_body(2, 3))
+    pipeline.start()
+    until(lambda: pipeline.log.checkpoint == 3)
+    pipeline.stop()
+    assert pipeline.rows("SELECT count() FROM spans") == [(6,)]
+    assert len(list(pipeline.quarantine.glob("*.otlp.pb"))) == 1

@@ -1,0 +1,83 @@
+"""Which bodies were acknowledged lately: a body that comes again is answered, not stored again.
+
+Exporters send identical bytes again when an answer was lost on the way. Storing them twice would change nothing that
+can be seen (a span is kept once by its ids) but costs the log and the engine twice. Used on the event loop only.
+
+Scope: best effort and in memory. After a restart, or beyond its limits, a repeated body is stored again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+Verdict = asyncio.Future[OSError | None]
+"""What became of a body: ``None`` when it is on disk, else why it is not."""
+
+
+def fingerprint(project: str, body: bytes) -> bytes:
+    """16 bytes that stand for a canonical body of a project."""
+    digest = hashlib.sha256(project.encode() + b"\0")
+    digest.update(body)
+    return digest.digest()[:16]
+
+
+class Window:
+    """Bodies being written, and bodies on disk for at most ``keep_s`` seconds.
+
+    Of the latter at most ``most`` are remembered, some 150 bytes each.
+    """
+
+    def __init__(
+        self,
+        keep_s: float = 600,
+        most: int = 65_536,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keep_s = keep_s
+        self._most = most
+        self._clock = clock
+        self._writing: dict[bytes, Verdict] = {}
+        # Until when, in the order of ending. A plain dict is slow at losing its first items one by one.
+        self._durable: OrderedDict[bytes, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many durable bodies are remembered."""
+        return len(self._durable)
+
+    def find(self, body: bytes) -> Verdict | None:
+        """The verdict on this body, settled or to be awaited; ``None`` when it is new."""
+        writing = self._writing.get(body)
+        if writing is not None:
+            return writing
+        if self._durable.get(body, 0.0) <= self._clock():
+            return None
+        verdict: Verdict = asyncio.get_running_loop().create_future()
+        verdict.set_result(None)
+        return verdict
+
+    def open(self, body: bytes) -> Verdict:
+        """Announce a body that is about to be written; :meth:`settle` must follow."""
+        verdict: Verdict = asyncio.get_running_loop().create_future()
+        self._writing[body] = verdict
+        return verdict
+
+    def settle(self, body: bytes, error: OSError | None) -> None:
+        """Say what became of an announced body. Only a durable one is remembered."""
+        verdict = self._writing.pop(body)
+        now = self._clock()
+        if error is None:
+            self._durable.pop(body, None)
+            self._durable[body] = now + self._keep_s
+        self._forget(now)
+        verdict.set_result(error)
+
+    def _forget(self, now: float) -> None:
+        while self._durable:
+            oldest = next(iter(self._durable))
+            if self._durable[oldest] > now and len(self._durable) <= self._most:
+                return
+            self._durable.popitem(last=False)
