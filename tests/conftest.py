@@ -48,4 +48,6 @@ def client(engine_home):
     opened.close()
 
 
-from clickhouse_server import clickhouse_server  # noqa: E402, F401  # a fixture for all
+# Fixtures for all. One browser a session: Playwright cannot be started twice.
+from browser import browser, page  # noqa: E402, F401
+from clickhouse_server import clickhouse_server  # noqa: E402, F401

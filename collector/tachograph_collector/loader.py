@@ -234,7 +234,10 @@ class Loader:
             missing = {mark for mark in self._unconfirmed if mark not in present}
             missing = {mark for mark in missing if not self._in_quarantine(mark)}
             if missing:
-                logger.warning("The engine lost %d records; storing them again.", len(missing))
+                # Nearly always their spans were replaced by later copies, and merged away.
+                logger.info(
+                    "Storing %d records again that the engine shows no row of.", len(missing)
+                )
                 self._insert_again(missing)
                 self._engine.barrier()
             self._log.confirm(self._unconfirmed[-1].sequence)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tachograph._guard import LOGGER
 from tachograph_schemas import settings
+from tachograph_schemas.instance import read_instance
 from tachograph_schemas.settings import Setting
 
 
@@ -105,6 +106,8 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     foreign = "" if environ.get("TACHO_ENDPOINT") else _otel_endpoint(environ)
     if foreign:
         environ["TACHO_ENDPOINT"] = foreign
+    elif not environ.get("TACHO_ENDPOINT") and "endpoint" not in file:
+        environ["TACHO_ENDPOINT"] = _running_collector(environ, file)
     values: dict[str, Any] = {}
     for setting in TABLE:
         try:
@@ -117,6 +120,13 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     uses_foreign = bool(foreign) and values["endpoint"] == foreign
     headers = _otel_headers(environ) if uses_foreign else ()
     return Config(**values, headers=headers)
+
+
+def _running_collector(environ: Mapping[str, str], file: Mapping[str, Any]) -> str:
+    """The collector that runs on this machine, wherever its ports are; empty when none does."""
+    given = settings.resolve((_SHARED["TACHO_HOME"],), environ=environ, file=file)
+    running = read_instance(settings.home(given["home"]))
+    return running.collector if running is not None else ""
 
 
 def _otel_endpoint(environ: Mapping[str, str]) -> str:

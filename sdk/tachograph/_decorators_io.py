@@ -23,7 +23,7 @@ def tool(
     *,
     name: str | None = None,
     risk: Risk | None = None,
-    effect: Effect = "read",
+    effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
     capture_input: bool = True,
@@ -35,7 +35,7 @@ def tool(
     *,
     name: str | None = None,
     risk: Risk | None = None,
-    effect: Effect = "read",
+    effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
     capture_input: bool = True,
@@ -47,7 +47,8 @@ def tool(
         function: The function, when used without parentheses.
         name: The tool's name as the model knows it; default: the function's.
         risk: ``low medium high critical``.
-        effect: ``write`` when a call changes the world; see also :func:`effect`.
+        effect: ``write`` when a call changes the world (see also :func:`effect`), ``read`` when it only
+            looks; left out, the record says that its effect is not declared.
         scope: The permission it needs, a verb and an object: ``orders:read``.
         call_id: The id the model gave the call; a text, ``tacho.arg(...)`` or a function of the
             bound arguments.

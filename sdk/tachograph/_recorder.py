@@ -47,7 +47,7 @@ class Recorder:
         self.capture_limit_bytes = capture_limit_bytes
         self.lock = threading.RLock()
         self.sinks: list[Sink] = []
-        self.on_run_start: list[Callable[[Any], None]] = []
+        self.on_start: list[Callable[[Any], None]] = []
         """Told the span of each run that starts, unfinished and readable."""
         self.runs: dict[str, RunState] = {}
         self.live: dict[int, Frame] = {}
@@ -70,9 +70,13 @@ class Recorder:
         with self.lock:
             self.runs[run.id] = run
         self.opened(run.span, frame, reported=True)
-        if run.span.is_recording():
-            for tell in self.on_run_start:
-                tell(run.span)
+        self.announce(run.span)
+
+    def announce(self, span: Span) -> None:
+        """Report a span that has just started as in progress, at once."""
+        if span.is_recording():
+            for tell in self.on_start:
+                tell(span)
 
     def run_ending(self, run: RunState) -> int:
         """How many spans the run made, counting its own, which is about to end."""

@@ -18,7 +18,7 @@ from tachograph._failure import clean, cleaned, safe_text
 from tachograph._frame import RunState, frame_of
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle, handle_for
-from tachograph.errors import RunStopped
+from tachograph.errors import Refused, RunStopped
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def _verdict(run: RunState, error: BaseException | None) -> tuple[str, str]:
         return run.outcome or "success", run.reason
     if run.outcome in {"failure", "stopped"}:
         return run.outcome, run.reason
-    if isinstance(error, RunStopped):
+    if isinstance(error, (Refused, RunStopped)):
+        # The harness did its work: a gate that holds is no failure of the agent.
         return "stopped", safe_text(error)
     if isinstance(error, GeneratorExit):
         return "stopped", "its consumer stopped reading"

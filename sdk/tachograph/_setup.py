@@ -95,7 +95,7 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     recorder = _recorder_on(_provider(config), config.capture_limit_bytes)
     sender = Sender(recorder, Exporter(transport, Redactor(hooks)), config)
     recorder.sinks.append(sender.put)
-    recorder.on_run_start.append(sender.report)
+    recorder.on_start.append(sender.report)
     if config.propagate_threads:
         _threads.install()
     _sender = sender
@@ -186,7 +186,7 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
         if recorder is not None:
             with recorder.lock:
                 recorder.sinks.clear()
-                recorder.on_run_start.clear()
+                recorder.on_start.clear()
         _threads.uninstall()
         return sender.shutdown(timeout_s, patient=patient)
     return False

@@ -34,7 +34,7 @@ from tachograph._capture import capture
 from tachograph._failure import clean, cleaned, describe_error, safe_text
 from tachograph._frame import FRAME_KEY, OUTSIDE, Frame, frame_of
 from tachograph._guard import contain, guarded
-from tachograph.errors import RunStopped
+from tachograph.errors import Refused, RunStopped
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -137,12 +137,12 @@ class SpanHandle:
     def record_error(self, error: BaseException) -> None:
         """Record an escaped exception: type, message, bounded stack, status ERROR.
 
-        A :class:`RunStopped` is a decision, not an error: it gets a reason and no error status.
+        A :class:`RunStopped` or :class:`Refused` is a decision, not an error: it gets a reason and no error status.
         """
         if self._ended:
             return
         with guarded("recording an exception"):
-            if isinstance(error, RunStopped):
+            if isinstance(error, (Refused, RunStopped)):
                 self._span.set_attribute(names.REASON, safe_text(error))
                 return
             facts = describe_error(error)
@@ -264,6 +264,9 @@ def _open(
         clean(name), context, kind=kind, attributes=given, start_time=start_time_ns
     )
     recorder.opened(span, frame, reported=layer in REPORTED_WHILE_OPEN)
+    if given.get(names.TOOL_EFFECT) == "write":
+        # What changes the world must be known even if the process dies before the next heartbeat.
+        recorder.announce(span)
     return handle_for(recorder, span, frame, context)
 
 

@@ -13,8 +13,6 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from browser import browser, page  # noqa: E402, F401
-
 
 class Store:
     """An engine behind HTTP; ``load`` stores OTLP bodies the way the collector does."""

@@ -10,8 +10,6 @@ import pytest
 from collector_process import Collector
 from playwright.sync_api import expect
 
-from browser import browser, page  # noqa: F401  # fixtures
-
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
@@ -83,7 +81,7 @@ def test_the_other_demo_agents_are_told_as_they_went(up):
 
 
 @pytest.mark.browser
-def test_a_person_finds_the_run_and_reads_it(up, support, page):  # noqa: F811
+def test_a_person_finds_the_run_and_reads_it(up, support, page):
     page.open(up.instance["dashboard"])
     row = page.page.get_by_text("T-90412").first
     row.click()
@@ -97,7 +95,7 @@ def test_a_person_finds_the_run_and_reads_it(up, support, page):  # noqa: F811
 
 
 @pytest.mark.browser
-def test_a_run_can_be_opened_by_its_link(up, support, page):  # noqa: F811
+def test_a_run_can_be_opened_by_its_link(up, support, page):
     page.open_run(up.instance["dashboard"], support)
     expect(page.page.locator("body")).to_contain_text("Settle ticket T-90412")
 

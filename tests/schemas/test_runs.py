@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp import Trace, span_id
+from otlp import NS, Trace, span_id
 
 CALL = {"gen_ai__operation__name": "chat", "gen_ai__response__model": "m1"}
 
@@ -202,9 +202,21 @@ def test_a_run_whose_steps_have_ended_still_runs_while_its_own_span_is_open(load
         .span(2, "tool", 1, at_ms=5, ms=20, tacho__layer="tool")
         .body()
     )
-    assert runs(ask, "outcome, ended_at, span_count, duration_ns") == [
-        ("running", None, 2, 25_000_000)
-    ]
+    ((outcome, ended_at, spans, duration_ns),) = runs(
+        ask, "outcome, ended_at, span_count, duration_ns"
+    )
+    assert (outcome, ended_at, spans) == ("running", None, 2)
+    assert duration_ns > 59 * NS, "a running run lasts until now; this one began a minute ago"
+
+
+def test_a_failed_call_without_usage_is_not_unpriced(load, ask):
+    load(
+        Trace(1)
+        .span(1, "run", tacho__layer="run")
+        .span(2, "chat nope", 1, error="404 model not found", **CALL)
+        .body()
+    )
+    assert runs(ask, "model_calls, unpriced_calls, cost_usd") == [(1, 0, None)]
 
 
 def test_a_run_that_is_resumed_runs_again(load, ask):

@@ -126,7 +126,7 @@ def _wasted(view: Timeline, calls: list[AccountSpan]) -> list[Line]:
     if retries:
         lines.append(
             Line(
-                words.count(retries, "call was tried again", "calls were tried again"),
+                words.count(retries, *RETRIES),
                 "retry",
                 "warn",
             )
@@ -149,8 +149,11 @@ def _time(view: Timeline, calls: list[AccountSpan]) -> str:
         parts.append(f"{words.duration(models_ns)} in models")
     if tools_ns:
         parts.append(f"{words.duration(tools_ns)} in tools")
-    if run.waiting_ns:
-        parts.append(f"{words.duration(run.waiting_ns)} waiting for people")
+    unasked_ns = sum(
+        number(span, names.WAITING_NS) for span in view.calls("approval") if nobody_to_ask(span)
+    )
+    if run.waiting_ns > unasked_ns:
+        parts.append(f"{words.duration(run.waiting_ns - unasked_ns)} waiting for people")
     return f"Time: {total}{so_far}{', of it ' + ', '.join(parts) if parts else ''}"
 
 

@@ -61,7 +61,7 @@ def describe(view: Timeline, decision: Decision, *, with_arguments: bool = True)
     if is_embedding(span):
         return view.line(span, f"Turned text into vectors with {label(span.model)}")
     text, tone = _outcome(model, decision, with_arguments=with_arguments)
-    if fact(span, names.ABANDONED) == "true":
+    if is_abandoned(span):
         text, tone = f"{text}; nobody read the answer to its end", "warn"
     remark = f"It said: “{decision.text}”" if decision.requests and decision.text else ""
     return view.line(span, text, tone, ". ".join(filter(None, [remark, context(view, span)])))

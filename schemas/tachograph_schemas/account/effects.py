@@ -8,13 +8,14 @@ from tachograph_schemas import names, words
 from tachograph_schemas.account import harness
 from tachograph_schemas.account.lookups import alike, capped, requested_only
 from tachograph_schemas.account.model import Line
-from tachograph_schemas.account.record import missing_spans
+from tachograph_schemas.account.record import last_seconds, missing_spans
 from tachograph_schemas.account.sentences import failure, result, tool_call
 from tachograph_schemas.account.timeline import (
     Timeline,
     effect,
     error_kind,
     fact,
+    is_abandoned,
     is_done,
     label,
     number,
@@ -36,11 +37,15 @@ def changed(view: Timeline) -> list[Line]:
     unknown = _undeclared(view)
     if not done and (writes or unknown is None):
         lines.insert(0, _nothing(view, writes))
-    return capped(lines, "more changes") + ([unknown] if unknown else [])
+    lines = capped(lines, "more changes") + ([unknown] if unknown else [])
+    return lines + last_seconds(view)
 
 
 def _done(view: Timeline, span: AccountSpan, calls: int) -> Line:
     said = f"Carried out {tool_call(span)}"
+    if is_abandoned(span):
+        text = f"Carried out {tool_call(span)}, perhaps in part: its consumer stopped reading early"
+        return view.line(span, text, "warn", result(span))
     if calls > 1:
         text = f"{said} {words.times(calls)}, with the same arguments each time"
         return view.line(span, text, "warn", result(span))
@@ -89,7 +94,7 @@ def _nothing(view: Timeline, writes: list[AccountSpan]) -> Line:
     if any(span.span_id not in view.guarded for span in writes):
         return Line("No change is confirmed", "tool", "warn")
     if view.run.outcome == "interrupted":
-        return Line("Nothing was changed, as far as the record goes", "tool")
+        return Line("No change is recorded", "tool", "warn")
     requested = requested_only(view)
     if requested:
         asked = words.joined([label(name) for name in list(requested)[:6]])
@@ -106,16 +111,21 @@ def _blocked(view: Timeline) -> list[Line]:
         action = fact(span, names.GATE_ACTION)
         if action not in {"blocked", "dry_run", "escalated"}:
             continue
-        proposed = harness.proposal(span) or "an action"
+        proposed = harness.proposal(span)
+        what = f": {proposed}" if proposed else ""
         rule = label(fact(span, names.GATE_RULE) or span.name)
         if action == "escalated":
             continue
         if action == "dry_run":
             lines.append(
-                view.line(span, f"Only tried out (dry run of the gate “{rule}”): {proposed}")
+                view.line(span, f"Only tried out (dry run of the gate “{rule}”){what}")
             )
         else:
-            text = f"Prevented by the gate “{rule}”: {proposed}"
+            text = (
+                f"Prevented by the gate “{rule}”{what}"
+                if proposed
+                else f"The gate “{rule}” refused to go on"
+            )
             lines.append(view.line(span, text, "bad", harness.because(span).removeprefix(": ")))
     return lines
 
@@ -157,8 +167,9 @@ def approved(view: Timeline) -> list[Line]:
     asked = view.calls("approval")
     lines = [harness.sentence(view, span) for span in asked]
     if asked:
-        waiting_ns = sum(number(span, names.WAITING_NS) for span in asked)
-        if waiting_ns and len(asked) > 1:
+        people = [span for span in asked if not harness.nobody_to_ask(span)]
+        waiting_ns = sum(number(span, names.WAITING_NS) for span in people)
+        if waiting_ns and len(people) > 1:
             lines.append(
                 Line(f"All in all it waited {words.duration(waiting_ns)} for people", "approval")
             )

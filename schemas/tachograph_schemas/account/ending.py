@@ -19,6 +19,8 @@ from tachograph_schemas.account.timeline import (
 )
 from tachograph_schemas.rows import AccountSpan
 
+RETRIES = ("failed attempt announced another try", "failed attempts announced another try")
+"""One and many; whether the next try came is another span's to tell."""
 _WORK = {"tool", "model", "retrieval", "memory", "step", "agent"}
 
 
@@ -41,13 +43,31 @@ def culprit(view: Timeline) -> AccountSpan | None:
 
 def stopper(view: Timeline) -> AccountSpan | None:
     """The stop rule or budget that ended the run."""
+    said = view.run.stop_reason
     stops = [
         span
         for span in view.spans
         if span.layer == "stop"
         or (span.layer == "budget" and fact(span, names.BUDGET_ACTION) == "stopped")
     ]
+    # An agent may catch its stop, go on, and be ended by something else.
+    if view.run.outcome == "stopped" and said:
+        stops = [span for span in stops if _gave_reason(span, said)]
     return stops[-1] if stops else None
+
+
+def _gave_reason(span: AccountSpan, said: str) -> bool:
+    rule, why = fact(span, names.STOP_RULE), fact(span, names.REASON)
+    return bool((rule and f"stopped by {rule}" in said) or (why and why in said))
+
+
+def _refused_by_gate(view: Timeline) -> bool:
+    said = view.run.stop_reason
+    return any(
+        said.startswith(f"refused by {rule}")
+        for span in view.calls("gate")
+        if fact(span, names.GATE_VERDICT) != "allow" and (rule := fact(span, names.GATE_RULE))
+    )
 
 
 def place(span: AccountSpan) -> str:
@@ -80,7 +100,9 @@ def verdict(view: Timeline) -> tuple[str, Tone]:
     if run.outcome == "failure":
         return f"Failed after {took}{_why_failed(view)}", "bad"
     if run.outcome == "stopped":
-        return f"Stopped on purpose after {took}{_why_stopped(view)}", "warn"
+        meant = stopper(view) is not None or _refused_by_gate(view)
+        purpose = " on purpose" if meant else ""
+        return f"Stopped{purpose} after {took}{_why_stopped(view)}", "warn"
     stands = view.open_leaves()
     where = f" in {place(stands[-1])}" if stands and stands[-1] is not view.root else ""
     if run.outcome == "running":
@@ -135,23 +157,39 @@ def absorbed(view: Timeline) -> list[str]:
         ):
             facts["failed"] += 1
         elif span.layer == "gate" and fact(span, names.GATE_VERDICT) == "deny":
-            facts["refused"] += 1
+            facts["denied"] += 1
         elif span.layer == "repair" and fact(span, names.REPAIR_OUTCOME) == "repaired":
             facts["repaired"] += number(span, names.REPAIR_ATTEMPT) > 0
         elif span.layer in {"retry", "fallback"}:
             facts[span.layer] += 1
         elif span.layer == "approval" and fact(span, names.APPROVAL_DECISION):
-            facts[fact(span, names.APPROVAL_DECISION)] += 1
+            facts[_decided(span)] += 1
     said = [
         ("failed", "step failed on the way", "steps failed on the way"),
-        ("retry", "call was retried", "calls were retried"),
+        ("retry", *RETRIES),
         ("fallback", "stand-in was used", "stand-ins were used"),
         ("repaired", "answer was repaired", "answers were repaired"),
-        ("refused", "proposal was refused by a gate", "proposals were refused by gates"),
+        ("denied", "proposal was refused by a gate", "proposals were refused by gates"),
         ("approved", "action was approved by a person", "actions were approved by a person"),
-        ("timeout", "request was decided by nobody", "requests were decided by nobody"),
+        ("refused", "action was refused by a person", "actions were refused by a person"),
+        ("unnamed", "action was not approved", "actions were not approved"),
+        ("nobody", *(f"{each} not approved: nobody was there to ask" for each in _WERE)),
+        ("timeout", *(f"{each} not approved: nobody decided in time" for each in _WERE)),
     ]
     return [words.count(facts[key], one, many) for key, one, many in said if facts[key]]
+
+
+_WERE = ("action was", "actions were")
+
+
+def _decided(span: AccountSpan) -> str:
+    """A decision, with a refusal by a known person apart from the others."""
+    decision = fact(span, names.APPROVAL_DECISION)
+    if harness.nobody_to_ask(span):
+        return "nobody"
+    if decision == "refused" and not fact(span, names.APPROVAL_APPROVER):
+        return "unnamed"
+    return decision
 
 
 def last_line(view: Timeline) -> Line:
@@ -184,6 +222,7 @@ def stopped(view: Timeline) -> list[Line]:
         )
         lines.append(view.line(cause, said, "waiting" if needs else "plain"))
     lines.extend(_open(view, span) for span in view.open_leaves()[:5] if span is not view.root)
+    lines.extend(last_seconds(view))
     last = _last_step(view)
     if last is not None and last is not cause:
         line = sentence(view, last)

@@ -21,6 +21,8 @@ def sentence(view: Timeline, span: AccountSpan) -> Line:
 
 
 Told = tuple[str, Tone, str]
+NO_APPROVER = "no approver is configured"
+"""The reason that the SDK records for an approval without an approver."""
 
 
 def because(span: AccountSpan, chars: int = 240) -> str:
@@ -55,7 +57,9 @@ def gate(span: AccountSpan) -> Told:
     rule = quoted(span, names.GATE_RULE, "gate ")
     verdict, action = fact(span, names.GATE_VERDICT), fact(span, names.GATE_ACTION)
     proposed = proposal(span)
-    what = f" {proposed}" if proposed else " the proposal"
+    if not proposed and verdict:
+        return _gate_alone(span, rule)
+    what = f" {proposed}" if proposed else " what came by"
     risk = fact(span, names.GATE_RISK)
     detail = f"Risk: {label(risk)}" if risk else ""
     if action == "dry_run":
@@ -79,6 +83,23 @@ def gate(span: AccountSpan) -> Told:
         "plain",
         f"It said: {outcome}" if outcome else "",
     )
+
+
+def _gate_alone(span: AccountSpan, rule: str) -> Told:
+    """A verdict that was not about a recorded proposal."""
+    verdict, why = fact(span, names.GATE_VERDICT), because(span)
+    risk = fact(span, names.GATE_RISK)
+    detail = f"Risk: {label(risk)}" if risk else ""
+    if fact(span, names.GATE_ACTION) == "dry_run":
+        said = {"allow": "would have let it go on", "deny": "would have refused to go on"}.get(
+            verdict, "would have asked a person"
+        )
+        return f"The gate {rule} {said} (dry run){why}", "warn", detail
+    if verdict == "deny":
+        return f"The gate {rule} refused to go on{why}", "bad", detail
+    if verdict == "escalate":
+        return f"The gate {rule} wanted a person to decide{why}", "waiting", detail
+    return f"The gate {rule} let it go on{why}", "good", detail
 
 
 def validation(span: AccountSpan) -> Told:
@@ -119,16 +140,16 @@ def repair(span: AccountSpan) -> Told:
 
 
 def retry(span: AccountSpan) -> Told:
-    """A call that is tried again."""
+    """A failed attempt that announced another; whether that one came is not in this span."""
     what = named(span, names.RETRY_OF, "retry ")
     attempt = max(number(span, names.RETRY_ATTEMPT), 1)
     kind = error_kind(span)
-    failed = f"attempt {attempt} failed{f' with {kind}' if kind else ''}"
+    failed = f"Attempt {attempt} of {what} failed{f' with {kind}' if kind else ''}"
     wait_ms = number(span, names.RETRY_WAIT_MS)
-    waited = f", {words.duration(wait_ms * 1_000_000)} later" if wait_ms else ""
+    wait = f" in {words.duration(wait_ms * 1_000_000)}" if wait_ms else ""
     # The failed call itself has said what was wrong.
     detail = "" if kind else words.excerpt(span.status_message or fact(span, names.REASON), 300)
-    return f"Tried {what} again{waited}, after {failed}", "warn", detail
+    return f"{failed}; to be tried again{wait}", "warn", detail
 
 
 def breaker(span: AccountSpan) -> Told:
@@ -167,6 +188,16 @@ def fallback(span: AccountSpan) -> Told:
     )
 
 
+def nobody_to_ask(span: AccountSpan) -> bool:
+    """Whether an approval was refused because there was no approver: no person, and no waiting."""
+    refused = fact(span, names.APPROVAL_DECISION) == "refused"
+    return (
+        refused
+        and not fact(span, names.APPROVAL_APPROVER)
+        and fact(span, names.REASON) == NO_APPROVER
+    )
+
+
 def approval(span: AccountSpan) -> Told:
     """A person's decision, or the wait for it."""
     asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or proposal(span), 200)
@@ -181,6 +212,8 @@ def approval(span: AccountSpan) -> Told:
         return f"Waiting for a person to decide{request}", "waiting", ""
     if decision == "approved":
         return f"{who} approved{after}{request}", "good", detail
+    if nobody_to_ask(span):
+        return f"Not approved, as nobody was there to ask{request}", "bad", ""
     if decision == "refused":
         if not fact(span, names.APPROVAL_APPROVER):
             return f"Approval was refused{after}{request}", "bad", detail
@@ -232,6 +265,9 @@ def budget(span: AccountSpan) -> Told:
             "bad",
             why,
         )
+    if fact(span, names.BUDGET_ACTION) == "warned" and _unmeasured(span):
+        whole = f"The {scope} budget of {limit}" if limit else f"The {scope} budget"
+        return f"{whole} could not be enforced{because(span)}", "warn", why
     if fact(span, names.BUDGET_ACTION) == "warned":
         return f"The {scope} budget of {limit} was exceeded; it only warns", "warn", why
     return (
@@ -239,6 +275,14 @@ def budget(span: AccountSpan) -> Told:
         "plain",
         why,
     )
+
+
+def _unmeasured(span: AccountSpan) -> bool:
+    """Whether a warning is about use that cannot be counted: what was counted is below the limit."""
+    try:
+        return float(fact(span, names.BUDGET_USED)) < float(fact(span, names.BUDGET_LIMIT))
+    except ValueError:
+        return bool(fact(span, names.REASON))
 
 
 def stop(span: AccountSpan) -> Told:

@@ -97,7 +97,10 @@ def _read_line(view: Timeline, group: Alike) -> Line:
         why = error_kind(retries[-1]) or "it failed"
         text = f"{said}: answered at attempt {len(retries) + 1} ({why} before)"
         return view.line(span, text, "warn", detail)
-    return view.line(span, f"{said}{_often(group.calls)}", "plain", detail)
+    text = f"{said}{_often(group.calls)}"
+    if is_abandoned(span):
+        return view.line(span, f"{text}; {NOT_READ}", "warn", detail)
+    return view.line(span, text, "plain", detail)
 
 
 def _often(number: int) -> str:
@@ -160,7 +163,7 @@ def _tool_line(view: Timeline, name: str, spans: list[AccountSpan], retries: int
     if failed:
         parts.append(f"{len(failed):,} failed{why}")
     if retries:
-        parts.append(words.count(retries, "retry"))
+        parts.append(words.count(retries, "retry announced", "retries announced"))
     if running:
         parts.append(f"{running:,} not come back")
     first = spans[0]
@@ -186,8 +189,12 @@ def _refused(view: Timeline) -> list[Line]:
         if fact(span, names.GATE_VERDICT) == "deny":
             rule = label(fact(span, names.GATE_RULE) or span.name)
             proposed = payload.arguments(span.input_text, 120)
-            what = f" {proposed}" if proposed else " an action"
-            lines.append(view.line(span, f"Refused:{what}, by the gate “{rule}”", "bad"))
+            text = (
+                f"Refused: {proposed}, by the gate “{rule}”"
+                if proposed
+                else f"The gate “{rule}” refused to go on"
+            )
+            lines.append(view.line(span, text, "bad"))
     return lines[:20]
 
 

@@ -270,10 +270,25 @@ def answer(text: str, chars: int = 400) -> str:
     value = parse(text)
     if isinstance(value, str):
         return "" if value.strip() in {"null", "None"} else excerpt(value, chars)
+    if isinstance(value, list) and _is_texts(value):
+        return excerpt(_together(value), chars)
     said = [message for message in _messages(value) if message.text.strip()]
     if said:
         return excerpt(said[-1].text, chars)
     return excerpt(_compact(value), chars) if value not in (None, {}, []) else ""
+
+
+def _is_texts(value: list[Any]) -> bool:
+    """Whether it is a list of strings, as a generator gives, and no ``[role, text]``."""
+    if not value or not all(isinstance(each, str) for each in value):
+        return False
+    return not (len(value) == 2 and value[0] in _KNOWN_ROLES)
+
+
+def _together(texts: list[str]) -> str:
+    # Pieces of one text carry its spaces; names and numbers in a list do not.
+    pieces = any(text[:1].isspace() or text[-1:].isspace() for text in texts)
+    return ("" if pieces else ", ").join(text for text in texts if text)
 
 
 def call(name: str, given: Any, chars: int = 120) -> str:

@@ -26,6 +26,13 @@ def warnings(view: Timeline) -> tuple[str, ...]:
     )
 
 
+def last_seconds(view: Timeline) -> list[Line]:
+    """What an interrupted run cannot tell: spans that were still in its process when it died."""
+    if view.run.outcome != "interrupted":
+        return []
+    return [Line("Actions begun in its last few seconds may be missing from the record", tone="warn")]
+
+
 def missing_spans(view: Timeline) -> int:
     """How many spans the client made that are not stored; 0 while the run is not over."""
     made = view.run.spans_made

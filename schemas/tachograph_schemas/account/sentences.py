@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions, harness, payload
@@ -13,15 +14,27 @@ from tachograph_schemas.account.timeline import (
     effect,
     error_kind,
     fact,
+    is_abandoned,
     label,
 )
 from tachograph_schemas.rows import AccountSpan
 
 _DETAIL_CHARS = 400
+NOT_READ = "its consumer stopped reading early"
+"""Of a stream or generator that was left before its end."""
 
 
 def sentence(view: Timeline, span: AccountSpan) -> Line:
     """What this span says, in one sentence."""
+    line = _sentence(view, span)
+    if is_abandoned(span) and span.layer != "model":
+        return replace(
+            line, text=f"{line.text}; {NOT_READ}", tone="bad" if line.tone == "bad" else "warn"
+        )
+    return line
+
+
+def _sentence(view: Timeline, span: AccountSpan) -> Line:
     if span.layer == "model":
         decision = decisions.read(view, span)
         # The calls themselves follow as sentences of their own, with arguments and results.
@@ -93,10 +106,13 @@ def together(view: Timeline, spans: Sequence[AccountSpan]) -> Line:
         ]
         more = f" and {len(failed) - 2} more failed" if len(failed) > 2 else ""
         text = f"{text}; {'; '.join(reasons)}{more}"
-    tone: Tone = "plain"
+    unread = [label(span.tool or span.name) for span in spans if is_abandoned(span)]
+    if unread:
+        text = f"{text}; the consumer of {words.joined(unread[:4])} stopped reading early"
+    tone: Tone = "warn" if unread else "plain"
     if failed:
         tone = "warn" if all(view.recovered(span) for span in failed) else "bad"
-    elif any(effect(span) == "write" for span in spans):
+    elif not unread and any(effect(span) == "write" for span in spans):
         tone = "good"
     results = [
         f"{label(span.tool or span.name)}: {answer}"

@@ -154,6 +154,8 @@ def _one(view: Timeline, span: AccountSpan) -> Told:
     line = replace(line, offset_ns=max(told_at(view, span) - view.start_ns, 0))
     if span.layer == "tool" and not span.is_open:
         key = ("tool", span.tool, view.who(span), line.tone, error_kind(span))
+        if is_abandoned(span):
+            return Told(line, ("tool", line.text))
         if span.status != "error":
             return Told(line, key, call=tool_call(span))
         why = error_kind(span) or "an error"
@@ -162,8 +164,9 @@ def _one(view: Timeline, span: AccountSpan) -> Told:
         )
     if span.layer == "retry":
         what = harness.named(span, names.RETRY_OF, "retry ")
+        kind = error_kind(span)
         general = view.line(
-            span, f"Tried {what} again after {error_kind(span) or 'it failed'}"
+            span, f"An attempt of {what} failed{f' with {kind}' if kind else ''}; to be tried again"
         ).text
         return Told(line, ("retry", general), general=general)
     return Told(line, (span.layer, line.text))

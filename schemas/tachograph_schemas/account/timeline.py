@@ -216,6 +216,11 @@ def is_done(span: AccountSpan) -> bool:
     return span.status != "error" and not span.is_open
 
 
+def is_abandoned(span: AccountSpan) -> bool:
+    """Whether what it gave was not read to its end."""
+    return fact(span, names.ABANDONED) == "true"
+
+
 def agent_name(span: AccountSpan) -> str:
     """The agent a span of layer ``agent`` or ``run`` is about."""
     if span.agent:

@@ -73,7 +73,8 @@ SELECT
     sumOrNullIf(input_tokens, is_call), sumOrNullIf(output_tokens, is_call), sumOrNullIf(cache_read_tokens, is_call),
     sumOrNullIf(cache_write_tokens, is_call), sumOrNullIf(reasoning_tokens, is_call),
     sumOrNullIf(cost_usd, is_call),
-    countIf(is_call AND cost_status != 'priced'),
+    -- a call that failed and reports no usage costs nothing: an unknown model, a refused request
+    countIf(is_call AND cost_status != 'priced' AND NOT (status = 'error' AND cost_status = 'no_usage')),
     argMinIf(session_id, (rank, start_time), session_id != ''),
     argMinIf(user_id, (rank, start_time), user_id != ''),
     argMinIf(customer, (rank, start_time), customer != ''),

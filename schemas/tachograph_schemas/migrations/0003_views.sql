@@ -7,7 +7,14 @@ SELECT * FROM span_rows FINAL;
 CREATE OR REPLACE VIEW runs ${on_cluster} AS
 SELECT
     run_id, project, agent, service, version, code_version, name,
-    started_at, ended_at, duration_ns, waiting_ns,
+    started_at, ended_at,
+    -- until now while it runs, until the last sign of life when it was interrupted
+    multiIf(
+        isNotNull(ended_at) OR NOT heartbeat, duration_ns,
+        last_seen_at < now64(9) - toIntervalSecond(60), greatest(duration_ns, toUInt64(greatest(0, toUnixTimestamp64Nano(last_seen_at) - toUnixTimestamp64Nano(started_at)))),
+        greatest(duration_ns, toUInt64(greatest(0, toUnixTimestamp64Nano(now64(9)) - toUnixTimestamp64Nano(started_at))))
+    ) AS duration_ns,
+    waiting_ns,
     if(
         outcome = 'running' AND last_seen_at < now64(9) - if(heartbeat, toIntervalSecond(60), toIntervalSecond(600)),
         'interrupted',

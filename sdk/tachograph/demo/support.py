@@ -97,12 +97,12 @@ class SupportAgent:
         except Exception as error:
             return error
 
-    @tacho.tool(risk="low", scope="crm:read", call_id=tacho.arg("call_id"))
+    @tacho.tool(effect="read", risk="low", scope="crm:read", call_id=tacho.arg("call_id"))
     async def lookup_customer(self, customer_id: str, call_id: str) -> Customer:
         """The customer's record."""
         return await self.shop.customer(customer_id)
 
-    @tacho.tool(risk="low", scope="orders:read", call_id=tacho.arg("call_id"))
+    @tacho.tool(effect="read", risk="low", scope="orders:read", call_id=tacho.arg("call_id"))
     async def lookup_order(self, order_id: str, call_id: str) -> Order:
         """The order; tried again once, because the order system is slow to wake up."""
         try:
