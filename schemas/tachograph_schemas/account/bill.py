@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tachograph_schemas import words
+from tachograph_schemas import names, words
+from tachograph_schemas.account import harness
 from tachograph_schemas.account.model import Line
-from tachograph_schemas.account.timeline import Timeline, label
+from tachograph_schemas.account.timeline import Timeline, label, number
 from tachograph_schemas.rows import AccountSpan
 
 _MOST_MODELS = 12
@@ -126,7 +127,7 @@ def _wasted(view: Timeline, calls: list[AccountSpan]) -> list[Line]:
     if retries:
         lines.append(
             Line(
-                words.count(retries, *RETRIES),
+                words.count(retries, *harness.RETRIES),
                 "retry",
                 "warn",
             )
@@ -150,7 +151,9 @@ def _time(view: Timeline, calls: list[AccountSpan]) -> str:
     if tools_ns:
         parts.append(f"{words.duration(tools_ns)} in tools")
     unasked_ns = sum(
-        number(span, names.WAITING_NS) for span in view.calls("approval") if nobody_to_ask(span)
+        number(span, names.WAITING_NS)
+        for span in view.calls("approval")
+        if harness.nobody_to_ask(span)
     )
     if run.waiting_ns > unasked_ns:
         parts.append(f"{words.duration(run.waiting_ns - unasked_ns)} waiting for people")

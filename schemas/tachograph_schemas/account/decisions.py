@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tachograph_schemas import names, words
+from tachograph_schemas import words
 from tachograph_schemas.account import payload
 from tachograph_schemas.account.model import Line, Tone
-from tachograph_schemas.account.timeline import Timeline, error_kind, fact, label
+from tachograph_schemas.account.timeline import Timeline, error_kind, is_abandoned, label
 from tachograph_schemas.rows import AccountSpan
 
 _ASKED_FOR_TOOLS = {"tool_use", "tool_calls", "tool_call", "function_call", "tool-calls"}

@@ -117,9 +117,7 @@ def _blocked(view: Timeline) -> list[Line]:
         if action == "escalated":
             continue
         if action == "dry_run":
-            lines.append(
-                view.line(span, f"Only tried out (dry run of the gate “{rule}”){what}")
-            )
+            lines.append(view.line(span, f"Only tried out (dry run of the gate “{rule}”){what}"))
         else:
             text = (
                 f"Prevented by the gate “{rule}”{what}"

@@ -7,6 +7,7 @@ from collections import Counter
 from tachograph_schemas import names, words
 from tachograph_schemas.account import harness, payload
 from tachograph_schemas.account.model import Line, Tone
+from tachograph_schemas.account.record import last_seconds
 from tachograph_schemas.account.sentences import failure, sentence, tool_call
 from tachograph_schemas.account.timeline import (
     Timeline,
@@ -19,8 +20,6 @@ from tachograph_schemas.account.timeline import (
 )
 from tachograph_schemas.rows import AccountSpan
 
-RETRIES = ("failed attempt announced another try", "failed attempts announced another try")
-"""One and many; whether the next try came is another span's to tell."""
 _WORK = {"tool", "model", "retrieval", "memory", "step", "agent"}
 
 
@@ -166,7 +165,7 @@ def absorbed(view: Timeline) -> list[str]:
             facts[_decided(span)] += 1
     said = [
         ("failed", "step failed on the way", "steps failed on the way"),
-        ("retry", *RETRIES),
+        ("retry", *harness.RETRIES),
         ("fallback", "stand-in was used", "stand-ins were used"),
         ("repaired", "answer was repaired", "answers were repaired"),
         ("denied", "proposal was refused by a gate", "proposals were refused by gates"),

@@ -21,6 +21,8 @@ def sentence(view: Timeline, span: AccountSpan) -> Line:
 
 
 Told = tuple[str, Tone, str]
+RETRIES = ("failed attempt announced another try", "failed attempts announced another try")
+"""One and many; whether the next try came is another span's to tell."""
 NO_APPROVER = "no approver is configured"
 """The reason that the SDK records for an approval without an approver."""
 
@@ -59,7 +61,7 @@ def gate(span: AccountSpan) -> Told:
     proposed = proposal(span)
     if not proposed and verdict:
         return _gate_alone(span, rule)
-    what = f" {proposed}" if proposed else " what came by"
+    what = f" {proposed}" if proposed else " the proposal"
     risk = fact(span, names.GATE_RISK)
     detail = f"Risk: {label(risk)}" if risk else ""
     if action == "dry_run":

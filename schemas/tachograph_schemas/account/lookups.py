@@ -9,8 +9,16 @@ from itertools import chain
 from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions, payload
 from tachograph_schemas.account.model import Line
-from tachograph_schemas.account.sentences import failure, query, result, tool_call
-from tachograph_schemas.account.timeline import Timeline, effect, error_kind, fact, label, once
+from tachograph_schemas.account.sentences import NOT_READ, failure, query, result, tool_call
+from tachograph_schemas.account.timeline import (
+    Timeline,
+    effect,
+    error_kind,
+    fact,
+    is_abandoned,
+    label,
+    once,
+)
 from tachograph_schemas.rows import AccountSpan
 
 _MOST_LINES = 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions
+from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.timeline import Timeline, number
 
 
@@ -30,7 +31,9 @@ def last_seconds(view: Timeline) -> list[Line]:
     """What an interrupted run cannot tell: spans that were still in its process when it died."""
     if view.run.outcome != "interrupted":
         return []
-    return [Line("Actions begun in its last few seconds may be missing from the record", tone="warn")]
+    return [
+        Line("Actions begun in its last few seconds may be missing from the record", tone="warn")
+    ]
 
 
 def missing_spans(view: Timeline) -> int:

@@ -15,6 +15,7 @@ from tachograph_schemas.account.timeline import (
     effect,
     error_kind,
     fact,
+    is_abandoned,
     label,
     once,
 )

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tacho",
         description="Tachograph, the flight recorder for AI agents.",
-        epilog="`tacho COMMAND --help` says more. Settings are TACHO_* variables; `tacho doctor` lists them.",
+        epilog="`tacho COMMAND --help` says more. Settings are TACHO_* variables; `tacho doctor --settings` lists them.",
     )
     parser.add_argument("--version", action="version", version=f"tacho {version()}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

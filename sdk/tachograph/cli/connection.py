@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tachograph.cli.problem import UNREACHABLE, Problem, needs_server
+from tachograph.cli.problem import UNREACHABLE, Problem, needs_server, require_server
 from tachograph_schemas.instance import Instance, read_instance
 from tachograph_schemas.settings import SHARED, home, read_file, resolve
 
@@ -124,6 +124,7 @@ def reading() -> Iterator[Client]:
     Raises:
         Problem: the storage cannot be reached, or the engine refused a query.
     """
+    require_server()
     place = find_place()
     try:
         from tachograph_schemas import store

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tachograph.cli import up
+from tachograph.cli.problem import require_server
 from tachograph_schemas.instance import Instance, read_instance
 from tachograph_schemas.settings import SHARED, home, resolve
 
@@ -45,7 +46,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Record: 0 done, 1 an agent could not be recorded, 2 unknown agent, 3 the collector went away."""
+    """Record: 0 done, 1 an agent could not be recorded, 2 unknown agent, 3 the collector went away.
+
+    Raises:
+        Problem: no collector runs, and the packages to start one are not installed.
+    """
     from tachograph import demo
 
     if arguments.list:
@@ -64,6 +69,7 @@ def command(arguments: argparse.Namespace) -> int:
         endpoint = running.collector
     if _answers(endpoint):
         return _record(arguments, endpoint, running)
+    require_server("clickhouse_connect", "chdb", "fastapi", "uvicorn")
     if arguments.up:
         return _up_and_record(arguments)
     with _temporary() as (instance, said):

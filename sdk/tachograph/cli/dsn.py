@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tachograph.cli.connection import find_place
+from tachograph.cli.problem import require_server
 from tachograph.cli.terminal import print_json
 
 
@@ -23,6 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def command(arguments: argparse.Namespace) -> int:
     """Print the DSN."""
+    require_server()
     dsn = find_place().dsn
     if arguments.json:
         print_json({"dsn": dsn})

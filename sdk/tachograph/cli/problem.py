@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 ANSWER_IS_NO = 1
 USAGE = 2
 UNREACHABLE = 3
@@ -14,6 +16,17 @@ class Problem(Exception):
         super().__init__(sentence)
         self.code = code
         """The exit code: 1 the answer is no, 2 usage, 3 the collector cannot be reached."""
+
+
+def require_server(*modules: str) -> None:
+    """Check, without importing them, that packages of the server extra are installed.
+
+    Raises:
+        Problem: one is missing.
+    """
+    for module in modules or ("clickhouse_connect",):
+        if find_spec(module) is None:
+            raise needs_server(ImportError(name=module))
 
 
 def needs_server(error: ImportError) -> Problem:

@@ -41,7 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("run_id", metavar="RUN", help="its id, the beginning of it, or `last`")
     parser.add_argument(
-        "--full", action="store_true", help="every line, with arguments and results at length"
+        "--full",
+        action="store_true",
+        help="every line of the account, and details in whole lines instead of their beginnings",
     )
     parser.add_argument("--width", type=int, metavar="COLUMNS", help="default: the terminal's")
     parser.add_argument("--json", action="store_true", help="print the run and its account as JSON")
@@ -110,7 +112,7 @@ def account_text(
     columns: int = 100,
     paint: Paint | None = None,
 ) -> str:
-    """The account for a terminal of ``columns`` columns, display-safe; ``full`` leaves nothing out."""
+    """The account for a terminal of ``columns`` columns, display-safe; ``full`` shows every line of it."""
     paint = paint or Paint(on=False)
     account = build(run, spans)
     lines = [paint(line, "bold") for line in wrapped(account.title, columns)]

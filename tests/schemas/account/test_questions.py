@@ -120,7 +120,7 @@ def test_tools_count_calls_failures_and_what_the_tool_may_do():
         a_tool("t2", 30, "refund", effect="write", facts=facts),
     )
     line = account.section("tools").lines[0]
-    assert line.text == "refund: 2 calls, 1 failed (TimeoutError), 1 retry"
+    assert line.text == "refund: 2 calls, 1 failed (TimeoutError), 1 retry announced"
     assert line.detail == "Changes the world, risk high, scope billing:refund"
     assert line.tone == "warn"
 

@@ -161,7 +161,7 @@ def test_a_gate_inside_a_call_is_told_before_the_call_it_decided_about():
         "g", "gate", 5, parent="t", facts={names.GATE_RULE: "limit", names.GATE_VERDICT: "allow"}
     )
     assert told(tell(tool, gate))[1:3] == [
-        "The gate “limit” allowed the proposal",
+        "The gate “limit” let it go on",
         "Carried out refund(usd=4)",
     ]
 

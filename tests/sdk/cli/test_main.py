@@ -137,3 +137,34 @@ def test_a_terminal_without_unicode_gets_question_marks(collector):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "? success" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["runs"], ["show", "last"], ["dsn"], ["demo"]])
+def test_a_base_installation_is_told_what_to_install_before_anything_else(home, words):
+    script = (
+        "import sys; sys.modules['clickhouse_connect'] = None; import tachograph.cli as c; "
+        f"sys.exit(c.main({words!r}))"
+    )
+    environment = {**os.environ, "TACHO_HOME": str(home), "TACHO_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'pip install "tachograph[server]"' in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_says_where_the_settings_are_listed(tacho):
+    assert "`tacho doctor --settings` lists them" in " ".join(tacho("--help").out.split())
+
+
+def test_the_account_knows_the_sdk_words_for_an_approval_without_an_approver():
+    import tachograph as tacho
+    from tachograph_schemas.account.harness import NO_APPROVER
+
+    assert tacho.approve("Refund $40").reason == NO_APPROVER
