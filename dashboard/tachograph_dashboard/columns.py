@@ -56,8 +56,6 @@ class TreeColumns:
     """The columns of one run."""
 
     count: int
-    start_ns: int
-    """When the first span started, ns since the epoch; 0 without spans."""
     packed: bytes
     """The wire format, gzipped."""
 
@@ -88,7 +86,7 @@ def tree_columns(rows: Mapping[str, list[Any]]) -> TreeColumns:
         "flags": np.array(_flags(rows), dtype=np.uint8),
     }
     header = {"n": count, "names": names, "odd": odd}
-    return TreeColumns(count, first, gzip.compress(_pack(header, columns), 5))
+    return TreeColumns(count, gzip.compress(_pack(header, columns), 5))
 
 
 def parents(ids: list[str], parent_ids: list[str]) -> list[int]:

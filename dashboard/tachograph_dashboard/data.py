@@ -122,8 +122,10 @@ def run_account(row: RunRow, version: int) -> Account:
         spans = queries.account_spans(_client(), row.run_id, row.project)
         return account.build(row, spans)
 
-    # The outcome can change without a new version: a silent run becomes an interrupted one.
-    return _accounts.get((row.project, row.run_id, version, row.outcome), compute)
+    # Both can change without a new version: a silent run becomes an interrupted one, and a running
+    # one gets older.
+    key = (row.project, row.run_id, version, row.outcome, row.duration_ns)
+    return _accounts.get(key, compute)
 
 
 def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeColumns:

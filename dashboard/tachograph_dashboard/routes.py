@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -55,8 +54,6 @@ def _tree(target: Target) -> Response:
         headers={
             "Content-Encoding": "gzip",
             "Cache-Control": _NOT_KEPT if run.outcome == _RUNNING else _KEPT,
-            # How old the run is now, for the bars of spans that are still open.
-            "X-Run-Age-Ms": str((time.time_ns() - tree.start_ns) // 1_000_000),
         },
     )
 

@@ -13,21 +13,30 @@ from tachograph_dashboard import data
 FIRST_RUN = """\
 import tachograph as tacho
 
-tacho.init()
+{where}tacho.init()
 
 @tacho.run(agent="hello")
 def handle(task: str) -> str:
-    return f"done: {task}"
+    return f"done: {{task}}"
 
 handle("record my first run")
 """
+
+DEFAULT_COLLECTOR = "http://127.0.0.1:4318"
 
 FilterKind = Literal["filters", "window"]
 
 
 def collector_address() -> str:
     """Where programs send their spans, as far as this process knows."""
-    return os.environ.get("TACHO_ENDPOINT") or "http://127.0.0.1:4318"
+    return os.environ.get("TACHO_ENDPOINT") or DEFAULT_COLLECTOR
+
+
+def first_program() -> str:
+    """The program to start with; it says where it sends to when that is not the usual place."""
+    address = collector_address()
+    usual = address.rstrip("/") == DEFAULT_COLLECTOR
+    return FIRST_RUN.format(where="" if usual else f"# TACHO_ENDPOINT={address}\n")
 
 
 def first_run() -> None:
@@ -45,7 +54,7 @@ def first_run() -> None:
         mine, other = st.columns(2, gap="large")
         with mine:
             st.markdown("#### A Python agent", anchors=False)
-            st.code(FIRST_RUN, language="python")
+            st.code(first_program(), language="python", wrap_lines=True)
             st.markdown("Save it, run it with `python`, and look here.", anchors=False)
         with other:
             st.markdown("#### Any program that speaks OpenTelemetry", anchors=False)
@@ -54,6 +63,7 @@ def first_run() -> None:
                 "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n\n"
                 "python my_agent.py",
                 language="bash",
+                wrap_lines=True,
             )
             st.markdown(
                 "Frameworks that emit GenAI or OpenInference spans need nothing else. To see "

@@ -103,10 +103,15 @@ def value_text(item) -> str:
     return scalar_text(item) or ""
 
 
+# How the engine writes text as JSON.
+ESCAPES = {code: f"\\u{code:04X}" for code in [*range(32), 0x2028, 0x2029]} | {
+    ord(char): f"\\{short}" for char, short in zip('\b\f\n\r\t"\\/', 'bfnrt"\\/', strict=True)
+}
+
+
 def item_text(item) -> str:
     if item.WhichOneof("value") == "string_value":
-        text = json.dumps(item.string_value, ensure_ascii=False).replace("/", "\\/")
-        return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return f'"{item.string_value.translate(ESCAPES)}"'
     return scalar_text(item) or "null"
 
 

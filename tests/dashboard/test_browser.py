@@ -40,6 +40,43 @@ def test_an_empty_store_shows_how_to_record_and_fills_itself(page, own):
     expect(tab.get_by_role("link", name="Refund order 58213")).to_be_visible()
 
 
+@pytest.mark.parametrize("width_px", [1440, 1000, 600, 400])
+def test_a_narrow_list_keeps_what_the_runs_were_and_whole_costs(page, dashboard, width_px):
+    """Counts, customer and start leave first; no cost loses the sign that it is a lower bound."""
+    page.page.set_viewport_size({"width": width_px, "height": 900})
+    tab = page.open(dashboard)
+    title = tab.get_by_role("link", name="Refund order 58213").first
+    expect(title).to_be_visible()
+    assert tab.locator("td.run").first.bounding_box()["width"] >= 90
+    cost = tab.locator("td.cost").filter(has_text="$0.00255+").first
+    expect(cost).to_be_visible()
+    assert cost.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert tab.locator(".runs").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_a_running_run_has_one_duration_on_its_page(page, own):
+    """Head, verdict and the bar of the open root agree with the store."""
+    store, address = own
+    store.load(stories.live(7, 5, time.time_ns() - 30_000_000_000))
+    tab = page.open(address)
+    expect(tab.locator("td.took")).not_to_have_text("0 ms")
+    page.open_run(address, (7).to_bytes(16, "big").hex())
+    texts = tab.evaluate(
+        """() => {
+            const all = [], walk = (root) => root.querySelectorAll("*").forEach((e) => {
+                all.push(e); if (e.shadowRoot) walk(e.shadowRoot) })
+            walk(document)
+            const dt = all.find((e) => e.tagName === "DT" && e.textContent === "Running for")
+            return [dt.parentElement.querySelector("dd").textContent,
+                    all.find((e) => e.matches(".tree .row .took")).textContent,
+                    all.find((e) => e.matches(".header .verdict")).textContent]
+        }"""
+    )
+    assert re.fullmatch(r"\d\d\.\d s", texts[0])
+    assert texts[1] == texts[0]
+    assert texts[0] in texts[2]
+
+
 def test_from_the_list_to_a_run_to_a_span(page, dashboard):
     """A row leads to its run, a sentence of the story to its evidence."""
     tab = page.open(dashboard)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from otlp import span_id
+from tachograph_dashboard import states
 
 REFUND, EVERY_LAYER, HOSTILE, FAILED, STOPPED = (
     number.to_bytes(16, "big").hex() for number in range(1, 6)
@@ -52,6 +53,23 @@ def test_an_unknown_price_is_never_shown_as_nothing(pages):
     assert row["cost_note"] == "1 call without a known price"
     cost = next(card for card in sent(pages, "kpis")["cards"] if card["label"] == "Cost")
     assert "calls unpriced" in cost["note"]
+
+
+def test_the_figure_of_failures_counts_what_the_filter_shows(pages):
+    """Interrupted runs stand beside it, not in it."""
+    pages.run()
+    cards = {card["label"]: card for card in sent(pages, "kpis")["cards"]}
+    failed = [row for row in sent(pages, "runs")["runs"] if row["outcome"] == "failure"]
+    assert cards["Failed"]["value"] == str(len(failed))
+    assert cards["Succeeded"]["note"] == "1 stopped"
+
+
+def test_the_first_program_names_a_collector_that_is_elsewhere(monkeypatch):
+    """At the usual place it says nothing of addresses."""
+    monkeypatch.setenv("TACHO_ENDPOINT", "http://127.0.0.1:40123")
+    assert "# TACHO_ENDPOINT=http://127.0.0.1:40123\n" in states.first_program()
+    monkeypatch.delenv("TACHO_ENDPOINT")
+    assert "ENDPOINT" not in states.first_program()
 
 
 def test_filters_come_from_the_address(pages):

@@ -70,6 +70,9 @@ def timeline() -> None:
             "height": TREE_PX,
             "selected": st.session_state[FIRST],
             "live": row.outcome == "running",
+            "until_ms": row.duration_ns / 1e6
+            if row.outcome in {"running", "interrupted"}
+            else None,
         },
         key=TREE,
     )

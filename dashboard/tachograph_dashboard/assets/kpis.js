@@ -1,6 +1,8 @@
 // The strip of figures above the list: a word, a number, what it leaves out, and its course.
 
 const SPARK_W = 200, SPARK_H = 28
+// One or two marks show no course and look like a fault.
+const LEAST_POINTS = 3
 
 export default function ({ parentElement, data }) {
   const box = parentElement.querySelector(".kpis")
@@ -12,7 +14,8 @@ function card({ label, value, note, tone, help, course, kind }) {
   const top = h("div", "label", label)
   if (help) top.title = help
   el.append(top, h("div", "value", value), h("div", "note", note || "\u00a0"))
-  if (course.length > 1 && course.some((x) => x)) el.append(spark(course, kind))
+  const points = course.filter((x) => (kind === "bars" ? x : x !== null)).length
+  if (points >= LEAST_POINTS && course.some((x) => x)) el.append(spark(course, kind))
   return el
 }
 

@@ -27,7 +27,7 @@ class Table {
 
   head() {
     const table = h("table"), head = h("thead"), row = h("tr")
-    for (const [, label, number] of COLUMNS) { const th = h("th", number ? "num" : "", label); th.scope = "col"; row.append(th) }
+    for (const [key, label, number] of COLUMNS) { const th = h("th", (number ? "num " : "") + key, label); th.scope = "col"; row.append(th) }
     head.append(row)
     this.body = h("tbody")
     table.append(head, this.body)

@@ -4,7 +4,6 @@
 // component leaves the page: one Tree is kept per place and update() may be called any number of times.
 
 const STRUCTURE = new Set(["run", "agent", "step"])
-const GROW_MS = 250
 const ALL_LAYERS = (1 << LAYERS.length) - 1
 const TREES = new WeakMap()
 
@@ -33,7 +32,6 @@ class Tree {
   destroy() {
     this.resizing.disconnect()
     this.loading?.abort()
-    clearInterval(this.growTimer)
     clearTimeout(this.restTimer)
     clearTimeout(this.tipTimer)
     cancelAnimationFrame(this.frame)
@@ -50,7 +48,7 @@ class Tree {
     if (data.src !== before?.src) this.load(before?.run === data.run)
     else {
       if (data.selected && data.selected !== before.selected && this.t) this.choose(this.t.indexOf(data.selected), { reveal: true, tell: false })
-      this.beat()
+      if (this.t && data.until_ms !== before.until_ms) this.grow()
       this.paint()
     }
   }
@@ -62,9 +60,7 @@ class Tree {
     try {
       const answer = await fetch(this.opt.src, { signal: loading.signal, credentials: "same-origin" })
       if (!answer.ok) throw new Error(await answer.text())
-      const age = +(answer.headers.get("X-Run-Age-Ms") ?? 0)
       const columns = decodeColumns(await answer.arrayBuffer())
-      this.clock = { age, read: performance.now() }
       this.take(new SpanTree(columns), same && !!this.t)
     } catch (error) {
       if (error.name === "AbortError") return
@@ -83,7 +79,7 @@ class Tree {
     this.errors = []
     this.counts = LAYERS.map(() => 0)
     for (const i of t.order) if (i < t.n) { this.counts[t.layer[i]]++; if (t.flags[i] & ERROR) this.errors.push(i) }
-    if (this.live) t.grow(this.now())
+    this.grow()
     this.chosen = -1
     this.unfold()
     if (kept) this.restore(kept)
@@ -96,7 +92,6 @@ class Tree {
     this.say()
     if (kept) this.scrollBack(kept)
     else if (this.opt.selected && t.indexOf(this.opt.selected) >= 0) this.choose(t.indexOf(this.opt.selected), { reveal: true, tell: false })
-    this.beat()
     this.draw()
     this.el.dataset.ready = String(t.n)
     performance.mark("tacho:tree")
@@ -123,17 +118,10 @@ class Tree {
     if (top >= 0) this.scroll.scrollTop = top * ROW + kept.rest
   }
 
-  now() { return this.clock.age + performance.now() - this.clock.read }
-
-  // While the run runs, open spans grow with the clock.
-  beat() {
-    clearInterval(this.growTimer)
-    if (!this.live || !this.t?.hasOpen()) return
-    this.growTimer = setInterval(() => {
-      if (document.hidden) return
-      this.t.grow(this.now())
-      this.paint()
-    }, GROW_MS)
+  // Open spans last as long as the head of the page says the run does: one page, one duration.
+  grow() {
+    const { t } = this, until = this.opt.until_ms
+    if (until !== null && t.root >= 0) t.grow(t.start[t.root] + until)
   }
 
   readColours() {

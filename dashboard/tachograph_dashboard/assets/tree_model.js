@@ -143,11 +143,6 @@ class SpanTree {
     this.end = Math.max(end, 0.001)
   }
 
-  hasOpen() {
-    for (let i = 0; i < this.n; i++) if (this.flags[i] & OPEN) return true
-    return false
-  }
-
   idOf(i) {
     if (this.odd[i] !== undefined) return this.odd[i]
     let text = ""

@@ -49,13 +49,11 @@ def _who(row: RunRow) -> list[dict[str, Any]]:
 
 
 def _when(row: RunRow, where: tzinfo, now: datetime) -> list[dict[str, Any]]:
-    took = row.duration_ns
-    if row.outcome == "running":
-        # Its own clock stands still between two reports.
-        took = max(took, round((now - row.started_at).total_seconds() * 1e9))
     facts = [
         _fact("Started", times.whole(row.started_at, where), words.ago(row.started_at, now)),
-        _fact("Running for" if row.outcome == "running" else "Took", words.duration(took)),
+        _fact(
+            "Running for" if row.outcome == "running" else "Took", words.duration(row.duration_ns)
+        ),
     ]
     if row.waiting_ns:
         facts.append(_fact("Waiting for people", words.duration(row.waiting_ns)))

@@ -21,7 +21,6 @@ def figures(view: RunsView) -> list[dict[str, Any]]:
     """The cards of the strip. Unknown is said, never shown as nothing."""
     total, trend = view.summary, view.trend
     ended = total.runs - total.running
-    bad = total.failed + total.interrupted
     return [
         _card(
             "Runs",
@@ -33,16 +32,16 @@ def figures(view: RunsView) -> list[dict[str, Any]]:
         _card(
             "Succeeded",
             _share(total.succeeded, ended),
-            f"{total.stopped:,} stopped in time" if total.stopped else "",
+            f"{total.stopped:,} stopped" if total.stopped else "",
             help_="Of the runs that have ended",
             course=[_success(slice_) for slice_ in trend],
         ),
         _card(
             "Failed",
-            f"{bad:,}",
-            f"{total.interrupted:,} of them interrupted" if total.interrupted else "",
-            tone="bad" if bad else "plain",
-            help_="Ended with an error, or went silent before the end",
+            f"{total.failed:,}",
+            f"{total.interrupted:,} interrupted" if total.interrupted else "",
+            tone="bad" if total.failed else "plain",
+            help_="Ended with an error; interrupted runs went silent before the end",
             course=[slice_.failed for slice_ in trend],
             kind="bars",
         ),
