@@ -117,8 +117,8 @@ def checked(request: Any, data: bytes | None = None) -> CanonicalBody:
         TooLargeError: it holds too many spans.
     """
     kept = rejected = 0
+    _refuse_repetition(request)
     for resource_spans in request.resource_spans:
-        _refuse_repetition(resource_spans)
         for scope_spans in resource_spans.scope_spans:
             spans = scope_spans.spans
             count = len(spans)
@@ -141,14 +141,18 @@ def checked(request: Any, data: bytes | None = None) -> CanonicalBody:
     return CanonicalBody(data, kept, rejected)
 
 
-def _refuse_repetition(resource_spans: Any) -> None:
-    """Every span's row carries its resource: a large one on many spans would fill the engine's memory."""
-    spans = sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
-    size = resource_spans.resource.ByteSize()
-    if size * spans > MAX_REPEATED_BYTES:
+def _refuse_repetition(request: Any) -> None:
+    """Every span's row carries its resource: large ones on many spans would fill the engine's memory."""
+    repeated_bytes = sum(
+        resource_spans.resource.ByteSize()
+        * sum(len(scope_spans.spans) for scope_spans in resource_spans.scope_spans)
+        for resource_spans in request.resource_spans
+    )
+    if repeated_bytes > MAX_REPEATED_BYTES:
         raise TooLargeError(
-            f"The resource's attributes ({size} bytes) on {spans} spans are more than "
-            f"{MAX_REPEATED_BYTES >> 20} MiB. Send smaller batches, or put large values on one span."
+            f"The resource's attributes, repeated on every span, take {repeated_bytes >> 20} MiB; at "
+            f"most {MAX_REPEATED_BYTES >> 20} are taken. Send smaller batches, or put large values on "
+            "one span."
         )
 
 

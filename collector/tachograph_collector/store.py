@@ -46,6 +46,9 @@ _TRANSIENT_CODES = frozenset(
 )
 
 
+_INSERT_MEMORY_BYTES = 3 << 30
+
+
 def is_transient(error: Exception) -> bool:
     """Whether the same batch may well succeed later: the engine is at fault, not the data."""
     if isinstance(error, (OperationalError, StreamFailureError, OSError)):
@@ -97,7 +100,8 @@ class EngineStore:
     def insert(self, writer_id: int, batch: int, records: Iterable[Record]) -> None:
         """Store the records as one insert; all or nothing."""
         values = {"writer_id": writer_id, "batch": batch}
-        settings = dict(ingest.insert_settings())
+        # Over this the engine refuses the batch, and the loader halves it, before the machine is full.
+        settings = dict(ingest.insert_settings()) | {"max_memory_usage": _INSERT_MEMORY_BYTES}
         pieces = (
             piece
             for record in records

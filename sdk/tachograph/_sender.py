@@ -122,9 +122,10 @@ class Sender:
         deadline_s = time.monotonic() + timeout_s
         with self._wake:
             target = self._taken
+            # Once: hurrying again at every wake-up would cancel the pause a refusing collector asks for.
+            self._hurry = True
+            self._wake.notify_all()
             while self._settled < target and time.monotonic() < deadline_s:
-                self._hurry = True
-                self._wake.notify_all()
                 self._wake.wait(max(deadline_s - time.monotonic(), 0))
             intact = self._lost == self._lost_at_flush
             self._lost_at_flush = self._lost

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from tachograph_collector.gateway import compression, guard, session
 from tachograph_collector.gateway.answer import Answer, content_type
 from tachograph_collector.gateway.compression import Encoder
-from tachograph_collector.gateway.errors import BAD_ARGUMENTS, READONLY, GatewayError
+from tachograph_collector.gateway.errors import (
+    BAD_ARGUMENTS,
+    QUERY_IS_TOO_LARGE,
+    READONLY,
+    GatewayError,
+)
 from tachograph_collector.gateway.execution import Plan, Result, next_encoded, spool
 from tachograph_collector.gateway.handshake import with_own_settings
 from tachograph_collector.gateway.limits import Limits
@@ -33,6 +38,9 @@ class Facts:
     writable_settings: tuple[str, ...]
     version: str
     timezone: str
+
+
+_MAX_QUERY_CHARS = 256 << 10
 
 
 class QueryService:
@@ -67,6 +75,11 @@ class QueryService:
 
     def _restricted(self, request: QueryRequest, facts: Facts) -> tuple[Plan, dict[str, str]]:
         """What a read-only client gets, with the settings of its session; raises when it asks for more."""
+        if len(request.text) > _MAX_QUERY_CHARS:
+            # The engine would refuse it too; reading it here would hold up the whole collector.
+            raise GatewayError(
+                QUERY_IS_TOO_LARGE, f"Max query size exceeded: over {_MAX_QUERY_CHARS} characters."
+            )
         guard.check_beginning(request.text)
         statement = guard.parse(request.text)
         guard.check_text(statement, request.parameters, facts.forbidden)

@@ -132,7 +132,7 @@ def story_and_questions(selected: str) -> None:
         )
 
 
-found = find(st.query_params.get("id", "").strip().lower())
+found = find(st.query_params.get("id", ""))
 if found is None:
     st.stop()
 row = found
