@@ -8,8 +8,13 @@ beside the server.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+
+from clickhouse_connect.driver.client import Client
+
+from tachograph_schemas import kinds, sources
 
 _PACKAGE = "tachograph_schemas"
 
@@ -61,14 +66,69 @@ def _map_of(attributes: str) -> str:
     return f"CAST({pairs}, 'Map(LowCardinality(String), String)')"
 
 
+def _looked_up(value: str, table: Mapping[str, int | str]) -> str:
+    """SQL for the entry of ``value`` in a table; 0 or empty text when it has none."""
+    keys = ", ".join(_quoted(key) for key in table)
+    entries = ", ".join(_quoted(e) if isinstance(e, str) else str(e) for e in table.values())
+    absent = "''" if isinstance(next(iter(table.values())), str) else "0"
+    found = f"transform({value}, [{keys}], [{entries}], {absent})"
+    return found if absent == "''" else f"toUInt16({found})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _macro(name: str, argument: str) -> str:
+    """What stands for ``${name:argument}`` in a statement."""
+    if name == "map":
+        return _map_of(argument)
+    if name == "said":
+        return f"said[{sources.field_number(argument)}]"
+    if name == "number":
+        return str(sources.field_number(argument))
+    tables: dict[str, Mapping[str, int | str]] = {
+        "field_code": sources.field_codes(),
+        "kind_rank": {attribute: rank for rank, attribute in enumerate(kinds.KINDS, start=1)},
+        "kind": kinds.kind_layers(),
+        "usage_code": sources.usage_codes(),
+    }
+    return _looked_up(argument, tables[name])
+
+
 @cache
 def statement(name: str) -> str:
-    """A statement of ``loader/``, its macros filled in; the parameters are still to be bound."""
+    """A statement of ``loader/``, its macros filled in; the parameters are still to be bound.
+
+    ``${fragment}`` is the file ``_fragment.sql``, ``${macro:argument}`` is made from :mod:`.sources`.
+    """
     folder = resources.files(_PACKAGE).joinpath("loader")
     text = folder.joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    if "${pricing}" in text:
-        text = text.replace("${pricing}", statement("_pricing").rstrip().rstrip(","))
-    return re.sub(r"\$\{map:([^}]+)\}", lambda match: _map_of(match.group(1)), text)
+    while fragments := re.findall(r"\$\{(\w+)\}", text.replace("${source}", "")):
+        for fragment in set(fragments):
+            text = text.replace(f"${{{fragment}}}", _fragment(fragment))
+    return re.sub(r"\$\{(\w+):([^}]+)\}", lambda match: _macro(*match.groups()), text)
+
+
+def _fragment(name: str) -> str:
+    if name == "tag_lists":
+        return ", ".join(_quoted(attribute) for attribute in sources.TAG_LISTS)
+    if name == "first_payload_code":
+        return str(sources.field_codes()["langfuse.observation.cost_details"])
+    folder = resources.files(_PACKAGE).joinpath("loader")
+    return folder.joinpath(f"_{name}.sql").read_text(encoding="utf-8").rstrip().rstrip(",")
+
+
+def roll_up(client: Client, writer_id: int, batch: int) -> None:
+    """Compute the runs that a batch touched, from all their spans; blocks until they are stored.
+
+    Whether spans of these runs may show the same call is asked first: where none can, which is the usual
+    case, the runs need only be summed up.
+    """
+    values = {"writer_id": writer_id, "batch": batch}
+    doubtful = client.query(statement("doubtful_runs"), parameters=values).result_rows[0][0]
+    name = "rollup_runs" if doubtful else "rollup_plain_runs"
+    client.command(statement(name), parameters=values)
 
 
 @cache
@@ -102,6 +162,11 @@ def insert_settings() -> dict[str, str | int]:
         "join_use_nulls": 0,
         "max_insert_threads": 1,
         "max_threads": 1,
+        # Planning is the price of a small batch. The search for chains of comparisons more than doubles it and
+        # finds none; merging the sections into one expression makes the engine compute shared parts again and
+        # again (30 times slower on spans with flattened messages).
+        "optimize_and_compare_chain": 0,
+        "query_plan_merge_expressions": 0,
         # One block, so that the insert is one part and therefore atomic.
         "max_block_size": 1_000_000,
         "min_insert_block_size_rows": 2_000_000,

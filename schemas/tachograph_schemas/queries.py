@@ -55,6 +55,20 @@ _EXPRESSIONS = {
     "links": "arrayZip(links.trace_id, links.span_id, links.attributes) AS link_rows",
 }
 
+# A call's main span has the best usage that any of its spans tells (${calls_of_run}).
+_COUNTED = {
+    name: f"if(call_id = '', {name}, call_{name}) AS counted_{name}"
+    for name in (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "cost_usd",
+        "cost_status",
+    )
+}
+
 # The list shows the beginning of a payload at most; whole ones are megabytes a page.
 _LIST_EXPRESSIONS = {
     "input": "substringUTF8(input, 1, 300) AS input_start",
@@ -216,13 +230,14 @@ def _sql(name: str) -> str:
     """The text of a named query, its column lists and filters filled in."""
     folder = resources.files("tachograph_schemas").joinpath("queries")
     text = folder.joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    if "${run_filter}" in text:
-        text = text.replace("${run_filter}", _sql("_run_filter").strip())
+    for fragment in ("run_filter", "second_views", "calls_of_run"):
+        if f"${{{fragment}}}" in text:
+            text = text.replace(f"${{{fragment}}}", _sql(f"_{fragment}").strip())
     for placeholder, row, expressions in (
         ("${run_columns}", RunRow, {}),
         ("${run_list_columns}", RunRow, _LIST_EXPRESSIONS),
         ("${span_columns}", SpanRow, _EXPRESSIONS),
-        ("${account_columns}", AccountSpan, _EXPRESSIONS),
+        ("${account_columns}", AccountSpan, _EXPRESSIONS | _COUNTED),
         ("${price_columns}", ModelPrice, {}),
     ):
         columns = [expressions.get(column.name, column.name) for column in fields(row)]

@@ -7,7 +7,7 @@ cannot drift apart.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -66,6 +66,10 @@ class RunRow:
     layer_counts: Mapping[str, int]
     root_span_id: str
     last_seen_at: datetime
+    tool_errors: int = 0
+    """Executions of tools that failed."""
+    client_cost_usd: float | None = None
+    """What the client says its calls cost; ``None`` when it does not say."""
 
     @property
     def total_tokens(self) -> int | None:
@@ -122,6 +126,9 @@ class AccountSpan:
     cost_status: str
     facts: Mapping[str, str]
     """The ``tacho.*`` and evaluation attributes, as text."""
+    second_view_of: str = ""
+    """The id of the span that this one only shows once more: the same model call, the same execution of a
+    tool. Empty for what happened. Tokens and costs of a call are those of its main span here."""
 
     @property
     def end_ns(self) -> int:
@@ -180,6 +187,15 @@ class SpanRow:
     links: list[tuple[str, str, Mapping[str, str]]]
     """(trace id, span id, attributes) of each link."""
     dropped_attributes: int
+    tags: list[str] = field(default_factory=list)
+    request_model: str = ""
+    """The model that was asked for."""
+    ttft_ns: int | None = None
+    """From the request to the first chunk of the answer."""
+    client_cost_usd: float | None = None
+    """What the client says it cost."""
+    second_view_of: str = ""
+    """The id of the span that this one only shows once more; empty for what happened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tachograph_schemas import names
+from tachograph_schemas import ingest, names
 
 SCHEMAS = Path(names.__file__).parent
 VALUES = {value for value in vars(names).values() if isinstance(value, str)}
@@ -27,7 +27,7 @@ def test_every_attribute_value_is_declared_once():
 
 
 def test_the_layers_in_sql_are_the_closed_set():
-    text = (SCHEMAS / "loader/insert_spans.sql").read_text(encoding="utf-8")
+    text = ingest.statement("insert_spans")
     listed = text.split("attributes['tacho.layer'] IN (")[1].split(")")[0]
     found = set(re.findall(r"'([a-z]+)'", listed))
     assert found | {"other"} == set(names.LAYERS)

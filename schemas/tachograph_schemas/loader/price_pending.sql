@@ -2,11 +2,19 @@
 -- Parameters: writer_id, batch.
 INSERT INTO span_rows
 WITH
+    ${prices},
     ${pricing}
-SELECT span.* REPLACE (
+SELECT * EXCEPT (price_at, price) REPLACE (
     if(cost_state = 'priced', priced_usd, NULL) AS cost_usd,
     if(cost_state = 'pending', 'unknown_price', cost_state) AS cost_status,
-    if(cost_state = 'priced', price.price_id, '') AS price_id
+    if(cost_state = 'priced', price.1, '') AS price_id
 )
-FROM (SELECT * FROM span_rows FINAL WHERE writer_id = {writer_id:UInt64} AND batch = {batch:UInt64} AND cost_status = 'pending') AS span
-LEFT ANY JOIN (SELECT * FROM model_prices FINAL) AS price ON span.provider = price.provider AND span.model = price.model
+FROM
+(
+    SELECT
+        *,
+        transform(concat(provider, '\n', model), listed_models, arrayEnumerate(listed_models), 0) AS price_at,
+        listed_prices[greatest(price_at, 1)] AS price
+    FROM span_rows FINAL
+    WHERE writer_id = {writer_id:UInt64} AND batch = {batch:UInt64} AND cost_status = 'pending'
+)

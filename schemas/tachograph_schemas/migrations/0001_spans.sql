@@ -39,11 +39,14 @@ CREATE TABLE IF NOT EXISTS ${local:span_rows} ${on_cluster}
     session_id String CODEC(ZSTD(1)),
     user_id String CODEC(ZSTD(1)),
     customer LowCardinality(String),
+    tags Array(LowCardinality(String)) CODEC(ZSTD(1)),
 
     provider LowCardinality(String),
-    model LowCardinality(String),
+    model LowCardinality(String) COMMENT 'what answered; what was asked for when that is not said',
+    request_model LowCardinality(String),
     response_id String CODEC(ZSTD(1)),
-    finish_reason LowCardinality(String),
+    finish_reason LowCardinality(String) COMMENT 'stop, length, tool_call, content_filter, error; other words as they came',
+    ttft_ns Nullable(UInt64) CODEC(ZSTD(1)) COMMENT 'from the request to the first chunk of the answer',
     tool LowCardinality(String),
     tool_call_id String CODEC(ZSTD(1)),
     input String CODEC(ZSTD(1)),
@@ -60,6 +63,7 @@ CREATE TABLE IF NOT EXISTS ${local:span_rows} ${on_cluster}
     cost_usd Nullable(Float64) CODEC(ZSTD(1)),
     cost_status LowCardinality(String) COMMENT 'priced, unknown_price, no_usage; pending until the collector has looked up a model it sees for the first time; empty on spans that are no model call',
     price_id LowCardinality(String) COMMENT 'which entry of which price list gave the cost',
+    client_cost_usd Nullable(Float64) CODEC(ZSTD(1)) COMMENT 'what the client says the call cost: kept beside ours, never instead of it',
 
     attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     resource Map(LowCardinality(String), String) CODEC(ZSTD(1)),
@@ -70,7 +74,8 @@ CREATE TABLE IF NOT EXISTS ${local:span_rows} ${on_cluster}
     INDEX batch_range batch TYPE minmax GRANULARITY 1,
     INDEX log_offset_range log_offset TYPE minmax GRANULARITY 1,
     INDEX start_range start_time TYPE minmax GRANULARITY 1,
-    INDEX trace_bloom trace_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX trace_bloom trace_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX response_bloom response_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ${replacing:span_rows:version}
 PARTITION BY toDate(received_at, 'UTC')

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS ${local:run_rows} ${on_cluster}
     error_count UInt64,
     model_calls UInt64,
     tool_calls UInt64,
+    tool_errors UInt64 COMMENT 'executions of tools that failed',
     tools Array(String),
     models Array(String),
     input_tokens Nullable(UInt64),
@@ -42,11 +43,31 @@ CREATE TABLE IF NOT EXISTS ${local:run_rows} ${on_cluster}
     reasoning_tokens Nullable(UInt64),
     cost_usd Nullable(Float64) COMMENT 'sum over the priced calls; null when none is priced',
     unpriced_calls UInt64,
+    client_cost_usd Nullable(Float64) COMMENT 'what the client says its calls cost; null when it does not say',
     session_id String,
     user_id String,
     customer LowCardinality(String),
     tags Array(String),
-    layer_counts Map(LowCardinality(String), UInt64)
+    layer_counts Map(LowCardinality(String), UInt64),
+
+    -- every model call once, with the best usage that any of its spans tells (0003: `model_calls`)
+    calls Nested(
+        span_id String,
+        started_at DateTime64(9, 'UTC'),
+        agent LowCardinality(String),
+        provider LowCardinality(String),
+        model LowCardinality(String),
+        input_tokens Nullable(UInt64),
+        output_tokens Nullable(UInt64),
+        cache_read_tokens Nullable(UInt64),
+        cache_write_tokens Nullable(UInt64),
+        reasoning_tokens Nullable(UInt64),
+        cost_usd Nullable(Float64),
+        cost_status LowCardinality(String),
+        client_cost_usd Nullable(Float64)
+    ),
+    -- the spans that show a call or a tool's execution which another span shows already
+    second_views Nested(span_id String, of_run_id String, of_span_id String)
 )
 ENGINE = ${replacing:run_rows:computed_at_ns}
 ORDER BY (project, run_id)
