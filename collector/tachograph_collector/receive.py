@@ -132,15 +132,15 @@ class Receiver:
             self._metrics.add(names.METRIC_BODIES_REPEATED)
         self._waiting += 1
         try:
-            # Never cancels the verdict: the record may be written after nobody waits for it any more.
-            await asyncio.wait((verdict,), timeout=self._patience_s)
+            settled = await verdict.within(self._patience_s)
         finally:
             self._waiting -= 1
-        if not verdict.done():
+        if not settled:
             raise NotNowError("The disk takes too long.")
-        error = verdict.result()
-        if error is not None:
-            raise NotNowError(f"The collector cannot store more now: {error}.") from error
+        if verdict.error is not None:
+            raise NotNowError(
+                f"The collector cannot store more now: {verdict.error}."
+            ) from verdict.error
 
     def _append(self, project: str, body: CanonicalBody, key: bytes) -> Verdict:
         loop = asyncio.get_running_loop()

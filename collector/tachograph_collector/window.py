@@ -14,8 +14,43 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-Verdict = asyncio.Future[OSError | None]
-"""What became of a body: ``None`` when it is on disk, else why it is not."""
+
+class Verdict:
+    """What became of a body, for all who wait to hear it. Waiting longer or giving up changes nothing."""
+
+    __slots__ = ("_waiting", "error", "settled")
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+        self.settled = False
+        self.error: OSError | None = None
+        """Why the body is not on disk; ``None`` when it is, or when nothing is settled yet."""
+
+    def settle(self, error: OSError | None) -> None:
+        """Say it, once."""
+        self.settled, self.error = True, error
+        for waiter in self._waiting:
+            _wake(waiter)
+
+    async def within(self, patience_s: float) -> bool:
+        """Wait for it at most ``patience_s`` seconds; whether it is settled."""
+        if self.settled:
+            return True
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiting.append(waiter)
+        timer = loop.call_later(patience_s, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiting.remove(waiter)
+        return self.settled
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def fingerprint(project: str, body: bytes) -> bytes:
@@ -55,14 +90,13 @@ class Window:
             return writing
         if self._durable.get(body, 0.0) <= self._clock():
             return None
-        verdict: Verdict = asyncio.get_running_loop().create_future()
-        verdict.set_result(None)
+        verdict = Verdict()
+        verdict.settle(None)
         return verdict
 
     def open(self, body: bytes) -> Verdict:
         """Announce a body that is about to be written; :meth:`settle` must follow."""
-        verdict: Verdict = asyncio.get_running_loop().create_future()
-        self._writing[body] = verdict
+        verdict = self._writing[body] = Verdict()
         return verdict
 
     def settle(self, body: bytes, error: OSError | None) -> None:
@@ -73,7 +107,7 @@ class Window:
             self._durable.pop(body, None)
             self._durable[body] = now + self._keep_s
         self._forget(now)
-        verdict.set_result(error)
+        verdict.settle(error)
 
     def _forget(self, now: float) -> None:
         while self._durable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tachograph_collector.window import Window, fingerprint
+from tachograph_collector.window import Verdict, Window, fingerprint
 
 
 class Clock:
@@ -15,46 +15,32 @@ class Clock:
         return self.now
 
 
-def on_a_loop(test):
-    def run():
-        async def main():
-            test()
-
-        asyncio.run(main())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
-
-
 def stored(window: Window, key: bytes) -> None:
     window.open(key)
     window.settle(key, None)
 
 
-@on_a_loop
 def test_only_what_is_on_disk_is_remembered():
     window = Window()
     assert window.find(b"a") is None
     verdict = window.open(b"a")
     assert window.find(b"a") is verdict
-    assert not verdict.done()
+    assert not verdict.settled
     window.settle(b"a", None)
-    assert verdict.result() is None
-    assert window.find(b"a").result() is None
+    assert (verdict.settled, verdict.error) == (True, None)
+    assert window.find(b"a").error is None
 
 
-@on_a_loop
 def test_a_failure_is_told_to_all_who_wait_and_forgotten():
     window = Window()
     verdict, fault = window.open(b"a"), OSError("disk")
     waiting = window.find(b"a")
     window.settle(b"a", fault)
-    assert verdict.result() is fault
-    assert waiting.result() is fault
+    assert verdict.error is fault
+    assert waiting.error is fault
     assert window.find(b"a") is None
 
 
-@on_a_loop
 def test_bodies_are_forgotten_after_their_time():
     clock = Clock()
     window = Window(keep_s=600, clock=clock)
@@ -67,7 +53,6 @@ def test_bodies_are_forgotten_after_their_time():
     assert len(window) == 1
 
 
-@on_a_loop
 def test_the_oldest_are_forgotten_when_there_are_too_many():
     window = Window(most=3)
     for key in (b"a", b"b", b"c", b"a", b"d"):
@@ -75,6 +60,20 @@ def test_the_oldest_are_forgotten_when_there_are_too_many():
     assert len(window) == 3
     assert window.find(b"b") is None
     assert window.find(b"a") is not None
+
+
+def test_who_waits_hears_the_verdict_or_gives_up_without_harm():
+    async def main():
+        verdict = Verdict()
+        assert await verdict.within(0.001) is False
+        heard = [asyncio.create_task(verdict.within(30)) for _ in range(3)]
+        await asyncio.sleep(0)
+        heard[0].cancel()
+        verdict.settle(None)
+        assert await asyncio.gather(*heard[1:]) == [True, True]
+        assert await verdict.within(30) is True
+
+    asyncio.run(main())
 
 
 def test_projects_do_not_share_bodies():
