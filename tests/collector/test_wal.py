@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tachograph_collector.wal import Log, LogFullError, checkpoint, records, segments
+from tachograph_collector.wal import Log, LogFullError, checkpoint, records
 from tachograph_collector.wal.log import Limits, Position
-from tachograph_collector.wal.records import Record
+from tachograph_collector.wal.records import Gap, Layout, Record
+from tachograph_collector.wal.scan import LaterLogError
 
 ALL = 1 << 40
-SMALL = Limits(segment_bytes=4096, min_free_bytes=0, keep_s=0)
+SMALL = Limits(segment_bytes=5120, min_free_bytes=0, keep_s=0)
 
 
 def append(log: Log, *bodies: bytes) -> list[OSError | None]:
@@ -38,6 +39,10 @@ def append(log: Log, *bodies: bytes) -> list[OSError | None]:
 def bodies_behind(log: Log, position: Position | None = None) -> list[bytes]:
     read, _ = log.read(position or log.start(), ALL, ALL)
     return [record.body for record in read]
+
+
+def save_checkpoint(directory: Path, writer_id: int, sequence: int) -> None:
+    checkpoint.save(directory / "checkpoint", writer_id, sequence)
 
 
 @settings(deadline=None, max_examples=60)
@@ -83,7 +88,8 @@ def test_a_torn_tail_loses_only_the_torn_record(tmp_path_factory, cut, junk):
     log.close()
     (path,) = directory.glob("*.segment")
     data = path.read_bytes()
-    ends = [end for _, end in records.decode_all(memoryview(data), records.FILE_HEADER_BYTES)]
+    layout, _ = records.read_file_header(data)
+    ends = [end for _, end in records.walk(layout, data, layout.start_offset)]
     keep = max(records.FILE_HEADER_BYTES, ends[-1] - cut)
     path.write_bytes(data[:keep] + junk)
 
@@ -95,34 +101,39 @@ def test_a_torn_tail_loses_only_the_torn_record(tmp_path_factory, cut, junk):
     reopened.close()
 
 
-def test_damage_inside_an_earlier_segment_keeps_everything_else(tmp_path):
+def test_damage_is_counted_copied_and_said_once_and_all_sound_records_are_read(tmp_path, caplog):
     log = Log(tmp_path, SMALL)
     for n in range(12):
         append(log, bytes([n]) * 1500)
     log.close()
-    first, second, *_ = sorted(tmp_path.glob("*.segment"))
+    second = sorted(tmp_path.glob("*.segment"))[1]
     data = bytearray(second.read_bytes())
-    data[records.FILE_HEADER_BYTES + 60] ^= 0xFF
+    offset = records.FILE_HEADER_BYTES
+    data[offset + 60] ^= 0xFF
     second.write_bytes(data)
 
     reopened = Log(tmp_path, SMALL)
-    survivors = {body[0] for body in bodies_behind(reopened)}
-    assert second in reopened.damaged
-    lost = set(range(12)) - survivors
-    assert lost
-    assert len(lost) <= 2  # the damaged segment held two records
-    assert second.exists(), "a damaged file is kept for a person to look at"
+    for _ in range(2):
+        assert [body[0] for body in bodies_behind(reopened)] == [0, 1, *range(3, 12)]
+    assert reopened.damages == 1
+    (copy,) = reopened.damaged
+    assert copy.parent == tmp_path / "damaged"
+    record_bytes = records.encoded_bytes("default", b"x" * 1500)
+    assert copy.read_bytes() == data[offset : offset + record_bytes]
+    said = [record.getMessage() for record in caplog.records if "is damaged" in record.message]
+    assert len(said) == 1
+    assert f"{second} is damaged at byte {offset}:" in said[0]
     reopened.close()
-    assert first.exists()
 
 
-def test_a_file_with_a_damaged_header_is_set_aside_and_never_overwritten(tmp_path):
+def test_a_file_without_a_sound_header_is_moved_aside_and_never_overwritten(tmp_path):
     log = Log(tmp_path, SMALL)
     append(log, b"precious")
     log.close()
     (path,) = tmp_path.glob("*.segment")
     content = bytearray(path.read_bytes())
     content[0] ^= 0xFF
+    content[512] ^= 0xFF
     path.write_bytes(content)
 
     reopened = Log(tmp_path, SMALL)
@@ -230,7 +241,6 @@ def test_a_torn_checkpoint_means_starting_over_not_losing(tmp_path):
     log.close()
     path = tmp_path / "checkpoint"
     path.write_bytes(path.read_bytes()[:-1])
-    assert checkpoint.load(path) is None
 
     reopened = Log(tmp_path, SMALL)
     assert reopened.writer_id == writer_id
@@ -242,8 +252,11 @@ def test_segments_of_another_log_are_set_aside(tmp_path):
     log = Log(tmp_path, SMALL)
     append(log, b"mine")
     log.close()
-    path, fd = segments.create(tmp_path, 4711, 900, 4096)
-    os.close(fd)
+    foreign = Layout(4711, 900)
+    path = tmp_path / "00900.segment"
+    content = records.encode(Record(900, 1, 1, "default", b"theirs"), foreign.salt)
+    path.write_bytes(records.file_header(foreign) + b"".join(content))
+    save_checkpoint(tmp_path, log.writer_id, 0)
 
     reopened = Log(tmp_path, SMALL)
     assert not path.exists()
@@ -252,10 +265,18 @@ def test_segments_of_another_log_are_set_aside(tmp_path):
     reopened.close()
 
 
-def test_a_later_file_version_is_not_read_as_garbage():
-    header = bytearray(records.file_header(1, 1))
-    with pytest.raises(records.NotASegmentError):
-        records.read_file_header(bytes(header[:-1]))
+def test_a_log_of_a_later_version_is_not_touched(tmp_path):
+    log = Log(tmp_path, SMALL)
+    append(log, b"from the future")
+    log.close()
+    (path,) = tmp_path.glob("*.segment")
+    content = bytearray(path.read_bytes())
+    for copy in (0, 512):
+        content[copy + 8] = records.FILE_VERSION + 1
+    path.write_bytes(content)
+    with pytest.raises(LaterLogError, match=r"format 3, this version reads up to 2\. Start the"):
+        Log(tmp_path, SMALL)
+    assert path.read_bytes() == content
 
 
 @given(
@@ -265,15 +286,19 @@ def test_a_later_file_version_is_not_read_as_garbage():
     project=st.text(max_size=20).filter(lambda text: text.isprintable()),
     body=st.binary(max_size=500),
     flip=st.integers(0, 10_000),
+    salt=st.integers(0, 2**32 - 1),
+    kind=st.integers(0, 255),
 )
-def test_no_single_damaged_byte_goes_unnoticed(sequence, received_ns, spans, project, body, flip):
-    record = Record(sequence, received_ns, spans, project, body)
-    data = bytearray(b"".join(records.encode(record)))
-    found = records.decode(memoryview(data), 0)
-    assert found == (record, len(data))
+def test_no_single_damaged_byte_goes_unnoticed(
+    sequence, received_ns, spans, project, body, flip, salt, kind
+):
+    layout = Layout(1, 1, salt)
+    record = Record(sequence, received_ns, spans, project, body, kind)
+    data = bytearray(b"".join(records.encode(record, salt)))
+    assert list(records.walk(layout, bytes(data), 0)) == [(record, len(data))]
     data[flip % len(data)] ^= 0x55
-    damaged = records.decode(memoryview(data), 0)
-    assert damaged is None or damaged[0] != record
+    for found, _ in records.walk(layout, bytes(data), 0):
+        assert isinstance(found, Gap)
 
 
 def test_the_log_directory_is_private(tmp_path):

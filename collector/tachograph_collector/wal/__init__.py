@@ -9,8 +9,12 @@ Accepted trade-offs: a record that was written but whose sync failed may still b
 was never acknowledged, and storing it is harmless because spans are kept once by id. One disk: the log
 survives crashes and power cuts, not the loss of that disk.
 
-Scope: this package knows nothing of OTLP or ClickHouse. :mod:`.records` is the format, :mod:`.segments` the
-files, :mod:`.log` the writer and reader, :mod:`.checkpoint` the mark.
+Damage: what cannot be read is copied or moved into ``damaged/`` beside the segments, counted and said once; every
+sound record around it is read. See docs/durability.md for what is promised and how it is tested.
+
+Scope: this package knows nothing of OTLP or ClickHouse. :mod:`.records` is the format, :mod:`.segments` and
+:mod:`.active` the files, :mod:`.scan` what is found at a start, :mod:`.log` the writer and reader, :mod:`.checkpoint`
+the mark, :mod:`.damage` what could not be read.
 """
 
 from tachograph_collector.wal.log import Log, LogFullError

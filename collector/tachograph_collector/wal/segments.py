@@ -1,129 +1,109 @@
-"""The segment files of a log directory: made, listed, scanned, removed."""
+"""The segment files of a log: made, written, read, made again."""
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import os
-import time
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tachograph_collector.wal import records
-from tachograph_collector.wal.records import Record
+from tachograph_collector.wal.files import read_range, sync_directory, write_all
+from tachograph_collector.wal.records import Gap, Layout, Record
 
 SUFFIX = ".segment"
+_COPY_BYTES = 4 << 20
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
     """One file of the log, and how far it holds sound records."""
 
     path: Path
-    first_sequence: int
+    layout: Layout
     last_sequence: int
-    """``first_sequence - 1`` while it holds none."""
+    """One less than its first while it holds none."""
     end_offset: int
     """Where the next record would go."""
 
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What was found in a log directory."""
-
-    segments: list[Segment]
-    damaged: list[Path]
-    """Files with unreadable content before their end; they are kept for a person to look at."""
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in ``directory`` durable: a file whose name is lost is lost."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    @property
+    def first_sequence(self) -> int:
+        """What the file's header says; also its name."""
+        return self.layout.first_sequence
 
 
 def create(
     directory: Path, writer_id: int, first_sequence: int, size_bytes: int
-) -> tuple[Path, int]:
-    """Make a preallocated segment, durable by name; returns its path and an open descriptor.
+) -> tuple[Segment, int]:
+    """Make a preallocated segment, durable by name; returns it and an open descriptor.
 
     Preallocation finds a full disk here, where nothing is lost, and keeps ``fdatasync`` from having to
     write the file's size.
 
     Raises:
+        FileExistsError: there is such a file; it is left alone.
         OSError: no room, or the directory cannot be written.
     """
+    layout = Layout(writer_id, first_sequence, secrets.randbits(32))
     path = directory / f"{first_sequence:020d}{SUFFIX}"
-    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = _create(path, records.file_header(layout), size_bytes)
+    return Segment(path, layout, first_sequence - 1, records.FILE_HEADER_BYTES), fd
+
+
+def restore(segment: Segment, fd: int, end_offset: int | None = None) -> int:
+    """Make a file again that was removed while it was open; returns the descriptor of the new one.
+
+    ``end_offset`` is how far it was written, when that is further than the segment says.
+
+    Raises:
+        OSError: it cannot be written; the old descriptor is left open.
+    """
+    size_bytes = os.fstat(fd).st_size
+    fresh = _create(segment.path, read_range(fd, 0, segment.layout.start_offset), size_bytes)
+    try:
+        written = segment.end_offset if end_offset is None else end_offset
+        for start in range(segment.layout.start_offset, written, _COPY_BYTES):
+            end = min(start + _COPY_BYTES, written)
+            write_all(fresh, read_range(fd, start, end), start)
+        os.fdatasync(fresh)
+    except OSError:
+        os.close(fresh)
+        segment.path.unlink(missing_ok=True)
+        raise
+    os.close(fd)
+    return fresh
+
+
+def _create(path: Path, header: bytes, size_bytes: int) -> int:
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(fd, 0, size_bytes)
-        os.pwrite(fd, records.file_header(writer_id, first_sequence), 0)
+        write_all(fd, header, 0)
         os.fsync(fd)
-        sync_directory(directory)
+        sync_directory(path.parent)
     except OSError:
         os.close(fd)
         path.unlink(missing_ok=True)
         raise
-    return path, fd
+    return fd
 
 
-@contextlib.contextmanager
-def mapped(path: Path) -> Iterator[memoryview]:
-    """The file's bytes, read through the page cache."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
-            yield memoryview(b"")
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as map_, memoryview(map_) as view:
-            yield view
+def read(
+    segment: Segment, fd: int, start: int, end: int
+) -> Iterator[tuple[Record | tuple[Gap, bytes], int]]:
+    """What stands between two offsets: records, and gaps with their bytes, each with where the next begins.
 
-
-def scan(directory: Path, writer_id: int | None) -> Scan:
-    """Find every segment and how far its records are sound.
-
-    The last segment may end in a torn record: that is what a crash leaves, and it was not acknowledged.
-    Content after the last sound record of an earlier segment is damage, reported as such.
+    A file that ends too early has a gap there, without bytes.
     """
-    segments: list[Segment] = []
-    damaged: list[Path] = []
-    paths = sorted(directory.glob(f"*{SUFFIX}"))
-    for path in paths:
-        with mapped(path) as data:
-            first = _first_sequence(data, writer_id)
-            if first is None:
-                damaged.append(_set_aside(path))
-                continue
-            last, end = first - 1, records.FILE_HEADER_BYTES
-            for record, next_at in records.decode_all(data, end):
-                last, end = record.sequence, next_at
-            if path != paths[-1] and any(data[end : end + 64]):
-                damaged.append(path)
-        segments.append(Segment(path, first, last, end))
-    return Scan(segments, damaged)
-
-
-def _first_sequence(data: memoryview, writer_id: int | None) -> int | None:
-    """The segment's first sequence number, or ``None`` when it is not a segment of this log."""
-    try:
-        owner, first = records.read_file_header(bytes(data[: records.FILE_HEADER_BYTES]))
-    except records.NotASegmentError:
-        return None
-    return first if writer_id in {None, owner} else None
-
-
-def _set_aside(path: Path) -> Path:
-    """Rename a file that cannot be read, so that no new segment takes its name and overwrites it."""
-    aside = path.with_suffix(f".{time.time_ns()}.damaged")
-    path.rename(aside)
-    return aside
-
-
-def read(segment: Segment, offset: int) -> Iterator[tuple[Record, int]]:
-    """The records of a segment from ``offset`` on, each with where the next one begins."""
-    with mapped(segment.path) as data:
-        yield from records.decode_all(data, offset)
+    data = read_range(fd, start, end)
+    at = start
+    for what, next_at in records.walk(segment.layout, data, 0):
+        if isinstance(what, Record):
+            at = start + next_at
+            yield what, at
+        elif next_at < len(data):
+            at = start + next_at
+            yield (Gap(start + what.start, at), data[what.start : what.end]), at
+    if at < end:
+        yield (Gap(at, end), data[at - start :]), end
