@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tachograph._failure import safe_text
-from tachograph._guard import guarded
+from tachograph._failure import not_recorded, safe_text, type_name
+from tachograph._guard import pass_on, say_rarely
 
 _RECEIVERS = ("self", "cls", "mcs")
 
@@ -29,17 +29,29 @@ Option = str | Arg | Callable[[Mapping[str, Any]], object] | None
 """A text, :func:`arg`, or a function of the bound arguments (one mapping, by parameter name)."""
 
 
-def resolve(option: Option, arguments: Mapping[str, Any]) -> str | None:
-    """The text of an option for one call; None when it has none, or when its function fails."""
+def resolve(option: Option, arguments: Mapping[str, Any], *, say: bool = False) -> str | None:
+    """The text of an option for one call; None when it has none, or when its function fails.
+
+    ``say``: the text then says that it could not be recorded (a goal, not an id). Nothing that the
+    function raises goes further, but for what arrived from outside while it ran.
+    """
     if option is None or isinstance(option, str):
         return option
-    value: object = None
-    with guarded("reading an option of a decorator"):
+    try:
         if isinstance(option, Arg):
-            value = arguments.get(option.name)
+            value: object = arguments.get(option.name)
         else:
             # Typed as a text, but an id given as a number is not worth losing the record for.
             value = option(arguments) if callable(option) else option
+    except BaseException as error:
+        pass_on(error)
+        # The user's own function, so no fault of ours to be loud about in tests.
+        say_rarely(
+            "option",
+            "tachograph: the function of an option raised %s; the record goes without",
+            type_name(error),
+        )
+        return not_recorded(error) if say else None
     return None if value is None else safe_text(value)
 
 

@@ -18,6 +18,7 @@ from tachograph._binding import Binder
 from tachograph._budget import before_call
 from tachograph._capture import capture
 from tachograph._guard import contain, guarded
+from tachograph._policy import PREVIEW_BYTES, Policy, capture_as, hashed, stricter
 from tachograph._run import RunOptions, finish_run, open_run
 from tachograph._spans import NOTHING, SpanHandle, open_span
 from tachograph_schemas import names
@@ -33,8 +34,8 @@ class Spec:
     layer: names.Layer
     binder: Binder
     describe: Describe
-    capture_input: bool = True
-    capture_output: bool = True
+    capture_input: Policy = "full"
+    capture_output: Policy = "full"
     run: RunOptions | None = None
     agent: str | None = None
     kind: SpanKind = SpanKind.INTERNAL
@@ -53,21 +54,26 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     try:
         given = spec.binder.bind(args, kwargs)
         payload: dict[str, Any] = {}
-        if spec.capture_input:
-            text, cut_bytes = capture(given, recorder.capture_limit_bytes)
+        policy = stricter(spec.capture_input, recorder.capture_policy)
+        captured = capture_as(policy, given, recorder.capture_limit_bytes)
+        if captured is not None:
+            text, cut_bytes = captured
             payload[names.input_name(spec.layer)] = text
             if cut_bytes:
                 payload[names.TRUNCATED_BYTES] = cut_bytes
         if spec.run is not None:
-            handle = open_run(recorder, spec.run, given, payload)
+            handle = open_run(recorder, spec.run, given, payload, policy)
         else:
             label, attributes = spec.describe(given)
+            if policy != "full":
+                # A part of the arguments under a name of its own.
+                attributes.pop(names.GEN_AI_RETRIEVAL_QUERY_TEXT, None)
             handle = open_span(
                 spec.layer, label, {**attributes, **payload}, agent=spec.agent, kind=spec.kind
             )
         handle._truncated_bytes = payload.get(names.TRUNCATED_BYTES, 0)
         return Call(spec, handle)
-    except Exception as fault:
+    except BaseException as fault:
         if not contain("starting to record a call", fault):
             raise
         return IDLE
@@ -99,7 +105,12 @@ class Call:
 
     def enter(self) -> None:
         """Make the span current for the code that runs next."""
-        self._token = self._handle.enter()
+        try:
+            self._token = self._handle.enter()
+        except Exception as fault:
+            # Near the recursion limit even this may fail; the call itself must decide for itself.
+            if not contain("entering a span", fault):
+                raise
 
     def resume(self) -> None:
         """:meth:`enter`, with the context the generator's body had when it was left."""
@@ -121,33 +132,40 @@ class Call:
         self._handle.leave(token)
         if self._spec is None:
             return
-        with guarded("recording a result"):
-            if self._spec.capture_output:
-                self._handle.set_output(result)
-        self._end(None)
+        try:
+            with guarded("recording a result"):
+                self._handle.set_output(result, self._spec.capture_output)
+        finally:
+            # Also when a Ctrl-C arrived meanwhile and goes on to the agent.
+            self._end(None)
 
     def fail(self, error: BaseException) -> None:
         """``error`` escaped; the caller re-raises it."""
         token, self._token = self._token, None
-        self._handle.leave(token, closing=isinstance(error, GeneratorExit))
+        self._handle.leave(token, closing=issubclass(type(error), GeneratorExit))
         if self._spec is None:
             return
-        with guarded("recording an exception"):
-            self._flush_items()
-            if not isinstance(error, GeneratorExit):
-                self._handle.record_error(error)
-        self._end(error)
+        try:
+            with guarded("recording an exception"):
+                self._flush_items()
+                if not issubclass(type(error), GeneratorExit):
+                    self._handle.record_error(error)
+        finally:
+            self._end(error)
 
     def yielded(self, item: Any) -> None:
         """A generator yielded ``item``; kept as long as there is room."""
-        if self._spec is None or not self._spec.capture_output:
+        if self._spec is None or self._spec.capture_output == "none":
             return
         with guarded("recording a yielded item"):
             recorder = self._handle._recorder
-            if recorder is None:
+            if recorder is None or recorder.capture_policy == "none":
                 return
             if self._items is None:
-                self._items, self._room_bytes = [], recorder.capture_limit_bytes - 2
+                room_bytes = recorder.capture_limit_bytes
+                if "preview" in {self._spec.capture_output, recorder.capture_policy}:
+                    room_bytes = min(room_bytes, PREVIEW_BYTES)
+                self._items, self._room_bytes = [], room_bytes - 2
             if self._skipped or self._room_bytes < 32:
                 self._skipped += 1
                 return
@@ -180,8 +198,13 @@ class Call:
         taken = sum(map(len, self._items))
         mean_bytes = taken // len(self._items) if self._items else 0
         cut_bytes = self._skipped * max(mean_bytes, 1)
-        self._handle.set_payload(self._handle.output_name, f"[{','.join(self._items)}]", cut_bytes)
-        self._items = None
+        text, self._items = f"[{','.join(self._items)}]", None
+        recorder, spec = self._handle._recorder, self._spec
+        if recorder is None or spec is None:
+            return
+        if "hash" in {spec.capture_output, recorder.capture_policy}:
+            text, cut_bytes = hashed(text, cut_bytes), 0
+        self._handle.set_payload(self._handle.output_name, text, cut_bytes)
 
     def _end(self, error: BaseException | None) -> None:
         with guarded("ending a call"):

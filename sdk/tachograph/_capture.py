@@ -5,8 +5,10 @@ microseconds for a kilobyte). Everything else goes through :class:`_Writer`, whi
 within a byte limit and stops early, so that a gigabyte of argument costs as much as its first 64 KiB.
 
 User code is run only where a value cannot be read without it (``model_dump``, properties of unknown
-classes' dataclass fields, iteration of subclasses), and every such place is contained. ``repr`` is never
-called. What cannot be written becomes ``{"$unserialisable": "module.Class"}``.
+classes' dataclass fields, iteration of subclasses), and every such place is contained: whatever that code
+raises, SystemExit and CancelledError included, is noted as ``could not be recorded: ...`` and goes no
+further. A Ctrl-C that arrives meanwhile goes on to the agent. ``repr`` is never called, iterators are
+never consumed. What cannot be written becomes ``{"$unserialisable": "module.Class"}``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from json.encoder import encode_basestring as quote  # the C version; quotes and
 from typing import Any
 
 from tachograph._describe import Described, describe
+from tachograph._failure import class_name, not_recorded
+from tachograph._guard import pass_on
 
 DEPTH_LIMIT = 48
 """Deeper nesting is cut: no reader unfolds it, and recursion must end well before Python's limit."""
@@ -51,7 +55,8 @@ def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
         writer.write(value, 0)
         # Nothing at all fitted: that must still be said in valid JSON.
         return "".join(writer.out) or '"…"', writer.cut_bytes
-    except Exception:
+    except BaseException as error:
+        pass_on(error)
         return '"(not captured)"'[:limit_bytes], 0
 
 
@@ -121,8 +126,11 @@ class _Writer:
     def _container(self, value: Any, depth: int) -> bool:
         try:
             form = describe(value)
-        except Exception:
-            return self.placeholder("$unserialisable", value)
+        except BaseException as error:
+            pass_on(error)
+            return self.placeholder("$unserialisable", value, not_recorded(error))
+        if form.text is not None:
+            return self.string(form.text)
         if form.pairs is not None:
             return self.mapping(form, value, depth)
         if form.items is not None:
@@ -153,28 +161,27 @@ class _Writer:
     def string(self, text: str) -> bool:
         """Write a string, cut with an ellipsis when there is no room for all of it."""
         # One character is one byte at least, so what exceeds the room is not even looked at.
-        head = text[: self.room]
+        head, length = str.__getitem__(text, slice(self.room)), str.__len__(text)
         quoted = quote(head).encode("utf-8", "replace")
-        if len(head) == len(text) and len(quoted) <= self.room:
+        if len(head) == length and len(quoted) <= self.room:
             self.room -= len(quoted)
             self.out.append(quoted.decode("utf-8"))
             return True
         self.full = True
         kept = _longest_prefix(head, self.room - len(quote(_ELLIPSIS).encode()))
         if kept is None:
-            self.cut_bytes += len(text)
+            self.cut_bytes += length
             return False
         piece = quote(head[:kept] + _ELLIPSIS).encode("utf-8", "replace")
         self.room -= len(piece)
-        self.cut_bytes += len(text) - kept
+        self.cut_bytes += length - kept
         self.out.append(piece.decode("utf-8"))
         return True
 
-    def placeholder(self, key: str, value: Any) -> bool:
-        """Write ``{key: "module.Class"}``."""
-        cls = type(value)
-        name = quote(f"{cls.__module__}.{cls.__qualname__}"[:200])
-        text = f'{{"{key}":{name}}}'
+    def placeholder(self, key: str, value: Any, why: str = "") -> bool:
+        """Write ``{key: "module.Class"}``, with the reason when there is one and room for it."""
+        text = f'{{"{key}":{quote(class_name(type(value)))}'
+        text += f',"error":{quote(why)}}}' if why and len(text) + len(why) < self.room else "}"
         return self.atom(text.encode("ascii", "replace").decode())
 
     def sequence(self, form: Described, value: Any, depth: int) -> bool:
@@ -201,7 +208,8 @@ class _Writer:
                 written += fitted
                 if self.full:
                     break
-        except Exception:
+        except BaseException as error:
+            pass_on(error)
             # Iteration of a user's container, or one changed by another thread meanwhile.
             self._note_broken(opener, written, value)
         if self.full and length > written:
@@ -246,8 +254,7 @@ class _Writer:
         self.room = room
 
     def _note_broken(self, opener: str, written: int, value: Any) -> None:
-        cls = type(value)
-        name = quote(f"{cls.__module__}.{cls.__qualname__}"[:200])
+        name = quote(class_name(type(value)))
         comma = "," if written else ""
         inner = f'"$broken":{name}' if opener == "{" else f'{{"$broken":{name}}}'
         self.atom((comma + inner).encode("ascii", "replace").decode())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from tachograph._guard import LOGGER
+from tachograph._guard import LOGGER, say_rarely
+from tachograph._policy import Policy, policy_of
 from tachograph_schemas import settings
 from tachograph_schemas.instance import read_instance
 from tachograph_schemas.settings import Setting
@@ -33,9 +34,24 @@ def _compression(text: str) -> str:
     return text
 
 
+def _policy(given: str) -> Policy:
+    word = given.strip().lower()
+    if word not in get_args(Policy):
+        # The default would record in full what somebody tried to keep out.
+        LOGGER.error("tachograph: TACHO_CAPTURE=%r is none of %s; none", given, get_args(Policy))
+        return "none"
+    return policy_of(word)  # type: ignore[arg-type]  # just looked at
+
+
+def _globs(text: str) -> tuple[str, ...]:
+    # In tacho.toml a list is more natural, and arrives as its text.
+    return tuple(part.strip(" '\"") for part in text.strip("[] ").split(",") if part.strip(" '\""))
+
+
 _SHARED = {setting.env: setting for setting in settings.SHARED}
 
 TABLE: tuple[Setting, ...] = (
+    _SHARED["TACHO_HOME"],
     _SHARED["TACHO_ENDPOINT"],
     _SHARED["TACHO_API_KEY"],
     _SHARED["TACHO_DISABLED"],
@@ -46,6 +62,19 @@ TABLE: tuple[Setting, ...] = (
             Setting(
                 "TACHO_CAPTURE_LIMIT_BYTES", 65_536, "size of one payload", settings.size_bytes
             ),
+            Setting(
+                "TACHO_CAPTURE",
+                "full",
+                "payloads at most: full, preview (512 bytes), hash (keyed), none",
+                _policy,
+            ),
+            Setting(
+                "TACHO_REDACT_PATHS",
+                "",
+                "masked whole: globs over dotted paths, with commas (`*.card,tacho.input.customer.*`)",
+                _globs,
+            ),
+            Setting("TACHO_REDACT_EMAILS", False, "mask e-mail addresses too", settings.flag),
             Setting(
                 "TACHO_HEARTBEAT_S", 5.0, "how often open spans are re-sent; 0: never", _seconds
             ),
@@ -73,12 +102,16 @@ TABLE: tuple[Setting, ...] = (
 class Config:
     """The values of the table, with the OpenTelemetry variables taken in."""
 
+    home: str
     endpoint: str
     api_key: str
     disabled: bool
     service: str
     service_version: str
     capture_limit_bytes: int
+    capture: Policy
+    redact_paths: tuple[str, ...]
+    redact_emails: bool
     heartbeat_s: float
     queue_spans: int
     queue_bytes: int
@@ -108,6 +141,8 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
         environ["TACHO_ENDPOINT"] = foreign
     elif not environ.get("TACHO_ENDPOINT") and "endpoint" not in file:
         environ["TACHO_ENDPOINT"] = _running_collector(environ, file)
+    for sentence in settings.misspelt(environ):
+        say_rarely(f"setting:{sentence}", "tachograph: %s", sentence)
     values: dict[str, Any] = {}
     for setting in TABLE:
         try:
@@ -115,6 +150,8 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
         except settings.SettingsError as error:
             LOGGER.error("tachograph: %s The default %r is used.", error, setting.default)
             values[setting.key] = setting.default
+    values["capture"] = _policy(str(values["capture"]))
+    values["redact_paths"] = tuple(values["redact_paths"])
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         values["disabled"] = True
     uses_foreign = bool(foreign) and values["endpoint"] == foreign

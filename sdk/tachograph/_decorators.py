@@ -11,6 +11,7 @@ from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Binder, Option
 from tachograph._call import Spec
+from tachograph._policy import Capture, policy_of
 from tachograph._run import RunOptions, text_tuple
 from tachograph._wrap import decorate
 from tachograph_schemas import names
@@ -35,21 +36,23 @@ def _apply(
 def simple(
     layer: names.Layer,
     function: F | None,
-    captured: tuple[bool, bool],
+    captured: tuple[Capture, Capture],
     describe: Callable[[str, Mapping[str, Any]], tuple[str, dict[str, Any]]],
     *,
     name: str | None,
     agent: bool = False,
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> Any:
+    policies = policy_of(captured[0]), policy_of(captured[1])
+
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
         label = name or _label(target)
         return Spec(
             layer=layer,
             binder=Binder(target, bound_first=bound_first),
             describe=lambda given: describe(label, given),
-            capture_input=captured[0],
-            capture_output=captured[1],
+            capture_input=policies[0],
+            capture_output=policies[1],
             agent=label if agent else None,
             kind=kind,
         )
@@ -71,8 +74,8 @@ def run(
     tags: Iterable[str] | str | None = None,
     version: str | None = None,
     trigger: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
 def run(
     function: Any = None,
@@ -87,8 +90,8 @@ def run(
     tags: Iterable[str] | str | None = None,
     version: str | None = None,
     trigger: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Any:
     """Record each call as a run; called inside a run, as a sub-agent of it.
 
@@ -103,8 +106,8 @@ def run(
         tags: Words to find it by.
         version: The agent's version, as you count them.
         trigger: What started it; default ``cli`` in a script, else ``call``.
-        capture_input: Record the arguments.
-        capture_output: Record the result.
+        capture_input: Record the arguments: True, False, or ``full preview hash none``.
+        capture_output: Record the result, likewise.
 
     ``goal session user customer trigger`` may be texts, ``tacho.arg("parameter")``, or functions of the
     bound arguments: ``goal=lambda given: f"refund {given['order_id']}"``.
@@ -124,8 +127,10 @@ def run(
 
 
 def _run_spec(
-    options: RunOptions, capture_input: bool, capture_output: bool
+    options: RunOptions, capture_input: Capture, capture_output: Capture
 ) -> Callable[[Callable[..., Any], bool], Spec]:
+    policies = policy_of(capture_input), policy_of(capture_output)
+
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
         code = getattr(inspect.unwrap(target), "__code__", None)
         qualified = getattr(target, "__qualname__", _label(target))
@@ -133,8 +138,8 @@ def _run_spec(
             layer="run",
             binder=Binder(target, bound_first=bound_first),
             describe=lambda _: (_label(target), {}),
-            capture_input=capture_input,
-            capture_output=capture_output,
+            capture_input=policies[0],
+            capture_output=policies[1],
             run=replace(
                 options,
                 entrypoint=f"{target.__module__}:{qualified}",
@@ -153,8 +158,8 @@ def agent(
     *,
     name: str | None = None,
     version: str | None = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
 def agent(
     function: Any = None,
@@ -162,8 +167,8 @@ def agent(
     *,
     name: str | None = None,
     version: str | None = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Any:
     """Record each call as a sub-agent; spans inside carry its name."""
 
@@ -190,7 +195,12 @@ class Named:
     def __call__(self, function: F, /) -> F: ...
     @overload
     def __call__(
-        self, /, *, name: str | None = None, capture_input: bool = True, capture_output: bool = True
+        self,
+        /,
+        *,
+        name: str | None = None,
+        capture_input: Capture = True,
+        capture_output: Capture = True,
     ) -> Callable[[F], F]: ...
     def __call__(
         self,
@@ -198,8 +208,8 @@ class Named:
         /,
         *,
         name: str | None = None,
-        capture_input: bool = True,
-        capture_output: bool = True,
+        capture_input: Capture = True,
+        capture_output: Capture = True,
     ) -> Any:
         """Record each call as a span of this layer."""
         return simple(

@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Option, resolve
 from tachograph._decorators import F, simple
+from tachograph._policy import Capture
 from tachograph_schemas import names
 
 Risk = Literal["low", "medium", "high", "critical"]
@@ -26,8 +27,8 @@ def tool(
     effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
 def tool(
     function: Any = None,
@@ -38,8 +39,8 @@ def tool(
     effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Any:
     """Record each call as a tool call.
 
@@ -52,8 +53,8 @@ def tool(
         scope: The permission it needs, a verb and an object: ``orders:read``.
         call_id: The id the model gave the call; a text, ``tacho.arg(...)`` or a function of the
             bound arguments.
-        capture_input: Record the arguments.
-        capture_output: Record the result.
+        capture_input: Record the arguments: True, False, or ``full preview hash none``.
+        capture_output: Record the result, likewise.
 
     The decorated function raises BudgetExceeded instead of running when a budget is used up.
     """
@@ -82,8 +83,8 @@ def effect(
     risk: Risk | None = None,
     scope: str | None = None,
     call_id: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
 def effect(
     function: Any = None,
@@ -93,8 +94,8 @@ def effect(
     risk: Risk | None = None,
     scope: str | None = None,
     call_id: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Any:
     """A tool that changes the world: :func:`tool` with ``effect="write"``."""
     decorator: Callable[[Any], Any] = tool(
@@ -117,8 +118,8 @@ def model(
     name: str | None = None,
     provider: str | None = None,
     model: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
 def model(
     function: Any = None,
@@ -127,8 +128,8 @@ def model(
     name: str | None = None,
     provider: str | None = None,
     model: Option = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Any:
     """Record each call as a model call, for clients that ``tacho.instrument`` does not know.
 
@@ -137,8 +138,8 @@ def model(
         name: The span's name, when ``chat MODEL`` will not do.
         provider: Who answers: ``openai``, ``anthropic``, ``mistral_ai`` ...
         model: The model asked for; a text, ``tacho.arg("model")`` or a function of the arguments.
-        capture_input: Record the arguments.
-        capture_output: Record the result.
+        capture_input: Record the arguments: True, False, or ``full preview hash none``.
+        capture_output: Record the result, likewise.
 
     The decorated function raises BudgetExceeded instead of running when a budget is used up.
     """
@@ -163,8 +164,8 @@ def retrieval(
     *,
     name: str | None = None,
     store: str | None = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
 def retrieval(
     function: Any = None,
@@ -172,8 +173,8 @@ def retrieval(
     *,
     name: str | None = None,
     store: str | None = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Any:
     """Record each call as a retrieval from ``store`` (an index, a database, a collection)."""
 
@@ -196,8 +197,8 @@ def memory(
     name: str | None = None,
     operation: Effect | None = None,
     tier: Tier | None = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
 def memory(
     function: Any = None,
@@ -206,8 +207,8 @@ def memory(
     name: str | None = None,
     operation: Effect | None = None,
     tier: Tier | None = None,
-    capture_input: bool = True,
-    capture_output: bool = True,
+    capture_input: Capture = True,
+    capture_output: Capture = True,
 ) -> Any:
     """Record each call as a read or a write of the agent's memory.
 
@@ -216,8 +217,8 @@ def memory(
         name: The span's name; default: the function's.
         operation: ``read`` or ``write``.
         tier: ``short`` (this session), ``medium`` (this task) or ``long`` (across sessions).
-        capture_input: Record the arguments.
-        capture_output: Record the result.
+        capture_input: Record the arguments: True, False, or ``full preview hash none``.
+        capture_output: Record the result, likewise.
     """
     conventional = {"read": "search_memory", "write": "upsert_memory"}
 

@@ -21,11 +21,16 @@ from collections.abc import Iterable
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType
 from typing import Any, NamedTuple
 
+from tachograph._failure import class_name as _name
 from tachograph._failure import safe_text
+from tachograph._guard import pass_on
 
 _ITEM_LIMIT = 65_536
 """More items than could fit into any payload are not even listed."""
 _NAMED_CALLABLES = (type, FunctionType, BuiltinFunctionType, MethodType)
+_DUMPED_LIMIT = 1 << 20
+"""Characters and items of a model that is dumped as a whole; of larger ones the fields are read."""
+_SEQUENCES = (list, tuple, set, frozenset)
 _INLINE_BYTES = 256
 _HASHED_BYTES = 1 << 20
 """Only the first MiB is hashed: the digest tells values apart, it does not store them."""
@@ -37,6 +42,8 @@ class Described(NamedTuple):
     pairs: Iterable[tuple[str, Any]] | None = None
     items: Iterable[Any] | None = None
     value: Any = None
+    text: str | None = None
+    """A subclass of ``str``, to be written as far as it fits."""
     length: int = 0
     """How many pairs or items there are in all, also those not listed."""
 
@@ -59,9 +66,12 @@ def _describe_object(value: Any, cls: type) -> Described:
         )
     dump = getattr(cls, "model_dump", None)
     if callable(dump):
-        # Pydantic warns on values that do not match their field; the record must not.
-        quiet = {"warnings": False} if hasattr(cls, "__pydantic_serializer__") else {}
-        return Described(value=dump(value, mode="json", **quiet))
+        if not hasattr(cls, "__pydantic_serializer__"):
+            return Described(value=dump(value, mode="json"))
+        if _is_small(value):
+            # Pydantic warns on values that do not match their field; the record must not.
+            return Described(value=dump(value, mode="json", warnings=False))
+        return _dict(object.__getattribute__(value, "__dict__"))
     if hasattr(cls, "dtype") and hasattr(cls, "shape"):
         return _array(value, cls)
     if hasattr(cls, "dtypes") and hasattr(cls, "shape"):
@@ -72,6 +82,30 @@ def _describe_object(value: Any, cls: type) -> Described:
     if issubclass(cls, _NAMED_CALLABLES):
         return _object([("$callable", f"{value.__module__}.{value.__qualname__}")])
     return _object([("$unserialisable", _name(cls))])
+
+
+def _is_small(model: Any) -> bool:
+    """Whether dumping a model neither copies much nor drains an iterator that it holds."""
+    stack, room = [object.__getattribute__(model, "__dict__")], _DUMPED_LIMIT
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is dict:
+            room -= len(item)
+            stack.extend(item.values() if room > 0 else ())
+        elif kind in _SEQUENCES:
+            room -= len(item)
+            stack.extend(item if room > 0 else ())
+        elif kind is str or kind is bytes:
+            room -= len(item)
+        elif hasattr(kind, "__next__"):
+            return False
+        elif hasattr(kind, "__pydantic_serializer__"):
+            stack.append(getattr(item, "__dict__", None))
+        room -= 1
+        if room < 0:
+            return False
+    return True
 
 
 def _array(value: Any, cls: type) -> Described:
@@ -86,12 +120,9 @@ def _array(value: Any, cls: type) -> Described:
 def _read(value: Any, name: str) -> Any:
     try:
         return getattr(value, name)
-    except Exception as error:
+    except BaseException as error:
+        pass_on(error)
         return {"$unreadable": _name(type(error))}
-
-
-def _name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Described:
@@ -150,8 +181,17 @@ def _iterable(value: Any) -> Described:
     return Described(items=itertools.islice(iter(value), _ITEM_LIMIT), length=len(value))
 
 
+def _deque(value: deque[Any]) -> Described:
+    # Like dict and list above: a subclass may iterate for ever.
+    items = itertools.islice(deque.__iter__(value), _ITEM_LIMIT)
+    return Described(items=items, length=deque.__len__(value))
+
+
 def _bytes(value: bytes | bytearray | memoryview) -> Described:
-    view = memoryview(value).cast("B") if memoryview(value).contiguous else memoryview(bytes(value))
+    whole_view = memoryview(value)
+    if not whole_view.contiguous:
+        return _object([("$bytes", whole_view.nbytes)])
+    view = whole_view.cast("B")
     size = view.nbytes
     if size <= _INLINE_BYTES:
         text = base64.b64encode(view).decode("ascii")
@@ -174,7 +214,11 @@ def _moment(value: dt.date | dt.time) -> Described:
 
 
 def _proxy(value: MappingProxyType[Any, Any]) -> Described:
-    return _dict(dict(itertools.islice(value.items(), _ITEM_LIMIT)))
+    # Behind a proxy may be any mapping: its items are taken only when they are a dictionary's own.
+    items = value.items()
+    if type(items) is not type({}.items()):
+        return _object([("$unserialisable", "types.MappingProxyType")])
+    return _dict(dict(itertools.islice(items, _ITEM_LIMIT)))
 
 
 def _path(value: os.PathLike[Any]) -> Described:
@@ -186,7 +230,7 @@ def _enum(value: enum.Enum) -> Described:
 
 
 def _str(value: str) -> Described:
-    return Described(value=str.__getitem__(value, slice(None)))
+    return Described(text=value)
 
 
 def _int(value: int) -> Described:
@@ -224,6 +268,6 @@ _READERS: dict[type, Any] = {
     uuid.UUID: _text,
     BaseException: _exception,
     pathlib.PurePath: _path,
-    deque: _iterable,
+    deque: _deque,
     MappingProxyType: _proxy,
 }

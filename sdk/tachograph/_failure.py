@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from tachograph._guard import pass_on
 from tachograph_schemas import names
 
 MESSAGE_LIMIT_CHARS = 4_096
@@ -18,10 +19,17 @@ STACK_LIMIT_FRAMES = 60
 def safe_text(value: object, limit_chars: int = MESSAGE_LIMIT_CHARS) -> str:
     """``str(value)`` bounded, free of lone surrogates; a placeholder when its own code raises."""
     try:
-        text = str(value)[:limit_chars]
-    except Exception:
-        return f"({type_name(value)}: its text could not be read)"
-    return clean(text)
+        # A subclass of str may have a slice of its own; a long text is cut before it is copied.
+        text: str = value if issubclass(type(value), str) else str(value)  # type: ignore[assignment]  # a str
+        return clean(str.__getitem__(text, slice(limit_chars)))
+    except BaseException as error:
+        pass_on(error)
+        return f"({type_name(value)}: {not_recorded(error)})"
+
+
+def not_recorded(error: BaseException) -> str:
+    """What stands in the record where the value's own code raised ``error``."""
+    return f"could not be recorded: {type_name(error)}"
 
 
 def clean(text: str) -> str:
@@ -46,9 +54,26 @@ def cleaned(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def type_name(value: object) -> str:
     """``module.Class`` as the convention wants it; builtins without their module."""
-    cls = type(value)
-    module, name = cls.__module__, cls.__qualname__
-    return str(name) if module in {"builtins", "__main__"} else f"{module}.{name}"
+    module, name = _class_parts(type(value))
+    return name if module in {"builtins", "__main__"} else f"{module}.{name}"
+
+
+def class_name(cls: type) -> str:
+    """``module.Class``, bounded."""
+    return ".".join(_class_parts(cls))[:200]
+
+
+# Read past the metaclass, whose properties are code of the user's.
+_MODULE = type.__dict__["__module__"]
+_QUALNAME = type.__dict__["__qualname__"]
+
+
+def _class_parts(cls: type) -> tuple[str, str]:
+    try:
+        module = _MODULE.__get__(cls)
+    except AttributeError:
+        module = "?"
+    return (module if type(module) is str else "?"), _QUALNAME.__get__(cls)
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
@@ -65,7 +90,8 @@ def _stack(error: BaseException) -> str:
     try:
         lines = traceback.format_exception(type(error), error, trace, limit=-STACK_LIMIT_FRAMES)
         text = "".join(lines)
-    except Exception:
+    except BaseException as fault:
+        pass_on(fault)
         return f"({type_name(error)}: its stack could not be formatted)"
     if len(text) > STACK_LIMIT_CHARS:
         # Where it started and where it broke are worth more than the middle.

@@ -5,15 +5,23 @@ Logged, once a minute at most for each place; raised under pytest, so that our f
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import opcode
 import os
+import signal
+import sys
 import threading
 import time
-from types import TracebackType
+from types import FrameType, TracebackType
 
 LOGGER = logging.getLogger("tachograph")
 QUIET_S = 60.0
 """How long the same complaint is held back after it was logged."""
+
+_CHAIN_LIMIT = 8
+_RAISING = ("RAISE", "RERAISE")
+_LOOKING = ("RESUME", "JUMP")
 
 _last_said_s: dict[str, float] = {}
 _held_back: dict[str, int] = {}
@@ -47,7 +55,8 @@ def under_pytest() -> bool:
 class guarded:  # noqa: N801 - read as a keyword: `with guarded("what"):`
     """Keep faults of the block away from the agent: ``with guarded("capturing the input"): ...``.
 
-    Only ``Exception`` is held; KeyboardInterrupt and SystemExit belong to the process.
+    What arrived from outside (a Ctrl-C while the block ran) goes on to the agent: see
+    :func:`pass_on`.
     """
 
     __slots__ = ("what",)
@@ -68,24 +77,84 @@ class guarded:  # noqa: N801 - read as a keyword: `with guarded("what"):`
 
 
 def contain(what: str, error: BaseException) -> bool:
-    """Log a fault inside the SDK; False when it must be raised (pytest, or no ``Exception``)."""
-    if not isinstance(error, Exception) or under_pytest():
+    """Log a fault inside the SDK; False when it must be raised (under pytest). See :func:`pass_on`."""
+    pass_on(error)
+    if under_pytest():
         return False
-    say_rarely(
-        f"guard:{what}",
-        "tachograph failed while %s and recorded less; the agent is not affected: %s: %s",
-        what,
-        type(error).__name__,
-        _message_of(error),
-    )
+    # Near the recursion limit, or at the end of the interpreter, even logging may fail.
+    with contextlib.suppress(Exception):
+        say_rarely(
+            f"guard:{what}",
+            "tachograph failed while %s and recorded less; the agent is not affected: %s: %s",
+            what,
+            type(error).__name__,
+            _message_of(error),
+        )
     return True
 
 
-def _message_of(error: Exception) -> str:
+def _message_of(error: BaseException) -> str:
     try:
         return str(error)[:500]
-    except Exception:
+    except BaseException as fault:
+        pass_on(fault)
         return "(its message could not be read)"
+
+
+def pass_on(error: BaseException) -> None:
+    """Raise what was put into running code from outside, and return when ``error`` is no such thing.
+
+    A Ctrl-C, or what a signal's handler raises, belongs to the agent, even if it happened to arrive
+    while the SDK (or a method of the user's that the SDK called) was running. An exception that the
+    called code raised by itself does not: the agent without a recorder would never have seen it. The two
+    differ in where they start: in a handler of a signal, or at an instruction that raises nothing by
+    itself. Causes and contexts are looked at as well, as code that is interrupted may raise something
+    else; then the interruption itself is raised.
+    """
+    seen = 0
+    link: BaseException | None = error
+    while link is not None and seen < _CHAIN_LIMIT:
+        if not issubclass(type(link), Exception) and _interrupted(link):
+            # What the agent is handling at this moment has reached it already.
+            if link is error or not _handled_further_out(link):
+                raise link
+            return
+        link, seen = link.__cause__ or link.__context__, seen + 1
+
+
+def _handled_further_out(error: BaseException) -> bool:
+    trace = error.__traceback__
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if trace is not None and frame is trace.tb_frame:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _interrupted(error: BaseException) -> bool:
+    trace = error.__traceback__
+    if trace is None:
+        return False
+    handlers = _handler_codes()
+    while True:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        if trace.tb_next is None:
+            break
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code.co_code
+    name = opcode.opname[code[trace.tb_lasti]] if 0 <= trace.tb_lasti < len(code) else ""
+    if issubclass(type(error), KeyboardInterrupt):
+        return not name.startswith(_RAISING)
+    # An exception set for this thread from another one arrives where the interpreter looks for signals.
+    return name.startswith(_LOOKING)
+
+
+def _handler_codes() -> set[object]:
+    handlers = (signal.getsignal(number) for number in signal.valid_signals())
+    functions = (getattr(handler, "__func__", handler) for handler in handlers)
+    return {getattr(function, "__code__", None) for function in functions} - {None}
 
 
 def _renew_lock() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
+from tachograph._failure import safe_text
 from tachograph._frame import frame_of
 from tachograph._spans import open_span
 from tachograph.errors import Refused, RunStopped
@@ -13,6 +14,10 @@ from tachograph_schemas import names
 
 VerdictWord = Literal["allow", "deny", "escalate"]
 Risk = Literal["low", "medium", "high", "critical"]
+
+
+NAME_LIMIT_CHARS = 512
+"""Of names in span names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def gate(
     taken = {"allow": "proceeded", "deny": "blocked", "escalate": "escalated"}[said]
     handle = open_span(
         "gate",
-        f"gate {rule}",
+        f"gate {safe_text(rule, NAME_LIMIT_CHARS)}",
         {
             names.GATE_RULE: rule,
             names.GATE_VERDICT: said,
@@ -108,7 +113,7 @@ def validate(
     """
     open_span(
         "validation",
-        f"validate {check}",
+        f"validate {safe_text(check, NAME_LIMIT_CHARS)}",
         {
             names.VALIDATION_CHECK: check,
             names.VALIDATION_KIND: kind,
@@ -127,14 +132,17 @@ def checkpoint(
     todo: Iterable[Any] = (),
     action: Literal["saved", "restored"] = "saved",
 ) -> None:
-    """Record that the agent's progress was saved or restored: what is done and what is left."""
+    """Record that the agent's progress was saved or restored: what is done and what is left.
+
+    Lists, tuples, sets and the like; iterators are noted by their type and left to the agent.
+    """
     handle = open_span(
         "checkpoint",
-        f"checkpoint {label}",
+        f"checkpoint {safe_text(label, NAME_LIMIT_CHARS)}",
         {names.CHECKPOINT_LABEL: label, names.CHECKPOINT_ACTION: action},
     )
-    if handle.recording:
-        handle.set_input({"done": list(done), "todo": list(todo)})
+    # As they are: an iterator is the agent's to consume, and may never end.
+    handle.set_input({"done": done, "todo": todo})
     handle.end()
 
 
@@ -151,7 +159,7 @@ def stop(rule: str, reason: str, *, needs: str = "") -> NoReturn:
     """
     open_span(
         "stop",
-        f"stop {rule}",
+        f"stop {safe_text(rule, NAME_LIMIT_CHARS)}",
         {names.STOP_RULE: rule, names.REASON: reason, names.STOP_NEEDS: needs or None},
     ).end()
     raise RunStopped(rule, reason, needs=needs)
@@ -161,7 +169,7 @@ def handoff(to: str, *, reason: str = "", payload: Any = None) -> None:
     """Record that work was handed to ``to``: another agent, a team, a person."""
     handle = open_span(
         "handoff",
-        f"handoff {to}",
+        f"handoff {safe_text(to, NAME_LIMIT_CHARS)}",
         {
             names.HANDOFF_FROM: frame_of().agent,
             names.HANDOFF_TO: to,
@@ -177,7 +185,7 @@ def breaker_event(name: str, from_state: str, to_state: str, reason: str = "") -
     """Record that the circuit breaker ``name`` changed its state: ``closed``, ``open``, ``half_open``."""
     open_span(
         "breaker",
-        f"breaker {name}",
+        f"breaker {safe_text(name, NAME_LIMIT_CHARS)}",
         {
             names.BREAKER_NAME: name,
             names.BREAKER_FROM: from_state,
@@ -200,7 +208,7 @@ def retry_event(
     """
     handle = open_span(
         "retry",
-        f"retry {of}",
+        f"retry {safe_text(of, NAME_LIMIT_CHARS)}",
         {
             names.RETRY_OF: of,
             names.RETRY_ATTEMPT: attempt,
@@ -216,7 +224,7 @@ def fallback_event(from_: str, to: str, reason: str = "") -> None:
     """Record that ``to`` (a model, a source, a cached answer) stood in for ``from_``."""
     open_span(
         "fallback",
-        f"fallback {to}",
+        f"fallback {safe_text(to, NAME_LIMIT_CHARS)}",
         {names.FALLBACK_FROM: from_, names.FALLBACK_TO: to, names.REASON: reason or None},
     ).end()
 
@@ -227,7 +235,7 @@ def evaluate(
     """Record a judgement of the agent's work by the evaluation ``name``."""
     open_span(
         "eval",
-        f"evaluate {name}",
+        f"evaluate {safe_text(name, NAME_LIMIT_CHARS)}",
         {
             names.EVAL_NAME: name,
             names.EVAL_SCORE: score,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Span, Tracer
 
+    from tachograph._policy import Policy
+
 LIVE_LIMIT = 50_000
 """Unfinished spans known at a time."""
 
@@ -45,6 +47,8 @@ class Recorder:
     def __init__(self, tracer: Tracer, capture_limit_bytes: int) -> None:
         self.tracer = tracer
         self.capture_limit_bytes = capture_limit_bytes
+        self.capture_policy: Policy = "full"
+        """How much of payloads is recorded at most, whatever a decorator says."""
         self.lock = threading.RLock()
         self.sinks: list[Sink] = []
         self.on_start: list[Callable[[Any], None]] = []

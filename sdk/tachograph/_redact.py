@@ -1,51 +1,75 @@
 """Masking of secrets, on the encoded request, so that whatever made a span cannot slip past it.
 
-By key: the value of an attribute, and of any key of JSON inside an attribute, whose name says that it
-holds a secret. By shape: what looks like a key, a token, a private key, a password in a URL, anywhere in
-a text. A few substring searches decide whether a value needs a closer look; most do not. A value that
-cannot be examined is replaced, never passed on.
+By name: the value of an attribute, and of any key inside a text (JSON, escaped or cut JSON, headers,
+assignments), whose name says that it holds a secret. By shape: what looks like a key, a token, a private
+key, a card, a password in a URL, anywhere in a text. By the user's own rules. A few substring searches
+decide whether a value needs a closer look; most do not. A value that cannot be examined is replaced,
+never passed on. The work is linear in the text, and only so much of a text is passed on at all.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from tachograph import _secrets
-from tachograph._guard import LOGGER, say_rarely
+from tachograph._guard import pass_on, say_rarely
+from tachograph._named import has_quoted_name, hint_places, is_sensitive, kind_of, mask_named
+from tachograph._rules import UNREADABLE, Hook, RuleError, Rules
+from tachograph._shapes import is_mask, mask, mask_shapes
 from tachograph_schemas import names
 
-Hook = Callable[[str, str], str | None] | re.Pattern[str]
-"""A regex whose matches are masked, or ``f(attribute_name, text)`` returning the text to keep (or None
-to keep it as it is)."""
+__all__ = ["Hook", "Redactor", "is_sensitive", "mask"]
 
-_UNREADABLE = "[redacted:not examined]"
+EXAMINED_LIMIT_CHARS = 4 << 20
+"""What is longer than this is cut, as no collector takes it whole: unexamined text must not leave."""
 _NESTED_LIMIT = 4
 """JSON in JSON in JSON: tool arguments inside messages inside a payload are three."""
-
-
-def mask(kind: str, secret: str) -> str:
-    """``[redacted:KIND …last4]``; the last four only of secrets long enough not to be given away."""
-    if len(secret) < 16 or kind in {"private_key", "password", "url_password"}:
-        return f"[redacted:{kind}]"
-    return f"[redacted:{kind} …{secret[-4:]}]"
+_NAME_KEYS = ("name", "key", "field", "label", "header", "variable", "parameter", "id")
+_VALUE_KEYS = ("value", "val", "v", "secret", "default", "content")
+_HEADER_NAMES = frozenset(
+    ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key")
+)
+_SCHEMA_KEYS = frozenset(
+    [
+        "type",
+        "title",
+        "description",
+        "format",
+        "pattern",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "enum",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "items",
+        "properties",
+        "required",
+        "nullable",
+        "additionalProperties",
+        "$ref",
+        "default",
+        "examples",
+        "const",
+    ]
+)
 
 
 class Redactor:
     """Masks secrets in texts and OTLP requests. Keeps no state between calls."""
 
-    def __init__(self, hooks: Iterable[Hook | str] = ()) -> None:
-        self._hooks: list[Hook] = []
-        for hook in hooks:
-            try:
-                self._hooks.append(re.compile(hook) if isinstance(hook, str) else hook)
-            except re.error as error:
-                # Without it secrets would pass: mask everything rather than the wrong things.
-                LOGGER.error("tachograph: redact pattern %r: %s; all texts are masked", hook, error)
-                self._hooks.append(re.compile(r"(?s).+"))
+    def __init__(
+        self,
+        hooks: Iterable[Hook | str] = (),
+        *,
+        paths: Iterable[str] = (),
+        emails: bool = False,
+    ) -> None:
+        self._rules = Rules(hooks, paths)
+        self._emails = emails
 
     def redact_request(self, request: Any) -> None:
         """Mask an ExportTraceServiceRequest in place. Never raises; counts in ``tacho.redacted_count``."""
@@ -59,18 +83,20 @@ class Redactor:
     def _span(self, span: Any) -> None:
         masked = self._attributes(span.attributes)
         for event in span.events:
-            masked += self._attributes(event.attributes)
+            masked += self._attributes(event.attributes) + self._field("event", event, "name")
         for link in span.links:
             masked += self._attributes(link.attributes)
-        for owner, field, key in ((span.status, "message", "status"), (span, "name", "name")):
-            text, count = self.redact(key, getattr(owner, field))
-            if count:
-                setattr(owner, field, text)
-                masked += count
+        masked += self._field("status", span.status, "message") + self._field("name", span, "name")
         if masked:
             counter = span.attributes.add()
             counter.key = names.REDACTED_COUNT
             counter.value.int_value = masked
+
+    def _field(self, key: str, owner: Any, field: str) -> int:
+        text, count = self.redact(key, getattr(owner, field))
+        if count:
+            setattr(owner, field, text)
+        return count
 
     def _attributes(self, attributes: Any) -> int:
         return sum(self._any_value(pair.key, pair.value) for pair in attributes)
@@ -97,186 +123,117 @@ class Redactor:
     def redact(self, key: str, text: str) -> tuple[str, int]:
         """``text``, found under ``key``, with its secrets masked, and how many were. Never raises."""
         try:
-            return self._redact(key, text, 0)
-        except Exception as error:
+            cut = len(text) - EXAMINED_LIMIT_CHARS
+            if cut > 0:
+                head, count = self.redact(key, text[:EXAMINED_LIMIT_CHARS])
+                return f"{head} [{cut} characters were not examined and left out]", count + 1
+            masked, count = self._redact(key, text, 0)
+            ruled, found = self._rules.apply(key, masked)
+        except RuleError:
+            return UNREADABLE, 1
+        except BaseException as error:
+            pass_on(error)
             say_rarely(
                 "redact",
                 "tachograph: a value could not be examined for secrets and was replaced: %s",
                 type(error).__name__,
             )
-            return _UNREADABLE, 1
+            return UNREADABLE, 1
+        else:
+            return ruled, count + found
 
     def _redact(self, key: str, text: str, depth: int) -> tuple[str, int]:
-        if not text:
+        if not text or is_mask(text):
             return text, 0
         if is_sensitive(key):
-            return mask(_kind_of(key), text), 1
-        text, count = self._by_keys(text, depth)
-        text, found = _by_shape(text)
-        count += found
-        if depth == 0:
-            for hook in self._hooks:
-                text, found = _apply_hook(hook, key, text)
-                count += found
-        return text, count
+            return mask(kind_of(key), text), 1
+        text, count = self._by_names(text, depth)
+        text, found = mask_shapes(text, emails=self._emails)
+        return text, count + found
 
-    def _by_keys(self, text: str, depth: int) -> tuple[str, int]:
-        lowered, found = text.lower(), 0
-        if depth < _NESTED_LIMIT and '"' in text and _has_sensitive_key(lowered):
-            try:
-                parsed = json.loads(text)
-            except (ValueError, RecursionError):
-                text, found = _by_cut_json(text)
-            else:
-                if isinstance(parsed, (dict, list, str)):
-                    cleaned, found = self._walk(parsed, "", depth + 1)
-                    if found:
-                        text = json.dumps(cleaned, ensure_ascii=False, separators=(",", ":"))
-                        # A lone surrogate was an escape before parsing; protobuf takes none.
-                        text = text.encode("utf-8", "replace").decode("utf-8")
-        if _secrets.HEADER_HINT in lowered or ("=" in lowered and _has_assignment(lowered)):
-            text, more = _secrets.ASSIGNED.subn(_mask_assigned, text)
-            found += more
-        return text, found
+    def _by_names(self, text: str, depth: int) -> tuple[str, int]:
+        places = hint_places(text)
+        if not places:
+            return text, 0
+        found, parsed = 0, None
+        if depth < _NESTED_LIMIT and '"' in text and has_quoted_name(text, places):
+            parsed = _parsed(text)
+            if isinstance(parsed, (dict, list, str)):
+                cleaned, found = self._walk(parsed, "", depth + 1)
+                if found:
+                    text = json.dumps(cleaned, ensure_ascii=False, separators=(",", ":"))
+                    # A lone surrogate was an escape before parsing; protobuf takes none.
+                    text = text.encode("utf-8", "replace").decode("utf-8")
+                    places = hint_places(text)
+        # Also after a walk: of two equal keys only one survives parsing, and maybe the harmless one.
+        text, more = mask_named(text, places, parsed=parsed is not None)
+        return text, found + more
 
     def _walk(self, value: Any, key: str, depth: int) -> tuple[Any, int]:
         if isinstance(value, str):
             return self._redact(key, value, depth)
         if isinstance(value, dict):
-            if is_sensitive(key):
-                return mask(_kind_of(key), ""), 1
-            walked = {name: self._walk(item, name, depth) for name, item in value.items()}
+            if is_sensitive(key) and not _is_schema(value):
+                return mask(kind_of(key), json.dumps(value, sort_keys=True)), 1
+            secret = _named_value(value)
+            walked = {
+                name: self._walk(item, key if name == secret else name, depth)
+                for name, item in value.items()
+            }
+            if secret is not None and isinstance(value[secret], (str, int, float)):
+                walked[secret] = mask("secret", str(value[secret])), 1
             return {name: item for name, (item, _) in walked.items()}, _total(walked.values())
         if isinstance(value, list):
+            if _is_header(value) and not is_mask(value[1]):
+                return [value[0], mask(kind_of(value[0]), value[1])], 1
             items = [self._walk(item, key, depth) for item in value]
             return [item for item, _ in items], _total(items)
         # A pin may be a number; a "first_token" in seconds is none.
         numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if numeric and is_sensitive(key) and _kind_of(key) in {"password", "secret"}:
-            return mask(_kind_of(key), ""), 1
+        if numeric and is_sensitive(key) and kind_of(key) in {"password", "secret"}:
+            return mask(kind_of(key), str(value)), 1
         return value, 0
 
 
-@functools.lru_cache(maxsize=4_096)
-def _is_sensitive(key: str) -> bool:
-    return _secrets.SENSITIVE_KEY.search(key) is not None
+def _parsed(text: str) -> Any:
+    if text.lstrip()[:1] not in {"{", "[", '"'}:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
-def is_sensitive(key: str) -> bool:
-    """Whether the value under ``key`` is a secret by the key's name."""
-    return 0 < len(key) <= _secrets.KEY_LIMIT_CHARS and _is_sensitive(key)
+def _named_value(value: dict[str, Any]) -> str | None:
+    """The key of the secret in ``{"name": "password", "value": ...}``; None when it is no such pair."""
+    lowered = {name.lower(): name for name in value}
+    for name_key in _NAME_KEYS:
+        said = value.get(lowered.get(name_key, ""))
+        if isinstance(said, str) and is_sensitive(said):
+            for value_key in _VALUE_KEYS:
+                held = lowered.get(value_key)
+                if held is not None and value[held] and not is_mask(str(value[held])):
+                    return held
+    return None
 
 
-def _has_sensitive_key(lowered: str) -> bool:
-    """Whether a JSON key (its quotes maybe escaped) of that kind is in the text."""
-    for hint in _secrets.KEY_HINTS:
-        at = lowered.find(hint)
-        while at >= 0:
-            end = lowered.find('"', at, at + _secrets.KEY_LIMIT_CHARS)
-            if end >= 0 and lowered[end + 1 : end + 4].lstrip().startswith(":"):
-                start = lowered.rfind('"', max(0, at - _secrets.KEY_LIMIT_CHARS), at) + 1
-                if is_sensitive(lowered[start:end].rstrip("\\")):
-                    return True
-            at = lowered.find(hint, at + len(hint))
-    return False
+def _is_header(value: list[Any]) -> bool:
+    return (
+        len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], str)
+        and value[0].lower() in _HEADER_NAMES
+    )
 
 
-def _has_assignment(lowered: str) -> bool:
-    return any(hint in lowered for hint in _secrets.ASSIGNED_HINTS)
-
-
-def _by_shape(text: str) -> tuple[str, int]:
-    """Mask what looks like a secret, trying the expression only where a hint says it may match."""
-    places = _places(text)
-    if not places:
-        return text, 0
-    pieces: list[str] = []
-    kept_to, found = 0, 0
-    for place in sorted(places):
-        match = _secrets.VALUE.match(text, place) if place >= kept_to else None
-        if match is not None:
-            pieces += (text[kept_to:place], _mask_shape(match))
-            kept_to, found = match.end(), found + 1
-    return ("".join((*pieces, text[kept_to:])), found) if found else (text, 0)
-
-
-def _places(text: str) -> list[int]:
-    places: list[int] = []
-    for rough, hints, before in _secrets.VALUE_HINTS:
-        if rough in text:
-            for hint in hints:
-                places += _occurrences(text, hint, before)
-    if "@" in text and _secrets.URL_HINT in text:
-        places += _occurrences(text, _secrets.URL_HINT, 0)
-    return places
-
-
-def _occurrences(text: str, hint: str, before: int) -> list[int]:
-    places = []
-    at = text.find(hint)
-    while at >= 0:
-        places.append(max(at - before, 0))
-        at = text.find(hint, at + len(hint))
-    return places
+def _is_schema(value: dict[str, Any]) -> bool:
+    """Whether this describes a parameter called `password` instead of holding one."""
+    return (
+        isinstance(value.get("type"), (str, list))
+        and value.keys() <= _SCHEMA_KEYS
+        and not value.keys() & {"default", "examples", "const", "enum"}
+    )
 
 
 def _total(results: Iterable[tuple[Any, int]]) -> int:
     return sum(count for _, count in results)
-
-
-def _mask_shape(match: re.Match[str]) -> str:
-    kind = match.lastgroup or "secret"
-    secret = match.group(kind)
-    # What leads to the secret (`Bearer `, `://user:`) stays, so that the sentence stays readable.
-    start = match.start(kind) - match.start()
-    whole = match.group()
-    return whole[:start] + mask(kind, secret) + whole[start + len(secret) :]
-
-
-def _mask_assigned(match: re.Match[str]) -> str:
-    if match.group("header"):
-        return match.group("header") + mask("authorization", match.group("sent"))
-    name = match.group("name")
-    if match.group("value").startswith("[redacted"):
-        return match.group()
-    return name + match.group("sign") + mask(_kind_of(name), match.group("value"))
-
-
-def _by_cut_json(text: str) -> tuple[str, int]:
-    """Mask string values of sensitive keys in JSON that does not parse (cut, or escaped in a text)."""
-    found = 0
-
-    def clean(match: re.Match[str]) -> str:
-        nonlocal found
-        name = match.group("name")
-        if not is_sensitive(name):
-            return match.group()
-        found += 1
-        quotes = match.group("quote")
-        return f"{match.group('head')}{quotes}{mask(_kind_of(name), '')}{quotes}"
-
-    return _PAIR.sub(clean, text), found
-
-
-_PAIR = re.compile(
-    r"""(?xs)
-    (?P<head> (?P<quote> \\*" ) (?P<name> [^"\\]{1,80} ) (?P=quote) \s* : \s* )
-    (?: (?P=quote) (?: (?! (?P=quote) ) . )* (?: (?P=quote) | \Z ) | [^\s,}\]"]+ )
-    """
-)
-
-
-def _kind_of(key: str) -> str:
-    """What a key's name says its value is, in one of a few words."""
-    lowered = key.lower()
-    for word in ("pass", "pwd", "token", "cookie", "authorization", "credential", "key", "secret"):
-        if word in lowered:
-            return {"pass": "password", "pwd": "password"}.get(word, word)
-    return "secret"
-
-
-def _apply_hook(hook: Hook, key: str, text: str) -> tuple[str, int]:
-    if isinstance(hook, re.Pattern):
-        return hook.subn(lambda match: mask("custom", match.group()), text)
-    kept = hook(key, text)
-    return (text, 0) if kept is None or kept == text else (str(kept), 1)

@@ -33,7 +33,7 @@ class Repair:
             return False
         self.attempts += 1
         if self._handle is not None:
-            text = feedback if isinstance(feedback, str) else None
+            text = feedback if isinstance(feedback, str) and self._handle.records_payloads else None
             self._handle.set({names.REPAIR_ATTEMPT: self.attempts})
             if text is not None:
                 self._handle.set({names.REPAIR_FEEDBACK: text[:16_384]})

@@ -17,6 +17,7 @@ from tachograph._binding import Option, resolve
 from tachograph._failure import clean, cleaned, safe_text
 from tachograph._frame import RunState, frame_of
 from tachograph._guard import guarded
+from tachograph._policy import PREVIEW_BYTES, Policy
 from tachograph._spans import SpanHandle, handle_for
 from tachograph.errors import Refused, RunStopped
 from tachograph_schemas import names
@@ -56,17 +57,19 @@ def open_run(
     options: RunOptions,
     given: Mapping[str, Any],
     payload: Mapping[str, Any],
+    policy: Policy = "full",
 ) -> SpanHandle:
     """Start a run; inside another run, start a sub-agent of it instead.
 
-    ``given`` are the bound arguments, ``payload`` the attributes with their captured form.
+    ``given`` are the bound arguments, ``payload`` the attributes with their captured form under
+    ``policy``.
     """
     attributes = {
         names.GEN_AI_OPERATION_NAME: "invoke_agent",
         names.GEN_AI_AGENT_NAME: options.agent_name,
         names.GEN_AI_AGENT_VERSION: options.version,
         names.RUN_ENTRYPOINT: options.entrypoint,
-        names.RUN_GOAL: _goal(options, given),
+        names.RUN_GOAL: _goal(options, given, policy),
         **payload,
     }
     context = get_current()
@@ -128,11 +131,14 @@ def _json_tags(tags: Sequence[str]) -> str | None:
     return clean(json.dumps(list(tags), ensure_ascii=False)) if tags else None
 
 
-def _goal(options: RunOptions, given: Mapping[str, Any]) -> str | None:
+def _goal(options: RunOptions, given: Mapping[str, Any], policy: Policy) -> str | None:
     if options.goal is not None:
-        return resolve(options.goal, given)
+        return resolve(options.goal, given, say=True)
     first = next(iter(given.values()), None)
-    return first if isinstance(first, str) else None
+    # Nobody asked for it, so it is recorded no further than the arguments it is one of.
+    if policy not in {"full", "preview"} or not issubclass(type(first), str):
+        return None
+    return safe_text(first, PREVIEW_BYTES) if policy == "preview" else first
 
 
 def finish_run(handle: SpanHandle, options: RunOptions, error: BaseException | None) -> None:
@@ -153,18 +159,18 @@ def finish_run(handle: SpanHandle, options: RunOptions, error: BaseException | N
 
 
 def _verdict(run: RunState, error: BaseException | None) -> tuple[str, str]:
-    if error is None or (isinstance(error, SystemExit) and not error.code):
+    if error is None or (issubclass(type(error), SystemExit) and not getattr(error, "code", 1)):
         return run.outcome or "success", run.reason
     if run.outcome in {"failure", "stopped"}:
         return run.outcome, run.reason
-    if isinstance(error, (Refused, RunStopped)):
+    if issubclass(type(error), (Refused, RunStopped)):
         # The harness did its work: a gate that holds is no failure of the agent.
         return "stopped", safe_text(error)
-    if isinstance(error, GeneratorExit):
+    if issubclass(type(error), GeneratorExit):
         return "stopped", "its consumer stopped reading"
-    if isinstance(error, asyncio.CancelledError):
+    if issubclass(type(error), asyncio.CancelledError):
         return "stopped", "cancelled"
-    if isinstance(error, KeyboardInterrupt):
+    if issubclass(type(error), KeyboardInterrupt):
         return "stopped", "interrupted from the keyboard"
     return "failure", ""
 

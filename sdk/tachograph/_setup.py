@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from tachograph._config import Config
+    from tachograph._policy import Policy
     from tachograph._recorder import Recorder
     from tachograph._redact import Hook
     from tachograph._sender import Sender
@@ -38,6 +39,9 @@ def init(
     endpoint: str | None = None,
     api_key: str | None = None,
     redact: Iterable[Hook | str] | None = None,
+    redact_paths: Iterable[str] | None = None,
+    redact_emails: bool | None = None,
+    capture: Policy | None = None,
     capture_limit_bytes: int | None = None,
     heartbeat_s: float | None = None,
     propagate_threads: bool | None = None,
@@ -55,22 +59,19 @@ def init(
         endpoint: The collector's URL; default ``http://127.0.0.1:4318``.
         api_key: Sent as ``Authorization: Bearer``.
         redact: More to mask before anything leaves the process: regexes, or functions
-            ``f(attribute_name, text)`` that return the text to keep. Called on the sender's thread.
+            ``f(attribute_name, text)`` that return the text to keep. Called on the sender's thread;
+            when a function raises, the value is replaced as a whole.
+        redact_paths: Places to mask whole: globs over dotted paths of attributes and of what is inside
+            their JSON, as in ``*.card_number`` and ``tacho.input.customer.*``.
+        redact_emails: Mask e-mail addresses too; default False.
+        capture: How much of payloads is recorded at most, whatever the decorators say: ``full``,
+            ``preview`` (512 bytes), ``hash`` (a keyed hash: equal ones stay equal) or ``none``.
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
         disabled: Record nothing at all.
     """
-    arguments = {
-        "service": service,
-        "service_version": service_version,
-        "endpoint": endpoint,
-        "api_key": api_key,
-        "capture_limit_bytes": capture_limit_bytes,
-        "heartbeat_s": heartbeat_s,
-        "propagate_threads": propagate_threads,
-        "disabled": disabled,
-    }
+    arguments = {key: given for key, given in locals().items() if key != "redact"}
     with guarded("starting"), _lock:
         if _sender is not None:
             LOGGER.debug("tachograph: init was called before; this call changes nothing")
@@ -84,16 +85,21 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     global _sender
     # Imported here: `import tachograph` must stay fast for programs that record nothing.
     from tachograph._export import Exporter
+    from tachograph._fingerprint import keep_key_in
     from tachograph._redact import Redactor
     from tachograph._sender import Sender
     from tachograph._transport import Transport
+    from tachograph_schemas.settings import home
 
     headers = dict(config.headers)
     if config.api_key:
         headers["Authorization"] = f"Bearer {config.api_key}"
     transport = Transport(config.traces_url, headers, config.compression)
     recorder = _recorder_on(_provider(config), config.capture_limit_bytes)
-    sender = Sender(recorder, Exporter(transport, Redactor(hooks)), config)
+    recorder.capture_policy = config.capture
+    keep_key_in(home(config.home))
+    redactor = Redactor(hooks, paths=config.redact_paths, emails=config.redact_emails)
+    sender = Sender(recorder, Exporter(transport, redactor), config)
     recorder.sinks.append(sender.put)
     recorder.on_start.append(sender.report)
     if config.propagate_threads:

@@ -30,10 +30,10 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace import set_span_in_context as span_in_context
 
 from tachograph import _recorder
-from tachograph._capture import capture
 from tachograph._failure import clean, cleaned, describe_error, safe_text
 from tachograph._frame import FRAME_KEY, OUTSIDE, Frame, frame_of
 from tachograph._guard import contain, guarded
+from tachograph._policy import Policy, capture_as, stricter
 from tachograph.errors import Refused, RunStopped
 from tachograph_schemas import names
 
@@ -69,6 +69,11 @@ class SpanHandle:
         return self._recorder is not None
 
     @property
+    def records_payloads(self) -> bool:
+        """Whether payloads are recorded as they are; else texts of the user's go through set_json."""
+        return self._recorder is not None and self._recorder.capture_policy == "full"
+
+    @property
     def trace_id(self) -> str:
         """32 hexadecimal digits; zeros when nothing is recorded."""
         return format(self._span.get_span_context().trace_id, "032x")
@@ -96,13 +101,15 @@ class SpanHandle:
             for key, value in cleaned({**(attributes or {}), **values}).items():
                 self._span.set_attribute(key, value)
 
-    def set_json(self, attribute: str, value: Any) -> None:
-        """Freeze any value as JSON into ``attribute``, within the capture limit."""
+    def set_json(self, attribute: str, value: Any, policy: Policy = "full") -> None:
+        """Freeze any value as JSON into ``attribute``, within the capture limit and policy."""
         if self._recorder is None or self._ended:
             return
         with guarded("capturing a payload"):
-            text, cut_bytes = capture(value, self._recorder.capture_limit_bytes)
-            self.set_payload(attribute, text, cut_bytes)
+            policy = stricter(policy, self._recorder.capture_policy)
+            captured = capture_as(policy, value, self._recorder.capture_limit_bytes)
+            if captured is not None:
+                self.set_payload(attribute, *captured)
 
     def set_payload(self, attribute: str, text: str, cut_bytes: int = 0) -> None:
         """Set a payload that was captured before, with what its capture cut off."""
@@ -114,13 +121,13 @@ class SpanHandle:
                 self._truncated_bytes += cut_bytes
                 self._span.set_attribute(names.TRUNCATED_BYTES, self._truncated_bytes)
 
-    def set_input(self, value: Any) -> None:
+    def set_input(self, value: Any, policy: Policy = "full") -> None:
         """Freeze the input as JSON, now: later mutations do not change the record."""
-        self.set_json(names.input_name(self._frame.layer), value)
+        self.set_json(names.input_name(self._frame.layer), value, policy)
 
-    def set_output(self, value: Any) -> None:
+    def set_output(self, value: Any, policy: Policy = "full") -> None:
         """Freeze the result as JSON."""
-        self.set_json(self.output_name, value)
+        self.set_json(self.output_name, value, policy)
 
     def rename(self, name: str) -> None:
         """Give the span the name that became known only during the call."""
@@ -142,7 +149,7 @@ class SpanHandle:
         if self._ended:
             return
         with guarded("recording an exception"):
-            if isinstance(error, (Refused, RunStopped)):
+            if issubclass(type(error), (Refused, RunStopped)):
                 self._span.set_attribute(names.REASON, safe_text(error))
                 return
             facts = describe_error(error)
@@ -206,7 +213,7 @@ class Activation:
         if self._token is None:
             return
         # Closed from elsewhere (a dropped coroutine), the variable of that place is not ours to reset.
-        if not isinstance(error, GeneratorExit) or get_current() is self._context:
+        if not (kind and issubclass(kind, GeneratorExit)) or get_current() is self._context:
             detach(self._token)
 
 
@@ -241,7 +248,7 @@ def open_span(
         return NOTHING
     try:
         return _open(recorder, layer, name, attributes, agent, start_time_ns, kind)
-    except Exception as fault:
+    except BaseException as fault:
         if not contain("starting a span", fault):
             raise
         return NOTHING

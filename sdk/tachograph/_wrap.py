@@ -1,7 +1,8 @@
 """The wrapper around a decorated function, one form for each of the four kinds of function.
 
 Each form leaves the function what it is (``inspect`` sees the same kind, name and signature) and adds
-one frame to tracebacks. With the SDK off it costs one global lookup.
+one frame to tracebacks and to the depth of recursion. Generators and coroutines check their arguments
+when they are first advanced. With the SDK off it costs one global lookup.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
 from tachograph import _recorder
-from tachograph._call import Call, Spec, begin
+from tachograph._call import Spec, begin
 
 T = TypeVar("T")
+
+_CARRIED = ("cache_info", "cache_clear", "cache_parameters", "func", "args", "keywords")
+"""What callers use of the objects of functools besides calling them."""
 
 
 def decorate(target: T, make_spec: Callable[[Callable[..., Any], bool], Spec]) -> T:
@@ -25,6 +30,12 @@ def decorate(target: T, make_spec: Callable[[Callable[..., Any], bool], Spec]) -
     if isinstance(target, classmethod):
         function = cast(Callable[..., Any], target.__func__)
         return cast(T, classmethod(_wrap(function, make_spec(function, True))))
+    if isinstance(target, property) and target.fget is not None:
+        # What is read is recorded; setting and deleting stay as they are.
+        return cast(T, target.getter(_wrap(target.fget, make_spec(target.fget, True))))
+    if isinstance(target, functools.cached_property):
+        read = cast(Callable[..., Any], target.func)
+        return cast(T, functools.cached_property(_wrap(read, make_spec(read, True))))
     if not callable(target) or inspect.isclass(target):
         raise TypeError(
             f"tachograph decorators take functions and methods, not {type(target).__qualname__}; "
@@ -34,6 +45,19 @@ def decorate(target: T, make_spec: Callable[[Callable[..., Any], bool], Spec]) -
 
 
 def _wrap(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    wrapped = _wrap_by_kind(function, spec)
+    if type(function) is not types.FunctionType:
+        for name in _CARRIED:
+            # Methods of the object that was wrapped, which functools.wraps does not see.
+            if not hasattr(wrapped, name) and hasattr(function, name):
+                setattr(wrapped, name, getattr(function, name))
+    return wrapped
+
+
+def _wrap_by_kind(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        return _wrap_iterable_coroutine(function, spec)
     if inspect.isasyncgenfunction(function):
         return _wrap_async_generator(function, spec)
     if inspect.iscoroutinefunction(function):
@@ -79,15 +103,61 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
     return call
 
 
-def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+def _wrap_iterable_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    """A function under ``types.coroutine``: what it yields goes to the event loop, it is no output."""
+
+    @types.coroutine
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         if _recorder._active is None:
             return (yield from function(*args, **kwargs))
         recorded = begin(spec, args, kwargs)
+        recorded.enter()
+        try:
+            result = yield from function(*args, **kwargs)
+        except BaseException as error:
+            recorded.fail(error)
+            raise
+        recorded.succeed(result)
+        return result
+
+    return call
+
+
+def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    """Runs the body step by step, its span current only while the body's own code runs.
+
+    Not ``yield from``, recording or not: that would close the body where the consumer throws a
+    GeneratorExit into it, which the body may survive.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        recorded = begin(spec, args, kwargs)
+        items: list[Any] = []
+        sent: Any = None
+        thrown: BaseException | None = None
         try:
             body = function(*args, **kwargs)
-            result = yield from _drive(body, recorded)
+            while True:
+                recorded.resume()
+                try:
+                    items.append(body.send(sent) if thrown is None else body.throw(thrown))
+                except StopIteration as stop:
+                    result = stop.value
+                    break
+                finally:
+                    # This frame's reference to its own exception would keep the caller's objects alive.
+                    sent, thrown = None, None
+                    recorded.suspend()
+                recorded.yielded(items[0])
+                try:
+                    # Taken out as it is handed over: what the consumer got is not kept alive here.
+                    sent = yield items.pop()
+                except BaseException as error:
+                    if type(error) is GeneratorExit:
+                        recorded.abandon()
+                    thrown = error
         except BaseException as error:
             recorded.fail(error)
             raise
@@ -97,70 +167,33 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
     return call
 
 
-def _drive(body: Generator[Any, Any, Any], recorded: Call) -> Generator[Any, Any, Any]:
-    """Run ``body`` step by step, its span current only while its own code runs."""
-    sent: Any = None
-    thrown: BaseException | None = None
-    while True:
-        recorded.resume()
-        try:
-            item = body.send(sent) if thrown is None else body.throw(thrown)
-        except StopIteration as stop:
-            return stop.value
-        finally:
-            recorded.suspend()
-        recorded.yielded(item)
-        sent, thrown = None, None
-        try:
-            sent = yield item
-        except GeneratorExit:
-            recorded.abandon()
-            _close(body, recorded)
-            raise
-        except BaseException as error:
-            thrown = error
-
-
-def _close(body: Generator[Any, Any, Any], recorded: Call) -> None:
-    recorded.resume()
-    try:
-        body.close()
-    finally:
-        recorded.suspend()
-
-
 def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         recorded = begin(spec, args, kwargs)
-        body = function(*args, **kwargs)
+        items: list[Any] = []
         sent: Any = None
         thrown: BaseException | None = None
         try:
+            body = function(*args, **kwargs)
             while True:
                 recorded.resume()
                 try:
-                    item = await (body.asend(sent) if thrown is None else body.athrow(thrown))
+                    # Awaiting is allowed when closed by aclose(); dropped without a loop, the span has
+                    # ended already and only the body's own cleanup is lost.
+                    items.append(
+                        await (body.asend(sent) if thrown is None else body.athrow(thrown))
+                    )
                 except StopAsyncIteration:
                     break
                 finally:
+                    sent, thrown = None, None
                     recorded.suspend()
-                recorded.yielded(item)
-                sent, thrown = None, None
+                recorded.yielded(items[0])
                 try:
-                    sent = yield item
-                except GeneratorExit:
-                    recorded.abandon()
-                    # Awaiting is allowed here when closed by aclose(); dropped without a loop, the
-                    # span above has ended already and only the body's own cleanup is lost.
-                    recorded.resume()
-                    try:
-                        await body.aclose()
-                    finally:
-                        recorded.suspend()
-                    raise
+                    sent = yield items.pop()
                 except BaseException as error:
-                    if isinstance(error, asyncio.CancelledError):
+                    if issubclass(type(error), (GeneratorExit, asyncio.CancelledError)):
                         # Nobody awaits us at a yield: this is a loop closing what was dropped.
                         recorded.abandon()
                     thrown = error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 import tachograph as tacho
@@ -15,7 +17,7 @@ from tachograph import _call
 from tachograph.testing import captured_spans
 
 def broken(*_): raise RuntimeError("a bug of ours")
-_call.capture = broken
+_call.capture_as = broken
 
 @tacho.tool
 def act(x): return x
@@ -39,7 +41,7 @@ def test_fault_is_raised_under_pytest(spans, monkeypatch):
     def broken(*_):
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(_call, "capture", broken)
+    monkeypatch.setattr(_call, "capture_as", broken)
     with pytest.raises(RuntimeError, match="a bug of ours"):
         tacho.tool(lambda: None)()
 
@@ -60,10 +62,12 @@ def test_complaints_held_back_are_counted(monkeypatch, caplog):
 
 
 def test_guard_lets_keyboard_interrupt_through(monkeypatch):
-    """Ctrl-C belongs to the process."""
+    """Ctrl-C belongs to the process; one that the code inside raises by itself does not."""
     monkeypatch.setattr(_guard, "under_pytest", lambda: False)
     with pytest.raises(KeyboardInterrupt):
         with _guard.guarded("x"):
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
+    with _guard.guarded("x"):
+        raise KeyboardInterrupt
     with _guard.guarded("testing"):
         raise ValueError
