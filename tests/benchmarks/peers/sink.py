@@ -1,0 +1,112 @@
+"""A collector that takes everything: what reaches it is kept and searched for the calls' markers when asked.
+
+``python -m benchmarks.peers.sink`` prints its port, answers every line on standard input with one JSON object, and ends
+when standard input does.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import sys
+import threading
+import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from backports import zstd
+
+# What LangSmith's hosted service announces: its client then sends compressed multipart bodies.
+INFO = {
+    "version": "0.13.0",
+    "batch_ingest_config": {
+        "use_multipart_endpoint": True,
+        "scale_up_qsize_trigger": 1000,
+        "scale_up_nthreads_limit": 16,
+        "scale_down_nempty_trigger": 4,
+        "size_limit": 100,
+        "size_limit_bytes": 20_971_520,
+    },
+    "instance_flags": {"zstd_compression_enabled": True},
+}
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class Kept:
+    """Bodies as they came. Appending to a list is atomic; the counts are made when the senders rest."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[str, bytes]] = []
+
+    def counts(self) -> dict[str, int]:
+        arguments: set[bytes] = set()
+        results: set[bytes] = set()
+        for encoding, body in self.bodies:
+            text = _plain(encoding, body)
+            arguments.update(re.findall(rb"TPA\d{8}", text))
+            results.update(re.findall(rb"TPR\d{8}", text))
+        size = sum(len(body) for _, body in self.bodies)
+        return {"arguments": len(arguments), "results": len(results), "wire_bytes": size}
+
+
+def _plain(encoding: str, body: bytes) -> bytes:
+    if encoding == "gzip":
+        return gzip.decompress(body)
+    if encoding == "deflate":
+        return zlib.decompress(body)
+    return zstd.decompress(body) if body.startswith(ZSTD_MAGIC) else body
+
+
+def _handler(kept: Kept) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _chunks(self) -> bytes:
+            parts = []
+            while size := int(self.rfile.readline().partition(b";")[0], 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+
+        def _answer(self) -> None:
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                body = self._chunks()
+            else:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            kept.bodies.append((self.headers.get("Content-Encoding", "").lower(), body))
+            path = self.path.partition("?")[0]
+            said = b"" if path.endswith("/v1/traces") else json.dumps(_said(path)).encode()
+            kind = "application/json" if said else "application/x-protobuf"
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_GET = do_POST = do_PUT = do_PATCH = _answer  # noqa: N815 - http.server's names
+
+        def log_message(self, format: str, *values: Any) -> None:
+            pass
+
+    return Handler
+
+
+def _said(path: str) -> dict[str, Any]:
+    return INFO if path == "/info" else {}
+
+
+def main() -> None:
+    kept = Kept()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(kept)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(json.dumps({"port": server.server_address[1]}), flush=True)
+        for _ in sys.stdin:
+            print(json.dumps(kept.counts()), flush=True)
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
