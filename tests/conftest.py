@@ -51,3 +51,4 @@ def client(engine_home):
 # Fixtures for all. One browser a session: Playwright cannot be started twice.
 from browser import browser, page  # noqa: E402, F401
 from clickhouse_server import clickhouse_server  # noqa: E402, F401
+from signal_load import load_signal  # noqa: E402, F401

@@ -29,7 +29,7 @@ from tachograph_collector.otlp_schemas import FlatRequest, shallow_counts
 MAX_REPEATED_BYTES = 256 << 20
 """Most bytes that the resources of a body may take once they stand on every span's row."""
 MAX_SPANS = 100_000
-"""Most spans in one body: built, an empty span of two bytes takes well over a hundred."""
+"""Most spans, log records or data points in one body: built, an empty span of two bytes takes well over a hundred."""
 _COUNT_FIRST_BYTES = 256 << 10  # below it, even a body of empty spans stays small when it is built
 
 _TRACE_ID = attrgetter("trace_id")
@@ -45,6 +45,7 @@ class CanonicalBody:
     data: bytes
     """Canonical OTLP protobuf with flat values; empty when no span is left."""
     spans: int
+    """Or log records, or data points."""
     rejected: int = 0
     """Spans without usable ids, which were dropped."""
     mended: int = 0
@@ -87,25 +88,25 @@ def _canonical(body: bytes) -> CanonicalBody:
     return checked(request, data)
 
 
-def refuse_too_many(spans: int) -> None:
-    """Raise when a body holds more spans than are taken.
+def refuse_too_many(count: int, what: str = "spans") -> None:
+    """Raise when a body holds more spans, log records or data points than are taken.
 
     Raises:
         TooLargeError: it does.
     """
-    if spans > MAX_SPANS:
+    if count > MAX_SPANS:
         raise TooLargeError(
-            f"The body holds {spans} spans, over {MAX_SPANS}. Send smaller batches."
+            f"The body holds {count} {what}, over {MAX_SPANS}. Send smaller batches."
         )
 
 
-def _refusal(body: bytes, error: DecodeError) -> BadBodyError:
+def _refusal(body: bytes, error: DecodeError, signal: str = "trace") -> BadBodyError:
     hint = ""
     if body[:1] in (b"{", b"["):
         hint = " It looks like JSON: send it with Content-Type: application/json."
     elif body[:2] == b"\x1f\x8b":
         hint = " It looks gzipped: send it with Content-Encoding: gzip."
-    return BadBodyError(f"The body is not an OTLP trace export request ({error}).{hint}")
+    return BadBodyError(f"The body is not an OTLP {signal} export request ({error}).{hint}")
 
 
 def checked(request: Any, data: bytes | None = None) -> CanonicalBody:
@@ -181,12 +182,15 @@ def _flatten(request: ExportTraceServiceRequest) -> None:
 
 def _flatten_attributes(attributes: Any) -> None:
     for attribute in attributes:
-        value = attribute.value
-        which = value.WhichOneof("value")
-        if which in {"kvlist_value", "bytes_value"} or (
-            which == "array_value" and not _is_flat_array(value)
-        ):
-            value.string_value = nested_text(plain_value(value))
+        _flatten_value(attribute.value)
+
+
+def _flatten_value(value: AnyValue) -> None:
+    which = value.WhichOneof("value")
+    if which in {"kvlist_value", "bytes_value"} or (
+        which == "array_value" and not _is_flat_array(value)
+    ):
+        value.string_value = nested_text(plain_value(value))
 
 
 _NESTED = {"array_value", "kvlist_value", "bytes_value"}

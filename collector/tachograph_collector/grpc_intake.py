@@ -7,9 +7,7 @@ What should be sent again is ``UNAVAILABLE`` with a ``RetryInfo``, in the place 
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -23,11 +21,9 @@ from tachograph_collector.content import too_large
 from tachograph_collector.errors import BodyError, NotNowError, StartError
 from tachograph_collector.keys import KEY_NEEDED, Keys
 from tachograph_collector.listeners import listen
-from tachograph_collector.memory import Loan
 from tachograph_collector.receive import Parcel, Receiver
 
-TRACE_SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
-_Take = Callable[[Receiver, Parcel, Loan], Awaitable[bytes]]
+TRACE_SERVICE = signals.TRACES.service
 _MOST_STREAMS = 64  # a connection; each may hold one whole body before it is handed over
 
 
@@ -55,15 +51,12 @@ class GrpcIntake:
 
     async def start(self, receiver: Receiver, keys: Keys) -> None:
         """Begin to answer."""
-        handlers = {TRACE_SERVICE: _traces} | {
-            signal.service: _unstored(signal) for signal in signals.UNSTORED
-        }
         self._server.add_generic_rpc_handlers(
             tuple(
                 grpc.method_handlers_generic_handler(
-                    service, {"Export": self._export(take, receiver, keys)}
+                    signal.service, {"Export": self._export(signal, receiver, keys)}
                 )
-                for service, take in handlers.items()
+                for signal in signals.FACES.values()
             )
         )
         await self._server.start()
@@ -72,10 +65,11 @@ class GrpcIntake:
         """Take no more calls, and wait at most ``drain_s`` seconds for those under way."""
         await self._server.stop(drain_s)
 
-    def _export(self, take: _Take, receiver: Receiver, keys: Keys) -> Any:
+    def _export(self, signal: signals.SignalFace, receiver: Receiver, keys: Keys) -> Any:
         async def export(body: bytes, context: Any) -> bytes:
             project = keys.project(_authorization(context))
             if project is None:
+                receiver.count_refusal("unauthorized", signal.name)
                 await _abort(context, grpc.StatusCode.UNAUTHENTICATED, KEY_NEEDED)
             try:
                 if len(body) > self._max_body_bytes:
@@ -83,12 +77,16 @@ class GrpcIntake:
                 with receiver.memory.loan() as loan:
                     loan.claim(len(body))
                     # gRPC has undone the compression, and does not say which it was.
-                    return await take(receiver, Parcel(body, project, "grpc", "unknown"), loan)
+                    parcel = Parcel(body, project, "grpc", "unknown", signal)
+                    answer: bytes = signal.answer(
+                        await receiver.take(parcel, loan)
+                    ).SerializeToString()
+                    return answer
             except BodyError as error:
-                receiver.count_refusal(error)
+                receiver.count_refusal(error, signal.name)
                 await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
             except NotNowError as error:
-                receiver.count_refusal(error)
+                receiver.count_refusal(error, signal.name)
                 code = grpc.StatusCode.UNAVAILABLE
                 await _abort(context, code, str(error), retry_metadata(error))
 
@@ -107,20 +105,6 @@ def _authorization(context: Any) -> bytes:
         if name == "authorization":
             return value.encode() if isinstance(value, str) else value
     return b""
-
-
-async def _traces(receiver: Receiver, parcel: Parcel, loan: Loan) -> bytes:
-    return signals.trace_answer(await receiver.take(parcel, loan)).SerializeToString()
-
-
-def _unstored(signal: signals.Unstored) -> _Take:
-    async def take(receiver: Receiver, parcel: Parcel, loan: Loan) -> bytes:
-        records = await asyncio.to_thread(signal.records, parcel.raw, parcel.form)
-        receiver.count_unstored(signal.name, records)
-        answer: bytes = signal.answer(records).SerializeToString()
-        return answer
-
-    return take
 
 
 def retry_metadata(error: NotNowError) -> tuple[tuple[str, bytes], ...]:

@@ -27,7 +27,7 @@ from tachograph_collector.errors import (
 )
 from tachograph_collector.keys import KEY_NEEDED, Keys
 from tachograph_collector.memory import Loan
-from tachograph_collector.receive import Parcel, Protocol, Receiver, inflate
+from tachograph_collector.receive import Parcel, Protocol, Receiver
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,9 +41,7 @@ _PROTOCOLS: dict[bytes, Protocol] = {
     b"application/protobuf": "http/protobuf",
     JSON: "http/json",
 }
-_SIGNALS = {f"/v1/{signals.TRACES}": None} | {
-    f"/v1/{signal.name}": signal for signal in signals.UNSTORED
-}
+_SIGNALS = {face.path: face for face in signals.FACES.values()}
 _GRPC_CODES = {400: 3, 401: 16, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 503: 14}
 _STALL_S = 30.0
 
@@ -71,19 +69,20 @@ class Intake:
             await _refuse(send, 405, "Send OTLP with POST.", is_json, [(b"allow", b"POST")])
             return
         project = self._keys.project(headers.get(b"authorization", b""))
+        signal = next(_SIGNALS[path] for path in _SIGNALS if scope["path"].endswith(path))
         if project is None:
+            self._receiver.count_refusal("unauthorized", signal.name)
             await _refuse(send, 401, KEY_NEEDED, is_json, [(b"www-authenticate", b"Bearer")])
             return
-        signal = next(_SIGNALS[path] for path in _SIGNALS if scope["path"].endswith(path))
         try:
             response = await self._answer(signal, headers, receive, project)
         except BodyError as error:
-            self._receiver.count_refusal(error)
+            self._receiver.count_refusal(error, signal.name)
             # Whoever stalled is not waited for any more.
             closing = [(b"connection", b"close")] if isinstance(error, StalledError) else None
             await _refuse(send, error.http_status, str(error), is_json, closing)
         except NotNowError as error:
-            self._receiver.count_refusal(error)
+            self._receiver.count_refusal(error, signal.name)
             retry = str(round(error.retry_after_s)).encode()
             await _refuse(send, 503, str(error), is_json, [(b"retry-after", retry)])
         else:
@@ -91,7 +90,7 @@ class Intake:
 
     async def _answer(
         self,
-        signal: signals.Unstored | None,
+        signal: signals.SignalFace,
         headers: dict[bytes, bytes],
         receive: Receive,
         project: str,
@@ -100,17 +99,9 @@ class Intake:
         encoding = encoding_of(headers.get(b"content-encoding", b""))
         with self._receiver.memory.loan() as loan:
             raw = await self._read(headers, receive, loan)
-            parcel = Parcel(raw, project, protocol, encoding)
-            if signal is None:
-                return signals.trace_answer(await self._receiver.take(parcel, loan))
-            records = await asyncio.to_thread(self._count, signal, parcel, loan)
-        self._receiver.count_unstored(signal.name, records)
-        answer: Message = signal.answer(records)
+            parcel = Parcel(raw, project, protocol, encoding, signal)
+            answer: Message = signal.answer(await self._receiver.take(parcel, loan))
         return answer
-
-    def _count(self, signal: signals.Unstored, parcel: Parcel, loan: Loan) -> int:
-        body = inflate(parcel, self._receiver.max_body_bytes, loan)
-        return signal.records(body, parcel.form)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive, loan: Loan) -> bytes:
         most = self._receiver.max_body_bytes

@@ -85,7 +85,8 @@ def _within(low: int, high: int) -> Convert:
 
 uint32 = _within(0, 2**32 - 1)
 fixed64 = _within(0, 2**64 - 1)
-_int32 = _within(-(2**31), 2**31 - 1)
+int32 = _within(-(2**31), 2**31 - 1)
+int64 = _within(-(2**63), 2**63 - 1)
 
 
 def enumeration(prefix: str, *words: str) -> Convert:
@@ -95,7 +96,7 @@ def enumeration(prefix: str, *words: str) -> Convert:
     def convert(value: Any) -> int:
         if type(value) is str and value in numbers:
             return numbers[value]
-        found: int = _int32(value)
+        found: int = int32(value)
         return found
 
     return convert

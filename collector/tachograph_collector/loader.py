@@ -20,13 +20,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from tachograph_collector import quarantine
+from tachograph_collector.healing import Healer, may_be_broken
+from tachograph_collector.kinds import by_signal, signal_of
 from tachograph_collector.metrics import Metrics
+from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.store import EngineStore, Stored, is_hungry, is_transient
 from tachograph_collector.wal import Log, Record
 from tachograph_schemas import names
+from tachograph_schemas.names import Signal
 from tachograph_schemas.store import SchemaTooNewError, StoreError
 
 logger = logging.getLogger(__name__)
@@ -54,18 +56,26 @@ class Loader:
         self,
         log: Log,
         engine: EngineStore,
-        quarantine_directory: Path,
+        quarantine: Quarantine,
         metrics: Metrics,
         limits: BatchLimits = BatchLimits(),
     ) -> None:
         self._log = log
         self._engine = engine
-        self._quarantine = quarantine_directory
+        self._quarantine = quarantine
         self._metrics = metrics
         self._limits = limits
         self._stop = threading.Event()
         self._unconfirmed: list[Stored] = []  # marks only: the log has the bodies
+        self._unconfirmed_signals: set[Signal] = set()
         self._stored: set[Stored] = set()
+        self._position = log.start()
+        self._healer = Healer(engine, metrics, quarantine.directory.parent / "broken_parts.json")
+        # What the engine had up to here, before it lost some of it.
+        self._lost_up_to = 0
+        self._restored = 0
+        self._is_broken = False  # and what the log still holds must be looked through again
+        self._doubt: Exception | None = None
         self._confirmed_at = time.monotonic()
         self.ready = threading.Event()
         self.failure: Exception | None = None
@@ -111,11 +121,15 @@ class Loader:
             try:
                 for name in self._engine.open():
                     logger.info("Migrated: %s", name)
+                self._is_broken = self._healer.heal() or self._healer.is_pending
                 self._recover()
             except SchemaTooNewError as error:
                 self._fail(error)
                 return False
             except Exception as error:
+                if may_be_broken(error) and self._healer.heal(str(error)):
+                    self._engine.close()
+                    continue
                 # The embedded engine either opens or does not; a server may come up later.
                 if self._engine.embedded or not is_transient(error):
                     self._fail(error)
@@ -139,22 +153,61 @@ class Loader:
             self._on_ready.pop()()
 
     def _recover(self) -> None:
-        """Learn what the engine already has behind the checkpoint, and bring its runs up to date."""
+        """Learn what the engine already has behind the checkpoint, and bring its runs up to date.
+
+        When it lost data, that is behind the oldest record that the log still holds.
+        """
         writer, mark = self._log.writer_id, self._log.checkpoint
+        kept_after = min(self._log.kept_after, mark)
+        known = self._engine.stored_after(writer, kept_after)
+        newest = max((one.sequence for one in known), default=0)
+        if self._is_broken or (kept_after < mark and newest < mark):
+            logger.warning(
+                "The engine does not have what the log's checkpoint says: its data %s. What the log "
+                "still holds is stored again.",
+                "was broken" if self._is_broken else "was removed or is an older copy",
+            )
+            self._lost_up_to = max(self._lost_up_to, mark)
+            self._log.rewind()
+            mark = self._log.checkpoint
+        self._position = self._log.start()
+        self._unconfirmed, self._unconfirmed_signals = [], set()
+        if self._is_broken:
+            self._compute_missing_runs()
+        self._is_broken = False
         if self._log.committed <= mark:
             return
-        self._stored = self._engine.stored_after(writer, mark)
+        self._stored = {one for one in known if one.sequence > mark}
         for batch in self._engine.batches_after(writer, mark):
             self._engine.roll_up(writer, batch)
 
+    def _compute_missing_runs(self) -> None:
+        """Runs are made of spans: those whose rows are gone can be computed again."""
+        for writer, batch in self._engine.batches_without_runs():
+            self._engine.roll_up(writer, batch)
+
+    def _heal(self, error: Exception) -> bool:
+        """Whether an error came of broken data that is set aside now; then start over from the kept log."""
+        if not may_be_broken(error):
+            return False
+        self._is_broken = self._healer.heal(str(error)) or self._is_broken
+        if not self._is_broken:
+            return False
+        self._recover()
+        return True
+
     def _load_forever(self) -> None:
-        position = self._log.start()
         while not self._stop.is_set():
-            if self._log.wait(position.sequence, _CHECKPOINT_EVERY_S / 4):
+            if self._log.wait(self._position.sequence, _CHECKPOINT_EVERY_S / 4):
                 self._linger()
-                read, position = self._log.read(
-                    position, self._limits.max_bytes, self._limits.max_spans
-                )
+                try:
+                    read, self._position = self._log.read(
+                        self._position, self._limits.max_bytes, self._limits.max_spans
+                    )
+                except OSError as error:
+                    self._say_trouble("The log cannot be read now", error)
+                    self._stop.wait(_RETRY_S[-1])
+                    continue
                 for batch in _by_day(read):
                     self._store(batch)
             elif self._log.closed:
@@ -169,14 +222,21 @@ class Loader:
             self._stop.wait(self._limits.linger_s)
 
     def _store(self, batch: list[Record]) -> None:
-        """Store a batch, however long the engine keeps it waiting; unstorable bodies go aside."""
-        missing = [record for record in batch if _mark(record) not in self._stored]
-        if missing:
-            self._insert_or_split(missing)
+        """Store a batch, one insert a signal, however long the engine keeps it waiting; unstorable bodies go aside."""
+        missing = [record for record in batch if not self._is_stored(record)]
+        for records in by_signal(missing):
+            self._insert_or_split(records)
         self._unconfirmed += map(_mark, batch)
+        self._unconfirmed_signals.update(filter(None, map(signal_of, batch)))
+
+    def _is_stored(self, record: Record) -> bool:
+        # Bodies in quarantine are looked for only where the log is read a second time.
+        return _mark(record) in self._stored or (
+            record.sequence <= self._lost_up_to and self._in_quarantine(_mark(record))
+        )
 
     def _insert_or_split(self, records: list[Record]) -> None:
-        """Insert; when the engine refuses the data itself, halve until the bad body is alone."""
+        """Insert records of one signal; when the engine refuses the data, halve until the bad body is alone."""
         started = time.monotonic()
         batch = records[0].sequence
         try:
@@ -187,17 +247,28 @@ class Loader:
                 self._insert_or_split(records[:middle])
                 self._insert_or_split(records[middle:])
                 return
-            quarantine.put(self._quarantine, records[0], str(error))
-            self._metrics.add(names.METRIC_BODIES_QUARANTINED)
+            reason = str(error)
+            self._until_taken(lambda: self._quarantine.put(records[0], reason))
             return
+        signal = signal_of(records[0]) or "traces"
+        if signal == "traces":
+            self._roll_up(batch)
+        add = self._metrics.add
+        add(names.METRIC_INSERTS, signal=signal)
+        add(names.METRIC_INSERT_SECONDS, time.monotonic() - started, signal=signal)
+        add(names.METRIC_RECORDS_STORED, sum(record.spans for record in records), signal=signal)
+        restored = sum(record.sequence <= self._lost_up_to for record in records)
+        if restored:
+            self._restored += restored
+            add(names.METRIC_BODIES_RESTORED, restored, signal=signal)
+
+    def _roll_up(self, batch: int) -> None:
         try:
             self._until_taken(lambda: self._engine.roll_up(self._log.writer_id, batch))
-        except StoreError:
+        except StoreError as error:
+            self._doubt = error
             # The spans are stored; the next batch of the same runs recomputes them.
             logger.exception("The runs of batch %d could not be computed", batch)
-        self._metrics.add(names.METRIC_INSERTS)
-        self._metrics.add(names.METRIC_INSERT_SECONDS, time.monotonic() - started)
-        self._metrics.add(names.METRIC_SPANS_STORED, sum(record.spans for record in records))
 
     def _until_taken(self, action: Callable[[], None]) -> None:
         """Repeat ``action`` while the engine says "not now".
@@ -213,7 +284,7 @@ class Loader:
                 action()
             except Exception as error:
                 if not is_transient(error) or (is_hungry(error) and attempt >= _HUNGRY_TRIES):
-                    raise StoreError(str(error)) from error
+                    raise _RefusedError(error) from error
                 self._say_trouble("The engine does not take a batch; it stays in the log", error)
                 self._stop.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
@@ -228,9 +299,14 @@ class Loader:
         if not self._unconfirmed:
             return
         writer = self._log.writer_id
+        doubt, self._doubt = self._doubt, None
         try:
+            if doubt is not None and self._heal(doubt):
+                return
             self._engine.barrier()
-            present = self._engine.stored_after(writer, self._log.checkpoint)
+            present = self._engine.stored_after(
+                writer, self._log.checkpoint, self._unconfirmed_signals
+            )
             missing = {mark for mark in self._unconfirmed if mark not in present}
             missing = {mark for mark in missing if not self._in_quarantine(mark)}
             if missing:
@@ -241,15 +317,17 @@ class Loader:
                 self._insert_again(missing)
                 self._engine.barrier()
             self._log.confirm(self._unconfirmed[-1].sequence)
+            self._say_restored()
         except _StoppingError:
             raise
         except Exception as error:
             # The log keeps everything until a later attempt succeeds.
             self._say_trouble("What was inserted cannot be confirmed yet", error)
+            self._doubt = error
             return
         self._clear_trouble()
-        self._unconfirmed = []
-        self._stored = set()
+        self._unconfirmed, self._unconfirmed_signals = [], set()
+        self._stored = {mark for mark in self._stored if mark.sequence > self._log.checkpoint}
 
     def _insert_again(self, missing: set[Stored]) -> None:
         position = self._log.start()
@@ -261,10 +339,20 @@ class Loader:
             if not read:
                 return
             for batch in _by_day([record for record in read if _mark(record) in missing]):
-                self._insert_or_split(batch)
+                for records in by_signal(batch):
+                    self._insert_or_split(records)
 
     def _in_quarantine(self, record: Stored) -> bool:
-        return (self._quarantine / f"{record.sequence:020d}.otlp.pb").exists()
+        return self._quarantine.holds(record.sequence, record.received_ns)
+
+    def _say_restored(self) -> None:
+        if not self._lost_up_to or self._log.checkpoint < self._lost_up_to:
+            return
+        logger.warning(
+            "%d bodies that the engine had lost were stored again from the log.", self._restored
+        )
+        self._healer.done()
+        self._restored = self._lost_up_to = 0
 
     def _say_trouble(self, what: str, error: Exception) -> None:
         text = f"{what}: {error}"
@@ -280,6 +368,14 @@ class Loader:
 
 class _StoppingError(Exception):
     """The loader was told to stop while it waited for the engine."""
+
+
+class _RefusedError(StoreError):
+    """The engine refuses for good; ``code`` is the engine's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.code: int | None = getattr(error, "code", None)
 
 
 def _mark(record: Record) -> Stored:

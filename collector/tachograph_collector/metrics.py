@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_left
 from collections.abc import Callable
@@ -11,34 +12,68 @@ from tachograph_schemas import names
 _HELP: dict[str, tuple[str, str]] = {
     names.METRIC_BODIES_RECEIVED: (
         "counter",
-        "OTLP trace bodies received whole, by protocol and encoding.",
+        "OTLP bodies received whole, by protocol, encoding and signal.",
     ),
-    names.METRIC_BODIES_REFUSED: ("counter", "OTLP bodies refused, by reason."),
+    names.METRIC_BODIES_REFUSED: ("counter", "OTLP bodies refused, by reason and signal."),
     names.METRIC_BODIES_REPEATED: (
         "counter",
         "Bodies that came again and were answered without storing them again.",
     ),
     names.METRIC_BODIES_IN_FLIGHT: ("gauge", "Bodies between their arrival and their answer."),
     names.METRIC_IN_FLIGHT_BYTES: ("gauge", "Bytes of them, decompressed."),
-    names.METRIC_SPANS_ACKNOWLEDGED: ("counter", "Spans that are on disk and acknowledged."),
-    names.METRIC_SPANS_REJECTED: ("counter", "Spans without usable ids, dropped and told."),
-    names.METRIC_SPANS_STORED: ("counter", "Spans inserted into the engine by this process."),
-    names.METRIC_STRINGS_MENDED: ("counter", "Strings whose broken UTF-8 was replaced."),
+    names.METRIC_RECORDS_ACKNOWLEDGED: (
+        "counter",
+        "Spans, log records and data points that are on disk and acknowledged, by signal.",
+    ),
     names.METRIC_RECORDS_REJECTED: (
         "counter",
-        "Log records and metric data points, which are not stored, by signal.",
+        "Spans without usable ids, dropped and told, by signal.",
     ),
+    names.METRIC_RECORDS_STORED: (
+        "counter",
+        "Spans, log records and data points inserted into the engine by this process, by signal.",
+    ),
+    names.METRIC_STRINGS_MENDED: ("counter", "Strings whose broken UTF-8 was replaced."),
     names.METRIC_ACKNOWLEDGE_DURATION_S: (
         "histogram",
-        "Seconds from a trace body received whole to its acknowledgement.",
+        "Seconds from a body received whole to its acknowledgement, by signal.",
     ),
     names.METRIC_LOG_QUEUE_DEPTH: ("gauge", "Bodies that wait for the disk."),
+    names.METRIC_LOG_UNSTORED_BODIES: (
+        "gauge",
+        "Bodies in the log that the engine is not known to hold yet.",
+    ),
     names.METRIC_LOG_UNSTORED_BYTES: ("gauge", "Bytes in the log that no checkpoint covers yet."),
     names.METRIC_LOG_OLDEST_UNSTORED_S: ("gauge", "Age of the oldest of them."),
-    names.METRIC_INSERTS: ("counter", "Inserts into the engine."),
-    names.METRIC_INSERT_SECONDS: ("counter", "Time spent in inserts, roll-up included."),
-    names.METRIC_INSERT_DURATION_S: ("histogram", "Seconds an insert took, roll-up included."),
-    names.METRIC_BODIES_QUARANTINED: ("counter", "Bodies that the engine cannot store."),
+    names.METRIC_LOG_DAMAGES: (
+        "counter",
+        "Damaged places and lost files of the log, found since the start.",
+    ),
+    names.METRIC_INSERTS: ("counter", "Inserts into the engine, by signal."),
+    names.METRIC_INSERT_SECONDS: ("counter", "Time spent in inserts, roll-up included, by signal."),
+    names.METRIC_INSERT_DURATION_S: (
+        "histogram",
+        "Seconds an insert took, roll-up included, by signal.",
+    ),
+    names.METRIC_BODIES_RESTORED: (
+        "counter",
+        "Bodies that the engine had lost and that were inserted again from the log, by signal.",
+    ),
+    names.METRIC_PARTS_BROKEN: (
+        "counter",
+        "Parts of the engine's tables that were found broken, by table.",
+    ),
+    names.METRIC_BODIES_QUARANTINED: ("counter", "Bodies that the engine cannot store, by signal."),
+    names.METRIC_QUARANTINE_BODIES: ("gauge", "Bodies that wait in quarantine."),
+    names.METRIC_QUARANTINE_BYTES: ("gauge", "Bytes of them."),
+    names.METRIC_QUARANTINE_DROPPED: (
+        "counter",
+        "Bodies deleted from quarantine because it was full, the oldest first.",
+    ),
+    names.METRIC_QUARANTINE_RETRIED: (
+        "counter",
+        "Bodies of the quarantine that were put through again.",
+    ),
 }
 # A counter of seconds to which every event adds its duration: each addition is an observation.
 _OBSERVED = {names.METRIC_INSERT_SECONDS: names.METRIC_INSERT_DURATION_S}
@@ -59,7 +94,7 @@ class Metrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counters: dict[tuple[str, _Labels], float] = {}
-        self._histograms: dict[str, _Histogram] = {}
+        self._histograms: dict[tuple[str, _Labels], _Histogram] = {}
         self._gauges: dict[str, Callable[[], float]] = {}
 
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
@@ -68,12 +103,12 @@ class Metrics:
         with self._lock:
             self._counters[key] = self._counters.get(key, 0) + amount
         if name in _OBSERVED:
-            self.observe(_OBSERVED[name], amount)
+            self.observe(_OBSERVED[name], amount, **labels)
 
-    def observe(self, name: str, duration_s: float) -> None:
+    def observe(self, name: str, duration_s: float, **labels: str) -> None:
         """Note one duration."""
         with self._lock:
-            histogram = self._histograms.setdefault(name, _Histogram())
+            histogram = self._histograms.setdefault((name, tuple(labels.items())), _Histogram())
             histogram.counts[bisect_left(_BUCKETS_S, duration_s)] += 1
             histogram.sum_s += duration_s
 
@@ -89,7 +124,7 @@ class Metrics:
             if kind == "histogram":
                 lines += self._histogram_lines(name)
             elif name in self._gauges:
-                lines.append(f"{name} {self._gauges[name]():g}")
+                lines.append(f"{name} {_number(self._gauges[name]())}")
             else:
                 lines += self._counter_lines(name)
         return "\n".join(lines) + "\n"
@@ -99,19 +134,38 @@ class Metrics:
             rows = [
                 (labels, value) for (key, labels), value in self._counters.items() if key == name
             ]
-        lines = []
-        for labels, value in rows or [((), 0.0)]:
-            text = ",".join(f'{label}="{word}"' for label, word in labels)
-            lines.append(f"{name}{{{text}}} {value:.10g}" if text else f"{name} {value:.10g}")
-        return lines
+        return [
+            f"{name}{_braced(labels)} {_number(value)}" for labels, value in rows or [((), 0.0)]
+        ]
 
     def _histogram_lines(self, name: str) -> list[str]:
         with self._lock:
-            histogram = self._histograms.get(name, _Histogram())
-            counts, sum_s = list(histogram.counts), histogram.sum_s
-        lines = []
-        total = 0
-        for bound, count in zip((*map(str, _BUCKETS_S), "+Inf"), counts, strict=True):
-            total += count
-            lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
-        return [*lines, f"{name}_sum {sum_s:.10g}", f"{name}_count {total}"]
+            found = [
+                (labels, list(histogram.counts), histogram.sum_s)
+                for (key, labels), histogram in self._histograms.items()
+                if key == name
+            ]
+        lines: list[str] = []
+        for labels, counts, sum_s in found or [((), _Histogram().counts, 0.0)]:
+            total = 0
+            for bound, count in zip((*map(str, _BUCKETS_S), "+Inf"), counts, strict=True):
+                total += count
+                lines.append(f"{name}_bucket{_braced((*labels, ('le', bound)))} {total}")
+            lines.append(f"{name}_sum{_braced(labels)} {_number(sum_s)}")
+            lines.append(f"{name}_count{_braced(labels)} {total}")
+        return lines
+
+
+def _braced(labels: _Labels) -> str:
+    """Labels as they stand behind a name; no text without any."""
+    if not labels:
+        return ""
+    escaped = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+    return "{" + ",".join(f'{label}="{word.translate(escaped)}"' for label, word in labels) + "}"
+
+
+def _number(value: float) -> str:
+    """A sample's value: whole numbers with all their digits."""
+    if math.isfinite(value) and value == int(value):
+        return str(int(value))
+    return f"{value:.10g}".replace("nan", "NaN").replace("inf", "Inf")

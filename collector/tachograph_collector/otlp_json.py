@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from tachograph_collector.canonical import CanonicalBody, checked, refuse_too_many
 from tachograph_collector.errors import BadBodyError, TooLargeError
 from tachograph_collector.json_reader import (
+    Convert,
     Misfit,
     Table,
     each,
@@ -41,20 +43,28 @@ def canonical_json(body: bytes) -> CanonicalBody:
         BadBodyError: it is no OTLP trace export request; the message names the place.
         TooLargeError: it holds too many spans, objects or arrays.
     """
+    request, mended = request_of(body, _request, FlatRequest)
+    return replace(checked(request), mended=mended)
+
+
+def request_of(body: bytes, read: Convert, schema: Any) -> tuple[Any, int]:
+    """The message of class ``schema`` that ``read`` finds in a JSON body, and how many strings were mended.
+
+    Raises:
+        BadBodyError: it is no such message; the error names the place.
+        TooLargeError: it holds too many objects or arrays.
+    """
     given, mended = parsed(body)
     try:
-        members = _request(given)
+        members = read(given)
     except Misfit as misfit:
         place = misfit.place or "the top level"
         raise BadBodyError(f"The JSON body is wrong at {place}: {misfit.problem}.") from misfit
     try:
-        request = FlatRequest(**members)
+        return schema(**members), mended
     except UnicodeEncodeError:
         members, count = _mended(members)
-        mended += count
-        request = FlatRequest(**members)
-    found = checked(request)
-    return CanonicalBody(found.data, found.spans, found.rejected, mended)
+        return schema(**members), mended + count
 
 
 def parsed(body: bytes) -> tuple[Any, int]:
@@ -95,19 +105,19 @@ def _mended(value: Any) -> tuple[Any, int]:
     return value, 0
 
 
-_attributes = each(message({"key": ("key", text), "value": ("value", any_value)}))
-_ATTRIBUTES: Table = {
-    "attributes": ("attributes", _attributes),
+attributes_of = each(message({"key": ("key", text), "value": ("value", any_value)}))
+ATTRIBUTES: Table = {
+    "attributes": ("attributes", attributes_of),
     "droppedAttributesCount": ("dropped_attributes_count", uint32),
 }
-_SCOPE: Table = {"name": ("name", text), "version": ("version", text)} | _ATTRIBUTES
-_EVENT: Table = {"timeUnixNano": ("time_unix_nano", fixed64), "name": ("name", text)} | _ATTRIBUTES
+SCOPE: Table = {"name": ("name", text), "version": ("version", text)} | ATTRIBUTES
+_EVENT: Table = {"timeUnixNano": ("time_unix_nano", fixed64), "name": ("name", text)} | ATTRIBUTES
 _LINK: Table = {
     "traceId": ("trace_id", hex_id),
     "spanId": ("span_id", hex_id),
     "traceState": ("trace_state", text),
     "flags": ("flags", uint32),
-} | _ATTRIBUTES
+} | ATTRIBUTES
 _STATUS: Table = {
     "message": ("message", text),
     "code": ("code", enumeration("STATUS_CODE_", "UNSET", "OK", "ERROR")),
@@ -132,7 +142,7 @@ _SPAN: Table = {
     "droppedLinksCount": ("dropped_links_count", uint32),
     "status": ("status", message(_STATUS)),
     "flags": ("flags", uint32),
-} | _ATTRIBUTES
+} | ATTRIBUTES
 
 
 def _spans(value: Any) -> list[Any]:
@@ -143,12 +153,12 @@ def _spans(value: Any) -> list[Any]:
 
 
 _SCOPE_SPANS: Table = {
-    "scope": ("scope", message(_SCOPE)),
+    "scope": ("scope", message(SCOPE)),
     "spans": ("spans", _spans),
     "schemaUrl": ("schema_url", text),
 }
 _RESOURCE_SPANS: Table = {
-    "resource": ("resource", message(_ATTRIBUTES)),
+    "resource": ("resource", message(ATTRIBUTES)),
     "scopeSpans": ("scope_spans", each(message(_SCOPE_SPANS))),
     "schemaUrl": ("schema_url", text),
 }

@@ -1,11 +1,11 @@
-"""Copies of the OTLP trace schema, made at start: a restricted one, a shallow one, and one without text.
+"""Copies of the OTLP schemas, made at start: restricted ones, shallow ones, and ones without text.
 
 Pattern: one parser in C, several schemas for the same bytes. What a schema does not declare is unknown to it and
 can be discarded or measured, and that happens in C too: no Python looks at a span.
 
 * :data:`FlatRequest` knows scalar values and flat arrays only. A body that loses nothing in it is flat.
 * :func:`shallow_counts` stops at the spans, so that they can be counted before they are built.
-* :data:`BytesRequest` is the whole schema with bytes in place of text, for bodies that hold broken UTF-8.
+* :data:`BYTES_REQUESTS` are the whole schemas with bytes in place of text, for bodies that hold broken UTF-8.
 """
 
 from __future__ import annotations
@@ -15,10 +15,16 @@ from operator import attrgetter
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.common.v1 import common_pb2
+from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.proto.metrics.v1 import metrics_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
+
+from tachograph_schemas.names import Signal
 
 _Members = list[tuple[str, int, Any]]
 
@@ -139,18 +145,30 @@ def _request_of(package: str, messages: dict[str, _Members]) -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.Request"))
 
 
-def _bytes_twin() -> tuple[Any, frozenset[str]]:
-    """OTLP's own schema with bytes for text, and the full names of the fields that were text."""
+_SERVICES: dict[Signal, tuple[Any, Any, str]] = {
+    "traces": (trace_pb2, trace_service_pb2, "ExportTraceServiceRequest"),
+    "logs": (logs_pb2, logs_service_pb2, "ExportLogsServiceRequest"),
+    "metrics": (metrics_pb2, metrics_service_pb2, "ExportMetricsServiceRequest"),
+}
+
+
+def _bytes_twins() -> tuple[dict[Signal, Any], frozenset[str]]:
+    """OTLP's own schemas with bytes for text, and the full names of the fields that were text."""
     pool = descriptor_pool.DescriptorPool()
     text: set[str] = set()
-    for module in (common_pb2, resource_pb2, trace_pb2, trace_service_pb2):
+    data = [module for records, service, _ in _SERVICES.values() for module in (records, service)]
+    for module in (common_pb2, resource_pb2, *data):
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         _turn_into_bytes(file.message_type, file.package, text)
         pool.Add(file)
-    request = trace_service_pb2.ExportTraceServiceRequest.DESCRIPTOR.full_name
-    twin = message_factory.GetMessageClass(pool.FindMessageTypeByName(request))
-    return twin, frozenset(text)
+    twins = {
+        signal: message_factory.GetMessageClass(
+            pool.FindMessageTypeByName(f"{service.DESCRIPTOR.package}.{request}")
+        )
+        for signal, (_, service, request) in _SERVICES.items()
+    }
+    return twins, frozenset(text)
 
 
 def _turn_into_bytes(messages: Iterable[Any], scope: str, text: set[str]) -> None:
@@ -168,8 +186,8 @@ FlatRequest = _request_of("tachograph.flat", _FLAT)
 _TO_RESOURCES, _TO_SCOPES, _TO_SPANS = (
     _request_of(f"tachograph.shallow{level}", messages) for level, messages in enumerate(_SHALLOW)
 )
-BytesRequest, TEXT_FIELDS = _bytes_twin()
-"""The whole trace export request with bytes for text, and which fields are text by right."""
+BYTES_REQUESTS, TEXT_FIELDS = _bytes_twins()
+"""The whole export request of each signal with bytes for text, and which fields are text by right."""
 
 _SCOPE_SPANS = attrgetter("scope_spans")
 _SPANS = attrgetter("spans")

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tachograph_collector import content
-from tachograph_collector.canonical import CanonicalBody, canonical
+from tachograph_collector.canonical import CanonicalBody
 from tachograph_collector.errors import BodyError, NotNowError
+from tachograph_collector.kinds import KINDS
 from tachograph_collector.memory import Loan, Memory
 from tachograph_collector.metrics import Metrics
-from tachograph_collector.otlp_json import canonical_json
+from tachograph_collector.signals import TRACES, SignalFace
 from tachograph_collector.wal import Log
 from tachograph_collector.window import Verdict, Window, fingerprint
 from tachograph_schemas import names
@@ -47,6 +48,7 @@ class Parcel:
     protocol: Protocol
     encoding: str = "identity"
     """One of :func:`content.encoding_of`; ``unknown`` when the transport has undone it."""
+    signal: SignalFace = TRACES
 
     @property
     def form(self) -> Form:
@@ -55,7 +57,7 @@ class Parcel:
 
 
 class Receiver:
-    """Takes trace bodies; one for all listeners of a process, used on its event loop."""
+    """Takes bodies of all signals; one for all listeners of a process, used on its event loop."""
 
     def __init__(
         self,
@@ -94,27 +96,32 @@ class Receiver:
         """
         started = time.perf_counter()
         add = self._metrics.add
-        add(names.METRIC_BODIES_RECEIVED, protocol=parcel.protocol, encoding=parcel.encoding)
+        signal = parcel.signal.name
+        add(
+            names.METRIC_BODIES_RECEIVED,
+            protocol=parcel.protocol,
+            encoding=parcel.encoding,
+            signal=signal,
+        )
         if self.stopping:
             raise NotNowError("The collector is stopping.")
         body, key = await self._decoded(parcel, loan)
         if body.data:
-            await self._keep(parcel.project, body, key)
-        add(names.METRIC_SPANS_ACKNOWLEDGED, body.spans)
+            await self._keep(parcel, body, key)
+        add(names.METRIC_RECORDS_ACKNOWLEDGED, body.spans, signal=signal)
         if body.rejected:
-            add(names.METRIC_SPANS_REJECTED, body.rejected)
+            add(names.METRIC_RECORDS_REJECTED, body.rejected, signal=signal)
         if body.mended:
             add(names.METRIC_STRINGS_MENDED, body.mended)
-        self._metrics.observe(names.METRIC_ACKNOWLEDGE_DURATION_S, time.perf_counter() - started)
+        self._metrics.observe(
+            names.METRIC_ACKNOWLEDGE_DURATION_S, time.perf_counter() - started, signal=signal
+        )
         return body
 
-    def count_refusal(self, error: BodyError | NotNowError) -> None:
-        """Count a body that is refused, whether here or before it was complete."""
-        self._metrics.add(names.METRIC_BODIES_REFUSED, reason=error.reason)
-
-    def count_unstored(self, signal: str, records: int) -> None:
-        """Count records of a signal that is not stored."""
-        self._metrics.add(names.METRIC_RECORDS_REJECTED, records, signal=signal)
+    def count_refusal(self, error: BodyError | NotNowError | str, signal: names.Signal) -> None:
+        """Count a body that is refused, whether here or before it was complete; or its reason, in a word."""
+        reason = error if isinstance(error, str) else error.reason
+        self._metrics.add(names.METRIC_BODIES_REFUSED, reason=reason, signal=signal)
 
     async def _decoded(self, parcel: Parcel, loan: Loan) -> tuple[CanonicalBody, bytes]:
         most = _INLINE_JSON_BYTES if parcel.form == "json" else _INLINE_BYTES
@@ -123,13 +130,13 @@ class Receiver:
         async with self._off_loop:
             return await asyncio.to_thread(_decode, parcel, self.max_body_bytes, loan)
 
-    async def _keep(self, project: str, body: CanonicalBody, key: bytes) -> None:
+    async def _keep(self, parcel: Parcel, body: CanonicalBody, key: bytes) -> None:
         """Wait until the body is on disk, or is known to be."""
         verdict = self._window.find(key)
         if verdict is None:
-            verdict = self._append(project, body, key)
+            verdict = self._append(parcel, body, key)
         else:
-            self._metrics.add(names.METRIC_BODIES_REPEATED)
+            self._metrics.add(names.METRIC_BODIES_REPEATED, signal=parcel.signal.name)
         self._waiting += 1
         try:
             settled = await verdict.within(self._patience_s)
@@ -142,7 +149,7 @@ class Receiver:
                 f"The collector cannot store more now: {verdict.error}."
             ) from verdict.error
 
-    def _append(self, project: str, body: CanonicalBody, key: bytes) -> Verdict:
+    def _append(self, parcel: Parcel, body: CanonicalBody, key: bytes) -> Verdict:
         loop = asyncio.get_running_loop()
         verdict = self._window.open(key)
 
@@ -152,7 +159,8 @@ class Receiver:
                 loop.call_soon_threadsafe(self._window.settle, key, error)
 
         try:
-            self._log.append(project, body.data, body.spans, done)
+            kind = KINDS[parcel.signal.name]
+            self._log.append(parcel.project, body.data, body.spans, done, kind)
         except OSError as error:
             self._window.settle(key, error)
         return verdict
@@ -172,5 +180,7 @@ def inflate(parcel: Parcel, most_bytes: int, loan: Loan) -> bytes:
 
 def _decode(parcel: Parcel, most_bytes: int, loan: Loan) -> tuple[CanonicalBody, bytes]:
     body = inflate(parcel, most_bytes, loan)
-    found = canonical_json(body) if parcel.form == "json" else canonical(body)
-    return found, fingerprint(parcel.project, found.data)
+    signal = parcel.signal
+    found = signal.read_json(body) if parcel.form == "json" else signal.read_protobuf(body)
+    # The same bytes may be sound in two signals.
+    return found, fingerprint(f"{parcel.project}\0{signal.name}", found.data)

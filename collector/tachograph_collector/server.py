@@ -26,6 +26,9 @@ from tachograph_collector.listeners import Server, listen, server, url
 from tachograph_collector.loader import BatchLimits, Loader
 from tachograph_collector.lock import HomeLock
 from tachograph_collector.metrics import Metrics
+from tachograph_collector.quarantine import Quarantine
+from tachograph_collector.quarantine_api import add_quarantine
+from tachograph_collector.quarantine_retry import QuarantineRetry
 from tachograph_collector.receive import Receiver
 from tachograph_collector.settings import Settings
 from tachograph_collector.store import EngineStore
@@ -33,6 +36,7 @@ from tachograph_collector.wal import Log
 from tachograph_collector.wal.log import Limits
 from tachograph_schemas import names
 from tachograph_schemas.instance import Instance, remove_instance, write_instance
+from tachograph_schemas.quarantine import DIRECTORY
 from tachograph_schemas.store import Layout
 
 logger = logging.getLogger(__name__)
@@ -83,7 +87,11 @@ class Collector:
         )
         self._grpc = GrpcIntake(settings.host, settings.grpc_port, settings.max_body_bytes)
         log = _open_log(settings)
-        loader = self._loader(log, engine)
+        quarantine = Quarantine(
+            settings.home / DIRECTORY, self._metrics, settings.quarantine_max_bytes
+        )
+        retry = QuarantineRetry(quarantine, log, self._metrics)
+        loader = self._loader(log, engine, quarantine)
         receiver = Receiver(log, self._metrics, max_body_bytes=settings.max_body_bytes)
         keys = Keys(settings.api_key)
         try:
@@ -91,28 +99,35 @@ class Collector:
             # Listen first: a client gives up after ten seconds, recovery may take longer, and the log
             # can take bodies before the engine is open.
             api = control_api(version("tachograph"), log, loader, self._metrics)
+            add_quarantine(api, quarantine, retry, keys)
             self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
             await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)
+            retry.start()
             gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
                 instance = _instance(url(otlp_socket), self._grpc.address, gateway)
-                write_instance(settings.home, instance)
+                _write_instance(settings.home, instance)
                 announce(instance)
             await self._stop.wait()
         finally:
             receiver.stopping = True
+            await asyncio.to_thread(retry.stop)
             await self._shut_down(loader, log)
             remove_instance(settings.home, os.getpid())
 
-    def _loader(self, log: Log, engine: EngineStore) -> Loader:
+    def _loader(self, log: Log, engine: EngineStore, quarantine: Quarantine) -> Loader:
         settings = self._settings
         limits = BatchLimits(
             settings.batch_max_spans, settings.batch_max_bytes, settings.batch_linger_ms / 1e3
         )
         self._metrics.gauge(names.METRIC_LOG_UNSTORED_BYTES, lambda: log.unstored_bytes)
         self._metrics.gauge(names.METRIC_LOG_OLDEST_UNSTORED_S, lambda: log.oldest_unstored_s)
-        return Loader(log, engine, settings.home / "quarantine", self._metrics, limits)
+        self._metrics.gauge(names.METRIC_LOG_DAMAGES, lambda: log.damages)
+        self._metrics.gauge(
+            names.METRIC_LOG_UNSTORED_BODIES, lambda: log.committed - log.checkpoint
+        )
+        return Loader(log, engine, quarantine, self._metrics, limits)
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -152,20 +167,36 @@ class Collector:
         return f"http://tacho:{token}@{host}/default"
 
     async def _shut_down(self, loader: Loader, log: Log) -> None:
-        for serving, _ in self._servers:
-            serving.should_exit = True
-        serving_tasks = [task for _, task in self._servers]
-        if self._grpc is not None:
-            serving_tasks.append(asyncio.create_task(self._grpc.stop(_ANSWER_S)))
-        await asyncio.gather(*serving_tasks, return_exceptions=True)
+        # The intake listens to the end, and says "not now" to whoever comes: a refused connection says less.
+        await self._end_servers(self._servers[1:])
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
-        log.close()
+        await asyncio.to_thread(log.close)
         stored = await asyncio.to_thread(loader.stop, _DRAIN_S)
+        await self._end_servers(self._servers[:1], self._grpc)
         if not stored:
             logger.warning(
                 "Stopped before everything was stored; the log has it for the next start."
             )
+
+    async def _end_servers(
+        self, servers: list[tuple[Server, asyncio.Task[None]]], grpc: GrpcIntake | None = None
+    ) -> None:
+        """Close listeners once the calls under way are answered, or after a few seconds."""
+        for serving, _ in servers:
+            serving.should_exit = True
+        tasks = [task for _, task in servers]
+        if grpc is not None:
+            tasks.append(asyncio.create_task(grpc.stop(_ANSWER_S)))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _write_instance(home: Path, instance: Instance) -> None:
+    """Without the file the command line and the dashboard need TACHO_ENDPOINT: no reason to stop collecting."""
+    try:
+        write_instance(home, instance)
+    except OSError as error:
+        logger.error("The file that says where this collector is cannot be written: %s", error)
 
 
 def _instance(collector: str, grpc: str, gateway: str) -> Instance:
@@ -238,15 +269,12 @@ def _open_log(settings: Settings) -> Log:
     )
     directory = settings.home / "log"
     try:
-        log = Log(directory, limits)
+        return Log(directory, limits)
     except OSError as error:
         raise StartError(
             f"The log in {directory} cannot be opened ({error.strerror or error}). Check the disk "
             "and the rights, or set TACHO_HOME to another directory."
         ) from error
-    for path in log.damaged:
-        logger.error("A log file is damaged and was set aside or read in part: %s", path)
-    return log
 
 
 def _engine_refusal(settings: Settings, failure: Exception) -> str:

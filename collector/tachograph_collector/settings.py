@@ -49,6 +49,12 @@ TABLE = SHARED + declare(
             "free disk space below which clients are told to wait",
             size_bytes,
         ),
+        Setting(
+            "TACHO_QUARANTINE_MAX_BYTES",
+            1 << 30,
+            "bytes of bodies that the engine cannot store that are kept; the oldest go first",
+            size_bytes,
+        ),
         Setting("TACHO_BATCH_MAX_SPANS", 100_000, "most spans in one insert into the engine", int),
         Setting("TACHO_BATCH_MAX_BYTES", 64 << 20, "most bytes in one insert", size_bytes),
         Setting(
@@ -78,6 +84,7 @@ class Settings:
     log_max_bytes: int
     log_keep_s: int
     min_free_bytes: int
+    quarantine_max_bytes: int
     batch_max_spans: int
     batch_max_bytes: int
     batch_linger_ms: int

@@ -10,16 +10,17 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from tachograph_collector.otlp_schemas import TEXT_FIELDS, BytesRequest
+from tachograph_collector.otlp_schemas import BYTES_REQUESTS, TEXT_FIELDS
+from tachograph_schemas.names import Signal
 
 
-def mended(body: bytes) -> tuple[bytes, int]:
+def mended(body: bytes, signal: Signal = "traces") -> tuple[bytes, int]:
     """The body with sound text, and how many strings were changed.
 
     Raises:
         DecodeError: text is not what is wrong with it.
     """
-    request = BytesRequest.FromString(body)
+    request = BYTES_REQUESTS[signal].FromString(body)
     request.DiscardUnknownFields()
     changed = _mend(request)
     return request.SerializeToString(), changed

@@ -7,14 +7,12 @@ beside the server.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
 from clickhouse_connect.driver.client import Client
 
-from tachograph_schemas import kinds, sources
+from tachograph_schemas.statements import statement
 
 _PACKAGE = "tachograph_schemas"
 
@@ -43,82 +41,6 @@ STRUCTURE = (
 """The column types that ``otlp_trace.proto`` is read into; depth-limited, unlike protobuf itself."""
 
 
-def _text_of(value: str) -> str:
-    """SQL for a scalar value as text; null when none of its members is set."""
-    return (
-        f"coalesce({value}.string_value, toString({value}.int_value), "
-        f"toString({value}.double_value), toString({value}.bool_value))"
-    )
-
-
-def _map_of(attributes: str) -> str:
-    """SQL for an attribute list as a map of text; arrays become JSON."""
-    items = (
-        "arrayMap(i -> if(isNotNull(i.string_value), toJSONString(i.string_value), "
-        f"ifNull({_text_of('i')}, 'null')), a.value.array_value.values)"
-    )
-    # Without a scalar the value is an array or absent; the wire does not tell an empty array from none.
-    array = (
-        "if(empty(a.value.array_value.values), '', "
-        f"concat('[', arrayStringConcat({items}, ','), ']'))"
-    )
-    pairs = f"arrayMap(a -> (a.key, coalesce({_text_of('a.value')}, {array})), {attributes})"
-    return f"CAST({pairs}, 'Map(LowCardinality(String), String)')"
-
-
-def _looked_up(value: str, table: Mapping[str, int | str]) -> str:
-    """SQL for the entry of ``value`` in a table; 0 or empty text when it has none."""
-    keys = ", ".join(_quoted(key) for key in table)
-    entries = ", ".join(_quoted(e) if isinstance(e, str) else str(e) for e in table.values())
-    absent = "''" if isinstance(next(iter(table.values())), str) else "0"
-    found = f"transform({value}, [{keys}], [{entries}], {absent})"
-    return found if absent == "''" else f"toUInt16({found})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _macro(name: str, argument: str) -> str:
-    """What stands for ``${name:argument}`` in a statement."""
-    if name == "map":
-        return _map_of(argument)
-    if name == "said":
-        return f"said[{sources.field_number(argument)}]"
-    if name == "number":
-        return str(sources.field_number(argument))
-    tables: dict[str, Mapping[str, int | str]] = {
-        "field_code": sources.field_codes(),
-        "kind_rank": {attribute: rank for rank, attribute in enumerate(kinds.KINDS, start=1)},
-        "kind": kinds.kind_layers(),
-        "usage_code": sources.usage_codes(),
-    }
-    return _looked_up(argument, tables[name])
-
-
-@cache
-def statement(name: str) -> str:
-    """A statement of ``loader/``, its macros filled in; the parameters are still to be bound.
-
-    ``${fragment}`` is the file ``_fragment.sql``, ``${macro:argument}`` is made from :mod:`.sources`.
-    """
-    folder = resources.files(_PACKAGE).joinpath("loader")
-    text = folder.joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    while fragments := re.findall(r"\$\{(\w+)\}", text.replace("${source}", "")):
-        for fragment in set(fragments):
-            text = text.replace(f"${{{fragment}}}", _fragment(fragment))
-    return re.sub(r"\$\{(\w+):([^}]+)\}", lambda match: _macro(*match.groups()), text)
-
-
-def _fragment(name: str) -> str:
-    if name == "tag_lists":
-        return ", ".join(_quoted(attribute) for attribute in sources.TAG_LISTS)
-    if name == "first_payload_code":
-        return str(sources.field_codes()["langfuse.observation.cost_details"])
-    folder = resources.files(_PACKAGE).joinpath("loader")
-    return folder.joinpath(f"_{name}.sql").read_text(encoding="utf-8").rstrip().rstrip(",")
-
-
 def roll_up(client: Client, writer_id: int, batch: int) -> None:
     """Compute the runs that a batch touched, from all their spans; blocks until they are stored.
 
@@ -135,20 +57,6 @@ def roll_up(client: Client, writer_id: int, batch: int) -> None:
 def proto() -> str:
     """The schema handed to the engine."""
     return resources.files(_PACKAGE).joinpath("otlp_trace.proto").read_text(encoding="utf-8")
-
-
-def insert_from_file(path: str) -> str:
-    """The insert for an engine in this process, which reads the batch from ``path``."""
-    quoted = path.replace("\\", "\\\\").replace("'", "\\'")
-    return statement("insert_spans").replace(
-        "${source}", f"file('{quoted}', 'Protobuf', '{STRUCTURE}')"
-    )
-
-
-def insert_from_body() -> str:
-    """The insert for a server: the batch follows as the request body."""
-    insert = statement("insert_spans").replace("${source}", f"input('{STRUCTURE}')")
-    return insert + "\nFORMAT Protobuf"
 
 
 def insert_settings() -> dict[str, str | int]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from tachograph_schemas.ingest import statement
 from tachograph_schemas.rows import ModelPrice
+from tachograph_schemas.statements import statement
 
 _CLASSES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 # The price list's names for the classes, and what a class costs when the list is silent about it.

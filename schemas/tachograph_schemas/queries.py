@@ -6,38 +6,67 @@ blocks until the answer is there, and raises :data:`.store.StoreError` when the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
+from tachograph_schemas.find import (
+    DEFAULT_PROJECT,
+    FIRST_PAGE,
+    ORDERS,
+    Cursor,
+    Order,
+    OrderBy,
+    RunFilter,
+    RunPage,
+)
 from tachograph_schemas.rows import (
     AccountSpan,
     Facets,
     ModelPrice,
+    ModelUsage,
     RunRow,
     RunsSummary,
     SpanRow,
     TrendSlice,
 )
+from tachograph_schemas.span_logs import with_content
 
-DEFAULT_PROJECT = "default"
+__all__ = [
+    "DEFAULT_PROJECT",
+    "EPOCH",
+    "FIRST_PAGE",
+    "ORDERS",
+    "AmbiguousRunError",
+    "Cursor",
+    "Order",
+    "RunFilter",
+    "RunPage",
+    "account_spans",
+    "cursor_after",
+    "export",
+    "facets",
+    "filtered",
+    "model_usage",
+    "price",
+    "run",
+    "run_version",
+    "runs",
+    "runs_summary",
+    "runs_trend",
+    "schema_version",
+    "span",
+    "tree",
+]
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Order = Literal["newest", "oldest", "slowest", "most expensive", "most tokens", "most errors"]
-ORDERS: dict[Order, str] = {
-    "newest": "started_at DESC",
-    "oldest": "started_at",
-    "slowest": "duration_ns DESC",
-    "most expensive": "cost_usd DESC NULLS LAST",
-    "most tokens": "ifNull(input_tokens, 0) + ifNull(output_tokens, 0)"
-    " + ifNull(cache_read_tokens, 0) + ifNull(cache_write_tokens, 0) DESC",
-    "most errors": "error_count DESC",
-}
 
 # Columns whose expression is more than their name.
 _EXPRESSIONS = {
@@ -75,66 +104,112 @@ _LIST_EXPRESSIONS = {
     "output": "substringUTF8(output, 1, 300) AS output_start",
 }
 
+_FRAGMENTS = (
+    "second_views",
+    "calls_of_run",
+    "spans_of_run",
+    "run_versions",
+    "outcome_now",
+    "duration_now",
+)
+
 _Row = TypeVar("_Row")
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs; the empty filter means all. Hashable, so that it can be a cache key."""
+def runs(client: Client, which: RunFilter, page: RunPage = FIRST_PAGE) -> list[RunRow]:
+    """The runs that match, one page of them; ``input`` and ``output`` are cut to 300 characters.
 
-    project: str = DEFAULT_PROJECT
-    agents: tuple[str, ...] = ()
-    outcomes: tuple[str, ...] = ()
-    customers: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    text: str = ""
-    """Found anywhere in goal, stop reason, input, output, run id, session, user or tags."""
-    min_cost_usd: float | None = None
-    tag: str = ""
-    session_id: str = ""
-
-    def parameters(self) -> dict[str, Any]:
-        """The values that the filter's SQL binds."""
-        return {
-            "project": self.project,
-            "agents": list(self.agents),
-            "outcomes": list(self.outcomes),
-            "customers": list(self.customers),
-            "since": self.since or EPOCH,
-            "until": self.until or datetime(2200, 1, 1, tzinfo=UTC),
-            "text": self.text,
-            "min_cost_usd": -1.0 if self.min_cost_usd is None else self.min_cost_usd,
-            "tag": self.tag,
-            "session_id": self.session_id,
-        }
+    A page that begins behind a cursor (:func:`cursor_after`) costs as much as the first one; one that is
+    counted from the beginning (``offset``) costs the merging of all runs.
+    """
+    order = ORDERS[page.order]
+    if page.offset:
+        sql = _placed(filtered("runs_skipped", which), order, None, raw=False)
+        values = which.parameters() | {"limit": page.limit, "offset": page.offset}
+        ids = [row[0] for row in client.query(sql, parameters=values).result_rows]
+        return [row for _, row in _latest(client, which, order, ids, None)]
+    found: list[tuple[Cursor, RunRow]] = []
+    for since in which.windows(page.order, page.after, datetime.now(UTC)):
+        bounded = replace(which, since=since)
+        reached = found[-1][0] if found else page.after
+        found += _matching(client, bounded, order, reached, page.limit - len(found))
+        if len(found) >= page.limit:
+            break
+    return [row for _, row in found]
 
 
-@dataclass(frozen=True, slots=True)
-class RunPage:
-    """A page of the list of runs."""
-
-    order: Order = "newest"
-    limit: int = 50
-    offset: int = field(default=0)
+def cursor_after(client: Client, row: RunRow, order: Order = "newest") -> Cursor | None:
+    """Where the page behind ``row`` begins in this order; ``None`` when the run is gone."""
+    which = RunFilter(project=row.project)
+    found = _latest(client, which, ORDERS[order], [row.run_id], None)
+    return found[0][0] if found else None
 
 
-def runs(client: Client, which: RunFilter, page: RunPage = RunPage()) -> list[RunRow]:
-    """The runs that match, one page of them; ``input`` and ``output`` are cut to 300 characters."""
-    sql = _sql("runs").replace("${order}", ORDERS[page.order])
-    values = which.parameters() | {"limit": page.limit, "offset": page.offset}
-    return _rows(client, sql, values, RunRow)
+def _matching(
+    client: Client, which: RunFilter, order: OrderBy, after: Cursor | None, wanted: int
+) -> list[tuple[Cursor, RunRow]]:
+    """The first ``wanted`` matches behind ``after``, with their places."""
+    matches: list[tuple[Cursor, RunRow]] = []
+    window = wanted + 10
+    while True:
+        sql = _placed(filtered("runs_found", which, raw=True), order, after, raw=True)
+        values = which.parameters() | {"limit": window} | _place(after)
+        rows = client.query(sql, parameters=values).result_rows
+        ids = list(dict.fromkeys(row[0] for row in rows))
+        # A full window says nothing about what lies behind its end, so neither may its runs.
+        end = Cursor(rows[-1][1], rows[-1][0]) if len(rows) == window else None
+        for place, row in _latest(client, which, order, ids, after):
+            if end is None or not order.is_behind(place, end):
+                matches.append((place, row))
+        if end is None or len(matches) >= wanted:
+            return matches[:wanted]
+        after, window = end, min(window * 4, 10_000)
+
+
+def _latest(
+    client: Client, which: RunFilter, order: OrderBy, ids: list[str], after: Cursor | None
+) -> list[tuple[Cursor, RunRow]]:
+    """Those of ``ids`` whose latest version matches and lies behind ``after``, in order."""
+    if not ids:
+        return []
+    sql = _placed(filtered("runs", which, spans=False), order, after, raw=False)
+    values = which.parameters() | {"run_ids": ids} | _place(after)
+    rows = client.query(sql, parameters=values).result_rows
+    return [(Cursor(values[-1], values[0]), RunRow(*values[:-1])) for values in rows]
+
+
+def _placed(sql: str, order: OrderBy, after: Cursor | None, *, raw: bool) -> str:
+    behind = f"AND {order.behind}" if after is not None else ""
+    text = sql.replace("${place}", order.place).replace("${order}", order.sql)
+    text = text.replace("${after}", behind)
+    return text.replace("${duration_ns}", _sql("_duration_now").strip() if raw else "duration_ns")
+
+
+def _place(after: Cursor | None) -> dict[str, Any]:
+    return {} if after is None else {"after_place": after.place, "after_run_id": after.run_id}
 
 
 def runs_summary(client: Client, which: RunFilter) -> RunsSummary:
     """Totals over all runs that match."""
-    return _rows(client, _sql("runs_summary"), which.parameters(), RunsSummary)[0]
+    return _rows(client, filtered("runs_summary", which), which.parameters(), RunsSummary)[0]
 
 
 def runs_trend(client: Client, which: RunFilter, slice_s: int) -> list[TrendSlice]:
     """The runs that match in slices of ``slice_s`` seconds; ``which.since`` must be set."""
     values = which.parameters() | {"slice_s": slice_s}
-    return _rows(client, _sql("runs_trend"), values, TrendSlice)
+    return _rows(client, filtered("runs_trend", which), values, TrendSlice)
+
+
+def model_usage(
+    client: Client,
+    since: datetime,
+    until: datetime,
+    slice_s: int = 3600,
+    project: str = DEFAULT_PROJECT,
+) -> list[ModelUsage]:
+    """Tokens and dollars of the model calls from ``since`` to before ``until``, in slices of ``slice_s``."""
+    values = {"project": project, "since": since, "until": until, "slice_s": slice_s}
+    return _rows(client, _sql("model_usage"), values, ModelUsage)
 
 
 def facets(client: Client, project: str = DEFAULT_PROJECT, since: datetime | None = None) -> Facets:
@@ -197,10 +272,13 @@ def tree(client: Client, run_id: str, project: str = DEFAULT_PROJECT) -> dict[st
 def span(
     client: Client, run_id: str, span_id: str, project: str = DEFAULT_PROJECT
 ) -> SpanRow | None:
-    """One span, whole; ``None`` when the run has no such span."""
+    """One span, whole; ``None`` when the run has no such span.
+
+    Input and output that only its log events carry are those of its log events.
+    """
     values = {"project": project, "run_id": run_id, "span_id": span_id}
     rows = _rows(client, _sql("span"), values, SpanRow)
-    return rows[0] if rows else None
+    return with_content(client, rows[0], project) if rows else None
 
 
 def price(client: Client, provider: str, model: str) -> ModelPrice | None:
@@ -230,7 +308,7 @@ def _sql(name: str) -> str:
     """The text of a named query, its column lists and filters filled in."""
     folder = resources.files("tachograph_schemas").joinpath("queries")
     text = folder.joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    for fragment in ("run_filter", "second_views", "calls_of_run"):
+    for fragment in _FRAGMENTS:
         if f"${{{fragment}}}" in text:
             text = text.replace(f"${{{fragment}}}", _sql(f"_{fragment}").strip())
     for placeholder, row, expressions in (
@@ -243,6 +321,31 @@ def _sql(name: str) -> str:
         columns = [expressions.get(column.name, column.name) for column in fields(row)]
         text = text.replace(placeholder, ", ".join(columns))
     return text
+
+
+def filtered(name: str, which: RunFilter, *, raw: bool = False, spans: bool = True) -> str:
+    """The text of a query with the conditions that ``which`` sets.
+
+    Args:
+        name: The query.
+        which: The filter; what it leaves open is no part of the text, so no column is read for it.
+        raw: The query reads versions of runs, which do not know yet how they stand now.
+        spans: With the conditions that ask the spans of the runs.
+    """
+    now = _sql("_outcome_now").strip(), _sql("_duration_now").strip()
+    outcome, duration_ns = now if raw else ("outcome", "duration_ns")
+    wanted = which.conditions(spans=spans)
+    head, *blocks = re.split(r"^-- (\w+)\n", _sql("_run_filter"), flags=re.MULTILINE)
+    conditions = dict(zip(blocks[::2], blocks[1::2], strict=True))
+    texts = [head, *(conditions[field] for field in wanted if field != "attributes")]
+    if "attributes" in wanted:
+        one = conditions["attributes"]
+        texts += [
+            one.replace("attribute_0", f"attribute_{at}") for at in range(len(which.attributes))
+        ]
+    text = "    ".join(texts).rstrip()
+    text = text.replace("${outcome}", outcome).replace("${duration_ns}", duration_ns)
+    return _sql(name).replace("${run_filter}", text)
 
 
 def _rows(client: Client, sql: str, values: dict[str, Any], row: type[_Row]) -> list[_Row]:

@@ -229,6 +229,22 @@ class TrendSlice:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """What the calls of one model used within one slice of time."""
+
+    slice: datetime
+    model: str
+    calls: int
+    input_tokens: int
+    """Fresh input alone: the token classes are disjoint."""
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    known_cost_usd: float | None
+    """Over the priced calls; ``None`` when none is priced."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facets:
     """What the filters of the list can be set to."""
 

@@ -10,16 +10,21 @@ variables are warned about, because a misspelt setting that is silently ignored 
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "TACHO_"
 FILE_NAME = "tacho.toml"
+_RESEMBLES = 0.85
+"""One letter too few, too many or swapped in a name of six; `http_port` and `grpc_port` differ more."""
 
 
 class SettingsError(ValueError):
@@ -67,6 +72,68 @@ def port(text: str) -> int:
     return number
 
 
+def storage(text: str) -> str:
+    """Read the storage DSN; what it names is not opened."""
+    expected = "expected chdb:///absolute/path or http(s)://user:password@host:8123/database"
+    parts = urlsplit(text)
+    if parts.scheme == "chdb":
+        path = text.removeprefix("chdb://").partition("?")[0]
+        # Without a path the engine keeps everything in memory, until the process ends.
+        if not path.startswith("/") or path.strip("/") in {"", ":memory:"}:
+            raise ValueError(f"{expected}; the embedded engine needs a directory")
+    elif parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(expected)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a number may be; both ends are allowed."""
+
+    least: float
+    most: float
+    unit: str = ""
+
+    def refusal(self, value: float) -> str:
+        """Why ``value`` cannot be used; empty when it can."""
+        if math.isfinite(value) and self.least <= value <= self.most:
+            return ""
+        unit = f" {self.unit}" if self.unit else ""
+        return f"expected {self.least:,} to {self.most:,}{unit}"
+
+
+_TIB = 1 << 40
+# Every number that can be set, whichever part declares it. Below the least a part would stand still or keep nothing;
+# the most only catches slips (milliseconds for seconds, bytes for a count).
+BOUNDS: Mapping[str, Bounds] = {
+    "TACHO_RETENTION_DAYS": Bounds(1, 36_500, "days"),
+    "TACHO_MAX_BODY_BYTES": Bounds(1 << 10, 1 << 30, "bytes"),
+    "TACHO_LOG_SEGMENT_BYTES": Bounds(4 << 10, 1 << 30, "bytes"),
+    "TACHO_LOG_MAX_BYTES": Bounds(1 << 20, 1 << 50, "bytes"),
+    "TACHO_LOG_KEEP_S": Bounds(0, 30 * 86_400, "seconds"),
+    "TACHO_MIN_FREE_BYTES": Bounds(0, 1 << 50, "bytes"),
+    "TACHO_MAX_DISK_BYTES": Bounds(0, 1 << 50, "bytes"),
+    "TACHO_QUARANTINE_MAX_BYTES": Bounds(0, 1 << 50, "bytes"),
+    "TACHO_BATCH_MAX_SPANS": Bounds(1, 10_000_000, "spans"),
+    "TACHO_BATCH_MAX_BYTES": Bounds(1 << 10, 4 << 30, "bytes"),
+    "TACHO_BATCH_LINGER_MS": Bounds(0, 60_000, "milliseconds"),
+    "TACHO_GATEWAY_READERS": Bounds(1, 256, "readers"),
+    "TACHO_GATEWAY_QUEUE": Bounds(0, 100_000, "queries"),
+    "TACHO_GATEWAY_QUEUE_TIMEOUT_S": Bounds(0, 3_600, "seconds"),
+    "TACHO_GATEWAY_MAX_EXECUTION_S": Bounds(0.1, 86_400, "seconds"),
+    "TACHO_GATEWAY_MAX_MEMORY_BYTES": Bounds(1 << 20, _TIB, "bytes"),
+    "TACHO_GATEWAY_MAX_RESULT_ROWS": Bounds(1, 1 << 50, "rows"),
+    "TACHO_GATEWAY_MAX_RESULT_BYTES": Bounds(1 << 10, 1 << 50, "bytes"),
+    "TACHO_GATEWAY_MAX_BUFFERED_BYTES": Bounds(1 << 10, _TIB, "bytes"),
+    "TACHO_CAPTURE_LIMIT_BYTES": Bounds(0, 1 << 30, "bytes"),
+    "TACHO_HEARTBEAT_S": Bounds(0, 3_600, "seconds"),
+    "TACHO_QUEUE_SPANS": Bounds(1, 100_000_000, "spans"),
+    "TACHO_QUEUE_BYTES": Bounds(1 << 10, _TIB, "bytes"),
+    "TACHO_EXPORT_DELAY_S": Bounds(0, 3_600, "seconds"),
+    "TACHO_EXPORT_TIMEOUT_S": Bounds(0.01, 3_600, "seconds"),
+}
+
+
 # What several parts share. A part's own table lives in that part and is added to this one there.
 SHARED: tuple[Setting, ...] = (
     Setting("TACHO_HOME", "~/.tachograph", "data, log, spool, control database"),
@@ -74,7 +141,9 @@ SHARED: tuple[Setting, ...] = (
         "TACHO_ENDPOINT", "http://127.0.0.1:4318", "where SDK, CLI and dashboard find the collector"
     ),
     Setting("TACHO_API_KEY", "", "key sent to the collector as `Authorization: Bearer`"),
-    Setting("TACHO_CLICKHOUSE", "", "storage: chdb:///path or http://user:pass@host:8123/db"),
+    Setting(
+        "TACHO_CLICKHOUSE", "", "storage: chdb:///path or http://user:pass@host:8123/db", storage
+    ),
     Setting("TACHO_CLICKHOUSE_CLUSTER", "", "name of the ClickHouse cluster to create tables on"),
     Setting(
         "TACHO_CONTROL_DB", "", "SQLAlchemy URL of the control database; nothing is kept in it yet"
@@ -84,6 +153,12 @@ SHARED: tuple[Setting, ...] = (
     Setting("TACHO_GRPC_PORT", 4317, "OTLP/gRPC", port),
     Setting("TACHO_GATEWAY_PORT", 8123, "ClickHouse protocol over the embedded engine", port),
     Setting("TACHO_DASHBOARD_PORT", 8501, "dashboard", port),
+    Setting(
+        "TACHO_MAX_DISK_BYTES",
+        0,
+        "size of the stored data above which the oldest days are deleted; 0: no limit",
+        size_bytes,
+    ),
     Setting("TACHO_TRACEBACK", False, "`tacho` shows a traceback on a fault of its own", flag),
     Setting("TACHO_DISABLED", False, "the SDK records nothing and costs nothing", flag),
 )
@@ -135,17 +210,32 @@ def resolve(
     for setting in table:
         given = arguments.get(setting.key)
         if given is not None:
-            values[setting.key] = given
+            values[setting.key] = _checked(setting, given, given)
             continue
         text = environ.get(setting.env) or file.get(setting.key)
         if text is None or text == "":
             values[setting.key] = setting.default
             continue
         try:
-            values[setting.key] = setting.parse(str(text))
-        except ValueError as error:
-            raise SettingsError(f"{setting.env}={text!r} cannot be used: {error}.") from error
+            value = setting.parse(str(text))
+        except (ValueError, OverflowError) as error:
+            raise SettingsError(
+                f"{setting.env}={_without_password(text)!r} cannot be used: {error}."
+            ) from error
+        values[setting.key] = _checked(setting, value, text)
     return values
+
+
+def _without_password(text: object) -> str:
+    return re.sub(r"//[^/@]*@", "//***@", str(text))
+
+
+def _checked(setting: Setting, value: Any, said: object) -> Any:
+    bounds = BOUNDS.get(setting.env)
+    refusal = bounds.refusal(value) if bounds and isinstance(value, int | float) else ""
+    if refusal:
+        raise SettingsError(f"{setting.env}={said!r} cannot be used: {refusal}.")
+    return value
 
 
 def unknown_names(
@@ -163,6 +253,23 @@ def unknown_names(
     return [_misspelt(name, _KNOWN) for name in sorted(variables)] + [
         f"{FILE_NAME}: {_misspelt(key, keys)}" for key in file if key not in keys
     ]
+
+
+def misspelt(environ: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence for each undeclared ``TACHO_*`` variable that is nearly the name of a declared one.
+
+    For a part that knows its own settings only: what resembles none of them may be another part's.
+    """
+    environ = os.environ if environ is None else environ
+    keys = {setting.key: setting.env for setting in _KNOWN.values()}
+    found = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in _KNOWN:
+            # Without the prefix, which would make every name resemble every other.
+            key = name.removeprefix(PREFIX).lower()
+            close = get_close_matches(key, keys, n=1, cutoff=_RESEMBLES)
+            found += [f"{name} is not a setting; did you mean {keys[near]}?" for near in close]
+    return found
 
 
 def refuse_unknown(*, file: Mapping[str, Any] | None = None) -> None:

@@ -53,6 +53,35 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "logfire/user_id",
     ),
     "customer": ("tacho.customer", "customer.id", "tenant.id"),
+    "run_id": ("tacho.run.id",),
+    "layer": ("tacho.layer",),
+    "open": ("tacho.open",),
+    "verdict": (
+        "tacho.gate.verdict",
+        "tacho.validation.verdict",
+        "tacho.repair.outcome",
+        "tacho.approval.decision",
+        "tacho.budget.action",
+    ),
+    # Claude Code's permissions, and whether its tools did what they should.
+    "decision": ("claude_code/decision",),
+    "decided_by": ("claude_code/source",),
+    "success": ("claude_code/success",),
+    "tool_status": ("gen_ai.tool.status", "haystack.tool.error"),
+    "level": ("langfuse.observation.level",),
+    # Logfire: logs, and announcements of open spans.
+    "span_type": ("logfire.span_type",),
+    "pending_parent": ("logfire.pending_parent_id",),
+    "component": ("haystack.component.type",),
+    # Spans with one of these are transport, unless something says that they are a step.
+    "transport": (
+        "http.request.method",
+        "http.method",
+        "db.system",
+        "db.system.name",
+        "rpc.system",
+        "messaging.system",
+    ),
     "agent": (
         "gen_ai.agent.name",
         "agent.name",
@@ -268,20 +297,19 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "haystack.component.output",
     ),
     "tool_parameters": ("tool.parameters",),
+    # Lists of tags, merged; the last one is text with commas.
+    "tags": (
+        "tacho.run.tags",
+        "tag.tags",
+        "langfuse.trace.tags",
+        "langfuse.tags",
+        "logfire.tags",
+        "ai.telemetry.metadata.tags",
+        "ai.settings.context.tags",
+        "metadata.tags",
+        "langsmith.span.tags",
+    ),
 }
-
-TAG_LISTS: Final = (
-    "tacho.run.tags",
-    "tag.tags",
-    "langfuse.trace.tags",
-    "langfuse.tags",
-    "logfire.tags",
-    "ai.telemetry.metadata.tags",
-    "ai.settings.context.tags",
-    "metadata.tags",
-    "langsmith.span.tags",
-)
-"""Lists of tags, merged; the last one is text with commas."""
 
 USAGE: Final[dict[str, tuple[str, ...]]] = {
     "input": ("input_tokens", "prompt_tokens", "input"),

@@ -15,19 +15,25 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from tachograph_schemas import retention
+from tachograph_schemas.layout import ONE_MACHINE, Layout
+
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _PLACEHOLDER = re.compile(r"\$\{([a-z_]+)(?::([a-z_]+))?(?::([a-z_]+))?\}")
 
+__all__ = [
+    "Layout",
+    "Migration",
+    "SchemaTooNewError",
+    "StoreError",
+    "connect",
+    "is_embedded",
+    "migrate",
+    "migrations",
+]
+
 StoreError = ClickHouseError
 """What the engine or the way to it can raise; the message carries the engine's code."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How the tables are laid out, and for how long rows are kept."""
-
-    cluster: str = ""
-    retention_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +89,8 @@ def migrations() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
-def migrate(client: Client, layout: Layout = Layout()) -> list[str]:
-    """Bring the tables up to date; safe to repeat, and to run from several collectors at once.
+def migrate(client: Client, layout: Layout = ONE_MACHINE) -> list[str]:
+    """Bring the tables and their retention up to date; safe to repeat, and from several collectors at once.
 
     Returns:
         The names of the migrations that ran now.
@@ -116,6 +122,7 @@ def migrate(client: Client, layout: Layout = Layout()) -> list[str]:
             parameters={"number": migration.number, "name": migration.name},
         )
         ran.append(migration.name)
+    retention.apply_ttl(client, layout)
     return ran
 
 
@@ -139,7 +146,7 @@ def _without_comments(text: str) -> tuple[str, bool]:
 
 def _fill(text: str, layout: Layout) -> str:
     """Replace the placeholders: names and engines differ between one machine and a cluster."""
-    cluster = layout.cluster.replace("'", "")
+    cluster = layout.quoted_cluster
 
     def value(match: re.Match[str]) -> str:
         word, first, second = match.groups()
@@ -148,7 +155,7 @@ def _fill(text: str, layout: Layout) -> str:
         if word == "retention_days":
             return str(int(layout.retention_days))
         if word == "on_cluster":
-            return f"ON CLUSTER '{cluster}'" if cluster else ""
+            return layout.on_cluster
         if word == "local":
             return f"{first}_local" if cluster else str(first)
         if word == "replacing" and cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -11,10 +12,18 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from benchmarks import ingest, sdk_overhead  # noqa: E402
 
+# Not among "all": they install other products, and take an idle machine for half an hour.
+BESIDE_PEERS = {"peers": "benchmarks.peers.__main__", "peers-sdk": "benchmarks.peers.sdk"}
+# Neither: it makes ten million spans first.
+LARGE = {"find": "benchmarks.find"}
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run}
 
 
 def main() -> None:
+    alone = BESIDE_PEERS | LARGE
+    if sys.argv[1:] and sys.argv[1] in alone:
+        importlib.import_module(alone[sys.argv[1]]).main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="default: all")
     chosen = parser.parse_args().names or list(BENCHMARKS)
@@ -23,6 +32,8 @@ def main() -> None:
         BENCHMARKS[name]()
         print(f"\nload afterwards: {os.getloadavg()[0]:.1f}")
     print("\nThe tree of 20,000 spans in a browser: python tests/benchmarks/dashboard_tree.py")
+    print("Finding in ten million spans: python -m tests.benchmarks find --data DIR")
+    print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 
 if __name__ == "__main__":

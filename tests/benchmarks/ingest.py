@@ -14,6 +14,7 @@ from collector_process import Collector
 
 from otlp import Trace
 from tachograph_schemas import ingest, store
+from tachograph_schemas.ingest_signals import TABLES
 
 BODIES, SPANS, CLIENTS = 300, 200, 4
 
@@ -64,7 +65,7 @@ def engine_alone(directory: Path, bodies: list[bytes]) -> float:
                 file.writelines(ingest.frame("default", number, time.time_ns(), one))
         started = time.process_time()
         client.command(
-            ingest.insert_from_file(str(path)),
+            TABLES["traces"].insert_from_file(str(path)),
             parameters={"writer_id": 1, "batch": turn},
             settings=ingest.insert_settings(),
         )

@@ -91,7 +91,7 @@ def test_a_collector_that_says_not_now_gets_the_spans_a_moment_later(face, expor
     thread = threading.Thread(target=lambda: results.append(exporter.export(spans)))
     thread.start()
     pause = threading.Event()
-    while not face.count('bodies_refused_total{reason="not_now"}'):
+    while not face.count('bodies_refused_total{reason="not_now",signal="traces"}'):
         pause.wait(0.01)
     face.receiver.stopping = False
     thread.join(15)

@@ -25,6 +25,7 @@ from tachograph_collector.canonical import canonical
 from tachograph_collector.errors import BodyError
 from tachograph_collector.otlp_json import canonical_json
 from tachograph_schemas import ingest
+from tachograph_schemas.ingest_signals import TABLES
 
 BODIES = int(os.environ.get("TEST_FUZZ_BODIES", "3000"))
 SEED = int(os.environ.get("TEST_FUZZ_SEED", "1"))
@@ -172,7 +173,7 @@ class Engine:
                 # A project of its own, so that equal ids of different bodies do not replace each other.
                 file.writelines(ingest.frame(str(number), number, time.time_ns(), body))
         self._client.command(
-            ingest.insert_from_file(str(self._path)),
+            TABLES["traces"].insert_from_file(str(self._path)),
             parameters={"writer_id": 1, "batch": self._batch},
             settings=ingest.insert_settings(),
         )

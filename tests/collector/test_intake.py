@@ -15,11 +15,9 @@ from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
 )
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -47,7 +45,10 @@ def test_compressed_bodies_are_taken(face, encoding):
     assert face.post(ENCODERS[encoding](body), content_encoding=encoding)[0] == 200
     assert face.stored() == [body]
     assert (
-        face.count(f'bodies_received_total{{protocol="http/protobuf",encoding="{encoding}"}}') == 1
+        face.count(
+            f'bodies_received_total{{protocol="http/protobuf",encoding="{encoding}",signal="traces"}}'
+        )
+        == 1
     )
 
 
@@ -194,7 +195,12 @@ def test_json_is_stored_and_answered_with_json(face):
     status, headers, answer = face.post(json_body(), content_type=f"{JSON}; charset=utf-8")
     assert (status, headers["content-type"], answer) == (200, JSON, b"{}")
     assert len(face.stored()) == 1
-    assert face.count('bodies_received_total{protocol="http/json",encoding="identity"}') == 1
+    assert (
+        face.count(
+            'bodies_received_total{protocol="http/json",encoding="identity",signal="traces"}'
+        )
+        == 1
+    )
 
 
 def test_json_is_refused_with_json_that_names_the_place(face):
@@ -249,32 +255,24 @@ def metrics_request() -> ExportMetricsServiceRequest:
     return request
 
 
-SIGNALS = [
-    ("logs", logs_request(), ExportLogsServiceResponse, "rejectedLogRecords"),
-    ("metrics", metrics_request(), ExportMetricsServiceResponse, "rejectedDataPoints"),
-]
-
-
-@pytest.mark.parametrize(("signal", "request_", "response", "rejected"), SIGNALS)
-def test_other_signals_are_rejected_as_partial_success(face, signal, request_, response, rejected):
-    """An error would be logged by the client for ever, and retried by some."""
-    status, _, answer = face.post(request_.SerializeToString(), path=f"/v1/{signal}")
-    partial = response.FromString(answer).partial_success
-    assert status == 200
-    assert f"{signal} are not stored yet" in partial.error_message
-    assert {value for field, value in partial.ListFields() if field.json_name == rejected} == {3}
-
+@pytest.mark.parametrize(
+    ("signal", "request_"), [("logs", logs_request()), ("metrics", metrics_request())]
+)
+def test_logs_and_metrics_are_kept_like_traces_in_both_forms(face, signal, request_):
+    raw = request_.SerializeToString()
+    assert face.post(raw, path=f"/v1/{signal}")[::2] == (200, b"")
+    assert face.post(gzip.compress(raw), path=f"/v1/{signal}", content_encoding="gzip")[0] == 200
     body = json.dumps(json_format.MessageToDict(request_)).encode()
     status, _, answer = face.post(body, path=f"/otlp/v1/{signal}", content_type=JSON)
-    assert status == 200
-    assert json.loads(answer)["partialSuccess"][rejected] == "3"
+    assert (status, json.loads(answer)) == (200, {})
+    assert face.stored() == [raw], "the same bytes, whichever way they came, are kept once"
 
-    assert face.post(b"", path=f"/v1/{signal}")[2] == b""
+    assert face.post(b"", path=f"/v1/{signal}")[::2] == (200, b"")
     assert face.post(b"garbage", path=f"/v1/{signal}")[0] == 400
     for odd in (b"[]", b'{"resourceLogs":[1],"resourceMetrics":"x"}', b"nonsense"):
         assert face.post(odd, path=f"/v1/{signal}", content_type=JSON)[0] == 400
-    assert face.count(f'records_rejected_total{{signal="{signal}"}}') == 6
-    assert face.stored() == []
+    assert face.count(f'records_acknowledged_total{{signal="{signal}"}}') == 9
+    assert face.count(f'bodies_refused_total{{reason="bad_body",signal="{signal}"}}') == 4
 
 
 # --- sent again ---
@@ -286,7 +284,7 @@ def test_a_body_that_comes_again_is_answered_and_not_stored_again(face):
         assert face.post(body)[0] == 200
     assert face.post(gzip.compress(body), content_encoding="gzip")[0] == 200
     assert face.stored() == [body]
-    assert face.count("bodies_repeated_total") == 3
+    assert face.count('bodies_repeated_total{signal="traces"}') == 3
 
 
 def test_a_refused_body_is_stored_when_it_comes_again(open_face):
@@ -309,8 +307,8 @@ class SlowDisk:
         self._held = []
         self.appended = threading.Semaphore(0)
 
-    def append(self, project, body, spans, done):
-        self._log.append(project, body, spans, lambda error: self._hold(done, error))
+    def append(self, project, body, spans, done, kind):
+        self._log.append(project, body, spans, lambda error: self._hold(done, error), kind)
 
     def _hold(self, done, error):
         self._held.append((done, error))

@@ -8,72 +8,19 @@ import time
 import pytest
 
 from otlp import Trace, plain_body, span_id
+from pipeline import Pipeline, until
+from signal_bodies import all_points, log_body
 from tachograph_collector.canonical import canonical
-from tachograph_collector.loader import BatchLimits, Loader
-from tachograph_collector.metrics import Metrics
-from tachograph_collector.store import EngineStore
-from tachograph_collector.wal import Log
-from tachograph_collector.wal.log import Limits
+from tachograph_collector.kinds import KINDS
+from tachograph_collector.signals import FACES
+from tachograph_collector.store import EngineStore, Stored
+from tachograph_collector.wal import Record
 from tachograph_schemas.store import Layout, StoreError
-
-LIMITS = Limits(segment_bytes=1 << 16, min_free_bytes=0)
-
-
-class Pipeline:
-    """A log and a loader over one home, as the collector has them."""
-
-    def __init__(self, home, *, batch: BatchLimits = BatchLimits(linger_s=0.0)) -> None:
-        self.log = Log(home / "log", LIMITS)
-        self.engine = EngineStore(f"chdb://{home / 'data'}", Layout(), home / "work")
-        self.metrics = Metrics()
-        self.quarantine = home / "quarantine"
-        self.loader = Loader(self.log, self.engine, self.quarantine, self.metrics, batch)
-        self._home = home
-
-    def start(self) -> Pipeline:
-        opened = threading.Event()
-        self.loader.start(opened.set)
-        assert opened.wait(30)
-        assert self.loader.failure is None
-        return self
-
-    def send(self, *bodies: bytes) -> None:
-        left = threading.Semaphore(0)
-        verdicts = []
-        for raw in bodies:
-            body = canonical(raw)
-            self.log.append(
-                "default", body.data, body.spans, lambda e: (verdicts.append(e), left.release())
-            )
-        for _ in bodies:
-            assert left.acquire(timeout=10)
-        assert verdicts == [None] * len(bodies)
-
-    def stop(self) -> None:
-        self.log.close()
-        assert self.loader.stop(30)
-
-    def rows(self, sql: str):
-        """Ask the engine after the loader has let go of it."""
-        from tachograph_schemas import store
-
-        client = store.connect(f"chdb://{self._home / 'data'}")
-        try:
-            return client.query(sql).result_rows
-        finally:
-            client.close()
 
 
 @pytest.fixture
 def pipeline(engine_home):
     return Pipeline(engine_home)
-
-
-def until(condition, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        threading.Event().wait(0.01)
 
 
 def test_what_was_appended_is_stored_once_and_becomes_runs(pipeline):
@@ -277,9 +224,9 @@ def test_after_a_failed_statement_the_next_one_is_answered_rightly(engine_home):
     """An embedded session that failed part way would hand its leftover rows to the next query."""
     engine = EngineStore(f"chdb://{engine_home / 'data'}", Layout(), engine_home / "work")
     engine.open()
-    with pytest.raises(Exception, match="throwIf"), engine._session() as client:
+    with pytest.raises(Exception, match="throwIf"), engine.session() as client:
         client.query("SELECT number, throwIf(number = 500000) FROM numbers(1000000)")
-    with engine._session() as client:
+    with engine.session() as client:
         assert client.query("SELECT 1").result_rows == [(1,)]
     engine.close()
 
@@ -302,3 +249,93 @@ def test_a_body_the_engine_has_no_memory_for_is_set_aside_and_stops_nothing(pipe
     pipeline.stop()
     assert pipeline.rows("SELECT count() FROM spans") == [(6,)]
     assert len(list(pipeline.quarantine.glob("*.otlp.pb"))) == 1
+
+
+def test_a_batch_of_all_signals_is_stored_in_each_signals_table(pipeline):
+    pipeline.send(plain_body(1, 3))
+    pipeline.send(log_body("one", "two"), signal="logs")
+    pipeline.send(all_points(), signal="metrics")
+    pipeline.send(plain_body(2, 3))
+    pipeline.start()
+    pipeline.stop()
+    for table, rows in (("spans", 6), ("logs", 2), ("metrics", 6)):
+        assert pipeline.rows(f"SELECT count() FROM {table}") == [(rows,)]
+    assert pipeline.log.checkpoint == 4
+    for signal, records in (("traces", 6), ("logs", 2), ("metrics", 6)):
+        assert pipeline.count(f'records_stored_total{{signal="{signal}"}}') == records
+        assert pipeline.count(f'inserts_total{{signal="{signal}"}}') == 1
+
+
+@pytest.mark.parametrize(("signal", "table"), [("logs", "log_rows"), ("metrics", "metric_rows")])
+def test_records_of_every_signal_are_stored_once_whatever_is_repeated(
+    pipeline, monkeypatch, signal, table
+):
+    real = pipeline.engine.insert
+    calls = []
+
+    def unsure(writer_id, batch, records):
+        calls.append(batch)
+        real(writer_id, batch, records)
+        if len(calls) == 1:
+            raise ConnectionResetError("the connection broke after the insert was sent")
+
+    monkeypatch.setattr(pipeline.engine, "insert", unsure)
+    body = log_body("a", "a", "b") if signal == "logs" else all_points()
+    pipeline.start()
+    pipeline.send(body, signal=signal)
+    until(lambda: pipeline.log.checkpoint == 1)
+    pipeline.send(body, signal=signal)  # the client did not get the answer
+    pipeline.stop()
+    rows = 3 if signal == "logs" else 6
+    assert pipeline.rows(f"SELECT count() FROM {signal}") == [(rows,)]
+    assert len(calls) == 3
+
+
+def test_a_lost_insert_of_logs_is_found_and_stored_again(pipeline, monkeypatch):
+    real = pipeline.engine.insert
+    forgotten = []
+
+    def forgetful(writer_id, batch, records):
+        if not forgotten and records[0].kind:
+            forgotten.append(batch)
+            return
+        real(writer_id, batch, records)
+
+    monkeypatch.setattr(pipeline.engine, "insert", forgetful)
+    pipeline.send(log_body("a"), signal="logs")
+    pipeline.send(plain_body(1, 3))
+    pipeline.start()
+    until(lambda: pipeline.log.checkpoint == 2)
+    pipeline.stop()
+    assert forgotten == [1]
+    assert pipeline.rows("SELECT count() FROM logs") == [(1,)]
+
+
+def test_a_record_of_a_later_version_goes_aside_and_stops_nothing(pipeline):
+    done = threading.Event()
+    pipeline.log.append("default", b"from the future", 1, lambda error: done.set(), 200)
+    assert done.wait(10)
+    pipeline.send(plain_body(1, 3))
+    pipeline.start()
+    pipeline.stop()
+    assert pipeline.rows("SELECT count() FROM spans") == [(3,)]
+    (kept,) = pipeline.kept_aside.bodies()
+    assert "kind 200" in kept.reason
+
+
+def test_a_server_takes_every_signal_over_http(tmp_path, clickhouse_server):
+    engine = EngineStore(clickhouse_server.dsn, Layout(), tmp_path / "work")
+    engine.open()
+    now = time.time_ns()
+    for sequence, (signal, body) in enumerate(
+        (("traces", plain_body(1, 3)), ("logs", log_body("a", "b")), ("metrics", all_points())), 1
+    ):
+        found = FACES[signal].read_protobuf(body)
+        record = Record(sequence, now, found.spans, "default", found.data, KINDS[signal])
+        engine.insert(7, sequence, [record])
+        engine.insert(7, sequence, [record])
+    assert engine.stored_after(7, 0) == {Stored(sequence, now) for sequence in (1, 2, 3)}
+    with engine.session() as client:
+        for table, rows in (("spans", 3), ("logs", 2), ("metrics", 6)):
+            assert client.query(f"SELECT count() FROM {table}").result_rows == [(rows,)]
+    engine.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tachograph_schemas import ingest, pricing, store
+from tachograph_schemas.ingest_signals import TABLES
 
 _HARMLESS = {"database", "session_id", "query_id", "compress", "wait_end_of_query"}
 
@@ -47,12 +48,12 @@ class Engine:
                     file.writelines(ingest.frame("default", offset, time.time_ns(), body))
             values = {"writer_id": 1, "batch": batch}
             self._client.command(
-                ingest.insert_from_file(str(path)),
+                TABLES["traces"].insert_from_file(str(path)),
                 parameters=values,
                 settings=ingest.insert_settings(),
             )
             pricing.price_pending(self._client, 1, batch)
-            self._client.command(ingest.statement("rollup_runs"), parameters=values)
+            ingest.roll_up(self._client, values["writer_id"], values["batch"])
             path.unlink()
 
 

@@ -9,4 +9,4 @@
     FROM model_prices FINAL
 ) AS listed,
 arrayConcat(['\n'], listed.1) AS listed_models,
-arrayConcat([('', 0., 0., 0., 0., 0., 0, 0., 0., 0., 0., 0.)], listed.2) AS listed_prices,
+arrayConcat([('', 0., 0., 0., 0., 0., 0, 0., 0., 0., 0., 0.)], listed.2) AS listed_prices

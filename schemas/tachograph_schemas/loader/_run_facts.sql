@@ -1,67 +1,78 @@
--- What the spans of a run say about it, one row a run of `recomputed`
-WITH
-    -- how much a span looks like the run itself: 0 the run span, 1 a root, 2 anything; noise last
-    multiIf(layer = 'run', 0, parent_span_id = '' AND NOT is_infrastructure, 1, is_infrastructure, 3, 2) AS rank
+-- What the spans of a run say about it, one row a run of `recomputed`, in the order of the insert's columns
 SELECT
-    max(received_at), countIf(mapContains(attributes, 'tacho.layer')) > 0,
-    project, run_id,
-    argMin(span_id, (rank, start_time)),
-    ifNull(nullIf(argMinIf(agent, (rank, start_time), agent != ''), ''), argMin(service, (rank, start_time))) AS agent_name,
-    argMinIf(service, (rank, start_time), service != ''),
-    coalesce(nullIf(argMinIf(attributes['gen_ai.agent.version'], (rank, start_time), attributes['gen_ai.agent.version'] != ''), ''),
-        argMinIf(service_version, (rank, start_time), service_version != '')),
-    argMinIf(attributes['tacho.run.code_version'], start_time, attributes['tacho.run.code_version'] != ''),
-    argMinIf(attributes['tacho.run.entrypoint'], start_time, attributes['tacho.run.entrypoint'] != ''),
-    argMinIf(attributes['tacho.run.trigger'], start_time, attributes['tacho.run.trigger'] != ''),
-    argMin(name, (rank, start_time)),
-    min(start_time) AS started,
+    seen_at, has_heartbeat, project, run_id, head.1, ifNull(nullIf(first_agent, ''), head.2) AS agent_name, first_service,
+    coalesce(nullIf(arrayFirst(x -> x.3['gen_ai.agent.version'] != '', arraySort(x -> (x.2, x.1), said)).3['gen_ai.agent.version'], ''), first_version),
+    arrayFirst(x -> x.3['tacho.run.code_version'] != '', said).3['tacho.run.code_version'],
+    arrayFirst(x -> x.3['tacho.run.entrypoint'] != '', said).3['tacho.run.entrypoint'],
+    arrayFirst(x -> x.3['tacho.run.trigger'] != '', said).3['tacho.run.trigger'],
+    head.3, started,
     -- the last attempt decides: a run that was resumed has several run spans. The tuple keeps a null end: an
     -- aggregate would skip it and take an ended child's
-    if(min(rank) <= 1, argMax(tuple(end_time), (-rank, start_time)).1, NULL) AS ended,
-    toUInt64(greatest(0, toUnixTimestamp64Nano(ifNull(ended, max(start_time + toIntervalNanosecond(duration_ns)))) - toUnixTimestamp64Nano(started))),
-    sum(toUInt64OrZero(attributes['tacho.waiting_ns'])),
+    if(least_rank <= 1, tail.1, NULL) AS ended,
+    toUInt64(greatest(0, toUnixTimestamp64Nano(ifNull(ended, last_end)) - toUnixTimestamp64Nano(started))),
+    arraySum(x -> toUInt64OrZero(x.3['tacho.waiting_ns']), said),
     multiIf(
         isNull(ended), 'running',
-        argMaxIf(attributes['tacho.run.outcome'], start_time, attributes['tacho.run.outcome'] != '') AS outcome_said IN ('success', 'failure', 'stopped'), outcome_said,
-        argMax(status, (-rank, start_time)) = 'error', 'failure',
-        countIf(layer = 'stop') > 0, 'stopped',
+        arrayLast(x -> x.3['tacho.run.outcome'] != '', said).3['tacho.run.outcome'] AS outcome_said IN ('success', 'failure', 'stopped'), outcome_said,
+        tail.2 = 'error', 'failure',
+        stops > 0, 'stopped',
         'success'
     ),
     coalesce(
-        nullIf(argMaxIf(attributes['tacho.run.stop_reason'], start_time, attributes['tacho.run.stop_reason'] != ''), ''),
-        nullIf(argMaxIf(attributes['tacho.reason'], start_time, layer = 'stop'), ''),
-        nullIf(argMaxIf(status_message, (-rank, start_time), status = 'error' AND rank <= 1), ''),
-        ''),
-    argMinIf(attributes['tacho.run.goal'], start_time, attributes['tacho.run.goal'] != ''),
-    argMin(input, (rank, start_time)),
-    argMax(output, (-rank, start_time)),
-    argMaxIf(error_type, (-rank, start_time), rank <= 1),
-    count(),
-    nullIf(sum(toUInt64OrZero(attributes['tacho.run.spans_made'])), 0),
-    countIf(status = 'error'),
-    argMinIf(session_id, (rank, start_time), session_id != ''),
-    argMinIf(user_id, (rank, start_time), user_id != ''),
-    argMinIf(customer, (rank, start_time), customer != ''),
-    arraySort(groupUniqArrayArray(tags)),
-    CAST(sumMap([layer], [toUInt64(1)]), 'Map(LowCardinality(String), UInt64)'),
-    -- as if every span showed something of its own
-    arraySort(x -> (x.2, x.1), groupArrayIf(
-        (span_id, start_time, agent, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd, cost_status, client_cost_usd),
-        layer = 'model'
-    )) AS plain_calls,
-    (
-        sumOrNullIf(input_tokens, layer = 'model'), sumOrNullIf(output_tokens, layer = 'model'), sumOrNullIf(cache_read_tokens, layer = 'model'),
-        sumOrNullIf(cache_write_tokens, layer = 'model'), sumOrNullIf(reasoning_tokens, layer = 'model'),
-        sumOrNullIf(cost_usd, layer = 'model'),
+        nullIf(arrayLast(x -> x.3['tacho.run.stop_reason'] != '', said).3['tacho.run.stop_reason'], ''),
+        nullIf(arrayLast(x -> x.4 = 'stop', said).3['tacho.reason'], ''),
+        if(least_rank <= 1 AND tail.2 = 'error', tail.3, '')),
+    arrayFirst(x -> x.3['tacho.run.goal'] != '', said).3['tacho.run.goal'],
+    head.4, tail.4, if(least_rank <= 1, tail.5, ''),
+    spans, nullIf(arraySum(x -> toUInt64OrZero(x.3['tacho.run.spans_made']), said), 0), errors,
+    first_session, first_user, first_customer, all_tags, layers,
+    plain_calls, plain_totals, plain_tool_calls, plain_tool_errors, plain_tools
+FROM
+(
+    WITH
+        -- how much a span looks like the run itself: 0 the run span, 1 a root, 2 anything; noise last
+        multiIf(layer = 'run', 0, parent_span_id = '' AND NOT is_infrastructure, 1, is_infrastructure, 3, 2) AS rank,
+        mapFilter(
+            (key, value) -> key IN (
+                'gen_ai.agent.version', 'tacho.reason', 'tacho.waiting_ns', 'tacho.run.code_version', 'tacho.run.entrypoint', 'tacho.run.trigger',
+                'tacho.run.outcome', 'tacho.run.stop_reason', 'tacho.run.goal', 'tacho.run.spans_made'
+            ) AND value != '',
+            attributes
+        ) AS facts
+    SELECT
+        project, run_id, max(received_at) AS seen_at, max(mapContains(attributes, 'tacho.layer')) > 0 AS has_heartbeat,
+        min(rank) AS least_rank,
+        argMin((span_id, service, name, input), (rank, start_time)) AS head,
+        argMax((end_time, status, status_message, output, error_type), (-rank, start_time)) AS tail,
+        arraySort(x -> x.1, groupArrayIf((start_time, rank, facts, layer), notEmpty(facts))) AS said,
+        argMinIf(agent, (rank, start_time), agent != '') AS first_agent,
+        argMinIf(service, (rank, start_time), service != '') AS first_service,
+        argMinIf(service_version, (rank, start_time), service_version != '') AS first_version,
+        argMinIf(session_id, (rank, start_time), session_id != '') AS first_session,
+        argMinIf(user_id, (rank, start_time), user_id != '') AS first_user,
+        argMinIf(customer, (rank, start_time), customer != '') AS first_customer,
+        min(start_time) AS started, max(start_time + toIntervalNanosecond(duration_ns)) AS last_end,
+        countIf(layer = 'stop') AS stops, count() AS spans, countIf(status = 'error') AS errors,
+        arraySort(groupUniqArrayArray(tags)) AS all_tags,
+        CAST(sumMap([layer], [toUInt64(1)]), 'Map(LowCardinality(String), UInt64)') AS layers,
+        -- as if every span showed something of its own
+        arraySort(x -> (x.2, x.1), groupArrayIf(
+            (span_id, start_time, agent, provider, model, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_usd, cost_status, client_cost_usd),
+            layer = 'model'
+        )) AS plain_calls,
         -- a call that failed and reports no usage costs nothing: an unknown model, a refused request
-        countIf(layer = 'model' AND cost_status != 'priced' AND NOT (status = 'error' AND cost_status = 'no_usage')),
-        sumOrNullIf(client_cost_usd, layer = 'model')
-    ) AS plain_totals,
-    countIf(layer = 'tool') AS plain_tool_calls,
-    countIf(layer = 'tool' AND status = 'error') AS plain_tool_errors,
-    arraySort(groupUniqArrayIf(replaceRegexpOne(tool, '^mcp__.*__', ''), layer = 'tool' AND tool != '')) AS plain_tools
-FROM span_rows FINAL
-WHERE (project, run_id) IN (SELECT project, run_id FROM recomputed)
-GROUP BY project, run_id
--- transport noise alone is no run
-HAVING countIf(NOT is_infrastructure) > 0
+        arrayFilter(x -> x.2 != 'priced' AND NOT (x.1 = 'error' AND x.2 = 'no_usage'), groupArrayIf((status, cost_status), layer = 'model')) AS unpriced,
+        (
+            arrayReduce('sumOrNull', plain_calls.6), arrayReduce('sumOrNull', plain_calls.7), arrayReduce('sumOrNull', plain_calls.8),
+            arrayReduce('sumOrNull', plain_calls.9), arrayReduce('sumOrNull', plain_calls.10), arrayReduce('sumOrNull', plain_calls.11),
+            length(unpriced), arrayReduce('sumOrNull', plain_calls.13)
+        ) AS plain_totals,
+        countIf(layer = 'tool') AS plain_tool_calls,
+        countIf(layer = 'tool' AND status = 'error') AS plain_tool_errors,
+        arraySort(arrayDistinct(arrayMap(t -> replaceRegexpOne(t, '^mcp__.*__', ''), groupUniqArrayIf(tool, layer = 'tool' AND tool != '')))) AS plain_tools
+    FROM span_rows FINAL
+    WHERE (project, run_id) IN (SELECT project, run_id FROM recomputed)
+    GROUP BY project, run_id
+    -- transport noise alone is no run
+    HAVING countIf(NOT is_infrastructure) > 0
+)

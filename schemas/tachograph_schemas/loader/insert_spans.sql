@@ -2,21 +2,20 @@
 -- the conventions; nothing runs per span in Python.
 --
 -- Parameters: writer_id, batch. ${source} is file(...) for the embedded engine and input(...) for a server.
--- What sources.py and kinds.py say is filled in: which attribute feeds which column, and in which
--- precedence. Read from the bottom: each section is a SELECT around the one below it.
+-- sources.py and kinds.py are filled in: which attribute feeds which column, and in which precedence. What the batch's
+-- shape has nothing for is left out (span_insert.py). Read from the bottom: each section is a SELECT around the one below it.
 INSERT INTO span_rows (
     writer_id, batch, log_offset, received_at, version, project, run_id, trace_id, span_id, parent_span_id, trace_state,
     start_time, end_time, duration_ns, name, kind, layer, is_infrastructure, status, status_message, verdict, error_type,
     service, service_version, scope, scope_version, agent, session_id, user_id, customer, tags,
-    provider, model, request_model, response_id, finish_reason, ttft_ns, tool, tool_call_id, input, output,
+    tool, tool_call_id, input, output, input_key, output_key, attributes, resource,
+    events.time, events.name, events.attributes, links.trace_id, links.span_id, links.attributes, dropped_attributes,
+    provider, model, request_model, response_id, finish_reason, ttft_ns, client_cost_usd,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens,
-    cost_usd, cost_status, price_id, client_cost_usd,
-    attributes, resource, events.time, events.name, events.attributes, links.trace_id, links.span_id, links.attributes, dropped_attributes
+    cost_usd, cost_status, price_id
 )
-WITH
-    ${prices},
-    ${pricing}
--- 8. money, and the columns in their order
+${calls?with_money:}
+-- 9. the columns in their order
 SELECT
     {writer_id:UInt64}, {batch:UInt64}, log_offset, fromUnixTimestamp64Nano(toInt64(received_ns), 'UTC'),
     received_ns + if(end_ns > 0 AND NOT is_open, 9223372036854775808, 0),
@@ -26,11 +25,13 @@ SELECT
     if(end_ns > start_ns, end_ns - start_ns, 0),
     name, kind, layer, layer = 'other' AND is_transport, status, status_message, verdict, error_type,
     service, service_version, scope, scope_version, agent, session_id, user_id, customer, tags,
-    provider, model, request_model, response_id, finish_reason, ttft_ns, tool, tool_call_id, input, output,
-    input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens,
-    if(cost_state = 'priced', priced_usd, NULL), cost_state, if(cost_state = 'priced', price.1, ''), client_cost_usd,
-    attributes, resource, event_times, event_names, event_attributes, link_trace_ids, link_span_ids, link_attributes, dropped_attributes
+    tool, tool_call_id, input, output, if(input_at > 0, mapKeys(attributes)[input_at], ''), if(output_at > 0, mapKeys(attributes)[output_at], ''),
+    if(input_at + output_at = 0, attributes, CAST(
+        arrayFilter((pair, at) -> at != input_at AND at != output_at, arrayZip(mapKeys(attributes), mapValues(attributes)), arrayEnumerate(mapKeys(attributes))), 'Map(LowCardinality(String), String)'
+    )), resource,
+    event_times, event_names, event_attributes, link_trace_ids, link_span_ids, link_attributes, dropped_attributes,
+    ${calls?money:no_model}
 FROM
 (
-${fields}
+${calls?tokens:fields}
 )

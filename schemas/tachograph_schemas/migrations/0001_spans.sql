@@ -51,6 +51,8 @@ CREATE TABLE IF NOT EXISTS ${local:span_rows} ${on_cluster}
     tool_call_id String CODEC(ZSTD(1)),
     input String CODEC(ZSTD(1)),
     output String CODEC(ZSTD(1)),
+    input_key LowCardinality(String) COMMENT 'the attribute that held this input word by word: it is left out of `attributes`; `whole_attributes` and `spans` have it',
+    output_key LowCardinality(String) COMMENT 'the same for the output',
 
     -- token classes are disjoint: input_tokens is the fresh input alone; reasoning is a part of output
     input_tokens Nullable(UInt64) CODEC(ZSTD(1)),
@@ -71,6 +73,24 @@ CREATE TABLE IF NOT EXISTS ${local:span_rows} ${on_cluster}
     links Nested(trace_id String, span_id String, attributes Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
     dropped_attributes UInt32 CODEC(ZSTD(1)),
 
+    -- what the client sent: with the payloads that are stored as input and output
+    whole_attributes Map(LowCardinality(String), String) ALIAS if(
+        input_key = '' AND output_key = '',
+        attributes,
+        mapConcat(attributes, mapFilter((key, value) -> key != '', map(input_key, input, output_key, output)))
+    ),
+
+    -- What a search looks into. Whoever searches names these columns, so that the indexes below are met. The beginnings
+    -- are enough: a model's input repeats what other spans said before, and every word costs.
+    words String ALIAS lowerUTF8(concat(substring(input, 1, 2000), ' ', substring(output, 1, 2000))),
+    attribute_pairs Array(String) ALIAS arrayMap(
+        (key, value) -> concat(key, '=', value),
+        mapKeys(mapFilter((key, value) -> length(value) <= 100, attributes)),
+        mapValues(mapFilter((key, value) -> length(value) <= 100, attributes))
+    ),
+
+    INDEX words_text words TYPE text(tokenizer = splitByNonAlpha),
+    INDEX attribute_pairs_text attribute_pairs TYPE text(tokenizer = array),
     INDEX batch_range batch TYPE minmax GRANULARITY 1,
     INDEX log_offset_range log_offset TYPE minmax GRANULARITY 1,
     INDEX start_range start_time TYPE minmax GRANULARITY 1,
@@ -81,8 +101,10 @@ ENGINE = ${replacing:span_rows:version}
 PARTITION BY toDate(received_at, 'UTC')
 ORDER BY (project, run_id, trace_id, span_id)
 TTL toDateTime(received_at) + INTERVAL ${retention_days} DAY DELETE
--- A crash can leave parts broken; the log repairs them, so a broken part must never stop the start.
-SETTINGS max_suspicious_broken_parts = 1000000, max_suspicious_broken_parts_bytes = 1000000000000;
+-- A crash can leave parts broken; the log repairs them, so a broken part must never stop the start. The index of
+-- words is built by neither inserts nor merges but afterwards (word_index.py).
+SETTINGS exclude_materialize_skip_indexes_on_merge = 'words_text', ttl_only_drop_parts = 1,
+    max_suspicious_broken_parts = 1000000, max_suspicious_broken_parts_bytes = 1000000000000;
 
 -- cluster only
 CREATE TABLE IF NOT EXISTS span_rows ${on_cluster} AS span_rows_local

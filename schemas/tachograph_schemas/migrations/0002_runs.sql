@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS ${local:run_rows} ${on_cluster}
     model_calls UInt64,
     tool_calls UInt64,
     tool_errors UInt64 COMMENT 'executions of tools that failed',
-    tools Array(String),
-    models Array(String),
+    tools Array(LowCardinality(String)),
+    models Array(LowCardinality(String)),
     input_tokens Nullable(UInt64),
     output_tokens Nullable(UInt64),
     cache_read_tokens Nullable(UInt64),
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS ${local:run_rows} ${on_cluster}
     session_id String,
     user_id String,
     customer LowCardinality(String),
-    tags Array(String),
+    tags Array(LowCardinality(String)),
     layer_counts Map(LowCardinality(String), UInt64),
 
     -- every model call once, with the best usage that any of its spans tells (0003: `model_calls`)
@@ -67,12 +67,22 @@ CREATE TABLE IF NOT EXISTS ${local:run_rows} ${on_cluster}
         client_cost_usd Nullable(Float64)
     ),
     -- the spans that show a call or a tool's execution which another span shows already
-    second_views Nested(span_id String, of_run_id String, of_span_id String)
+    second_views Nested(span_id String, of_run_id String, of_span_id String),
+
+    -- The list of runs: what it is filtered by and sorted by, in the order of time (docs/decisions/0008-find.md).
+    PROJECTION by_start (
+        SELECT
+            project, started_at, run_id, ended_at, last_seen_at, heartbeat, outcome, agent, customer, session_id, user_id, tags, tools, models,
+            cost_usd, duration_ns
+        ORDER BY project, started_at
+    )
 )
 ENGINE = ${replacing:run_rows:computed_at_ns}
 ORDER BY (project, run_id)
 TTL toDateTime(last_seen_at) + INTERVAL ${retention_days} DAY DELETE
-SETTINGS max_suspicious_broken_parts = 1000000, max_suspicious_broken_parts_bytes = 1000000000000;
+-- Small granules: a page of the list reads fifty rows from fifty places.
+SETTINGS index_granularity = 512, deduplicate_merge_projection_mode = 'rebuild', lightweight_mutation_projection_mode = 'rebuild',
+    max_suspicious_broken_parts = 1000000, max_suspicious_broken_parts_bytes = 1000000000000;
 
 -- cluster only
 CREATE TABLE IF NOT EXISTS run_rows ${on_cluster} AS run_rows_local

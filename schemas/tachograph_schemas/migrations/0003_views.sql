@@ -2,7 +2,7 @@
 -- `is_second_view` costs nothing unless it is asked for; it then reads the second views of all runs.
 CREATE OR REPLACE VIEW spans ${on_cluster} AS
 SELECT
-    *,
+    * EXCEPT (input_key, output_key) REPLACE (whole_attributes AS attributes),
     (project, run_id, span_id) IN (SELECT project, run_id, arrayJoin(second_views.span_id) FROM run_rows FINAL) AS is_second_view
 FROM span_rows FINAL;
 

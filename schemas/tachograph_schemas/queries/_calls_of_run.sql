@@ -5,6 +5,6 @@ LEFT ANY JOIN
         calls.span_id AS call_id, calls.input_tokens AS call_input_tokens, calls.output_tokens AS call_output_tokens,
         calls.cache_read_tokens AS call_cache_read_tokens, calls.cache_write_tokens AS call_cache_write_tokens, calls.reasoning_tokens AS call_reasoning_tokens,
         calls.cost_usd AS call_cost_usd, calls.cost_status AS call_cost_status
-    FROM (SELECT * FROM run_rows FINAL WHERE project = {project:String} AND run_id = {run_id:String})
+    FROM ${run_versions}
     ARRAY JOIN calls
 ) AS run_calls ON span_id = call_id

@@ -1,8 +1,8 @@
 -- What the readable account is made of: the spans of a run that say something, payloads cut short.
 SELECT ${account_columns}
-FROM spans
+FROM ${spans_of_run}
 ${second_views}
 ${calls_of_run}
-WHERE project = {project:String} AND run_id = {run_id:String} AND layer != 'other'
+WHERE layer != 'other'
 ORDER BY start_time, span_id
 LIMIT {limit:UInt32}

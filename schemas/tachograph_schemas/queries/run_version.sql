@@ -1,2 +1,2 @@
 -- A number that changes whenever the run does.
-SELECT computed_at_ns FROM run_rows FINAL WHERE project = {project:String} AND run_id = {run_id:String}
+SELECT max(computed_at_ns) FROM run_rows WHERE project = {project:String} AND run_id = {run_id:String}

@@ -1,6 +1,6 @@
 -- One span, whole.
 SELECT ${span_columns}
-FROM spans
+FROM ${spans_of_run}
 ${second_views}
-WHERE project = {project:String} AND run_id = {run_id:String} AND span_id = {span_id:String}
+WHERE span_id = {span_id:String}
 LIMIT 1

@@ -9,8 +9,7 @@ SELECT
     ) AS tokens,
     multiIf(second_view_of != '', NULL, call_id != '', call_cost_usd, cost_usd) AS cost_usd,
     second_view_of
-FROM spans
+FROM ${spans_of_run}
 ${second_views}
 ${calls_of_run}
-WHERE project = {project:String} AND run_id = {run_id:String}
 ORDER BY start_time, span_id

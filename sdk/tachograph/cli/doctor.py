@@ -6,13 +6,14 @@ import argparse
 import os
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from tachograph.cli import checks_local, checks_services
+from tachograph.cli import checks_local, checks_services, quarantine
 from tachograph.cli.check import Check
 from tachograph.cli.problem import ANSWER_IS_NO
 from tachograph.cli.terminal import Paint, paint_for, print_json, print_lines, width, wrapped
-from tachograph_schemas.instance import read_instance
+from tachograph_schemas.instance import Instance, read_instance
 from tachograph_schemas.settings import SHARED, SettingsError, home, resolve
 
 _MARKS = {"ok": "✓", "warn": "!", "fail": "✗"}
@@ -32,6 +33,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="list every setting, its value and where it comes from",
     )
+    parser.add_argument(
+        "--retry-quarantine",
+        action="store_true",
+        help="put bodies that the engine could not store through again, now or at the collector's next "
+        "start; what fails again comes back with its new reason. Exit code 1 when any does",
+    )
     parser.add_argument("--width", type=int, metavar="COLUMNS", help="default: the terminal's")
     parser.add_argument("--json", action="store_true", help="print checks and settings as JSON")
     parser.set_defaults(run=command)
@@ -39,6 +46,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def command(arguments: argparse.Namespace) -> int:
     """0 when nothing fails (warnings are allowed), else 1."""
+    if arguments.retry_quarantine:
+        return _retry_quarantine(as_json=arguments.json)
     checks, settings = examine()
     verdict = checks_local.worst(checks)
     if arguments.json:
@@ -64,16 +73,33 @@ def examine() -> tuple[list[Check], list[dict[str, Any]]]:
     except SettingsError:
         return checks, rows
     folder = home(values["home"])
-    instance = read_instance(folder)
-    endpoint = str(values["endpoint"])
-    if instance is not None and _is_default("endpoint"):
-        # A collector on a port of its own choosing is found through its announcement.
-        endpoint = instance.collector
+    instance, endpoint = _whereabouts(folder, str(values["endpoint"]))
     checks += checks_local.home_directory(folder, runs_here=instance is not None)
     checks += checks_services.collector(endpoint, str(values["api_key"]), instance)
+    checks += quarantine.checks(folder, endpoint, str(values["api_key"]))
     checks += checks_services.storage()
     checks += checks_services.dashboard(instance, str(values["clickhouse"]))
     return checks, rows
+
+
+def _whereabouts(folder: Path, endpoint: str) -> tuple[Instance | None, str]:
+    instance = read_instance(folder)
+    if instance is not None and _is_default("endpoint"):
+        # A collector on a port of its own choosing is found through its announcement.
+        return instance, instance.collector
+    return instance, endpoint
+
+
+def _retry_quarantine(*, as_json: bool) -> int:
+    values = resolve(SHARED)
+    folder = home(values["home"])
+    _, endpoint = _whereabouts(folder, str(values["endpoint"]))
+    outcome = quarantine.retry(folder, endpoint, str(values["api_key"]))
+    if as_json:
+        print_json(outcome)
+    else:
+        print_lines([quarantine.sentence(outcome)])
+    return ANSWER_IS_NO if outcome["came_back"] or outcome["problem"] else 0
 
 
 def _is_default(key: str) -> bool:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tachograph.cli.connection import reading
+from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
+from tachograph.cli.run_filters import add_filters, run_filter
 from tachograph.cli.terminal import (
     Paint,
     cells,
@@ -27,6 +29,7 @@ from tachograph_schemas.names import OUTCOMES
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+    from tachograph_schemas.find import Cursor, Order, RunFilter, RunPage
     from tachograph_schemas.rows import RunRow
 
 _MARKS = {
@@ -90,11 +93,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="24h, 7d, 30min, 2w, or a date such as 2026-11-01 (UTC)",
     )
     parser.add_argument("--until", type=moment, metavar="WHEN", help="as --since")
+    add_filters(parser)
     parser.add_argument(
-        "--text", default="", help="found in goal, input, output, reasons, ids or tags"
+        "--after",
+        metavar="RUN",
+        help="only what comes behind this run in the list: the next page, as cheap as the first",
     )
-    parser.add_argument("--tag", default="", help="only with this tag")
-    parser.add_argument("--session", default="", metavar="ID", help="only of this session")
     parser.add_argument(
         "--limit", type=_limit, default=50, metavar="N", help="at most this many (default: 50)"
     )
@@ -136,33 +140,47 @@ def command(arguments: argparse.Namespace) -> int:
     with reading() as client:
         from tachograph_schemas import queries
 
-        which = queries.RunFilter(
-            agents=tuple(arguments.agent),
-            outcomes=tuple(arguments.outcome),
-            customers=tuple(arguments.customer),
-            since=arguments.since,
-            until=arguments.until,
-            text=arguments.text,
-            tag=arguments.tag,
-            session_id=arguments.session,
-        )
+        which = run_filter(arguments)
         orders = {order.replace(" ", "-"): order for order in queries.ORDERS}
-        page = queries.RunPage(order=orders[arguments.order], limit=arguments.limit)
+        order = orders[arguments.order]
+        after = _place(client, arguments.after, order)
+        page = queries.RunPage(order=order, limit=arguments.limit, after=after)
         found = queries.runs(client, which, page)
         if arguments.json:
             print_json([columns_of(row) for row in found])
         elif found:
             print_lines(table(found, width(arguments.width), paint_for(sys.stdout)))
-            _say_rest(client, which, found)
+            _say_rest(client, which, page, found)
         else:
             _say_none(client, which)
     return 0
 
 
-def _say_rest(client: Client, which: object, found: Sequence[RunRow]) -> None:
+def _place(client: Client, run_id: str | None, order: Order) -> Cursor | None:
     from tachograph_schemas import queries
 
-    assert isinstance(which, queries.RunFilter)
+    if run_id is None:
+        return None
+    try:
+        row = queries.run(client, run_id)
+    except queries.AmbiguousRunError as error:
+        raise Problem(str(error), code=USAGE) from error
+    place = queries.cursor_after(client, row, order) if row is not None else None
+    if place is None:
+        raise Problem(
+            f"No run {run_id!r} is recorded to go on behind. Give an id of the list.",
+            code=ANSWER_IS_NO,
+        )
+    return place
+
+
+def _say_rest(client: Client, which: RunFilter, page: RunPage, found: Sequence[RunRow]) -> None:
+    from tachograph_schemas import queries
+
+    if page.after is not None:
+        if len(found) == page.limit:
+            print(f"\nMore may follow: --after {found[-1].run_id}")
+        return
     total = queries.runs_summary(client, which).runs
     if total > len(found):
         print(f"\n{len(found):,} of {words.count(total, 'run')}; --limit shows more.")

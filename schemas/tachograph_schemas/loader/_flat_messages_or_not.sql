@@ -1,0 +1,1 @@
+${flat?flat_messages:found_without_flat}

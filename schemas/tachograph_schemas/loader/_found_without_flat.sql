@@ -1,0 +1,5 @@
+SELECT *, false AS is_flat
+FROM
+(
+${found}
+)

@@ -1,0 +1,2 @@
+'' AS family,
+    mapKeys(attributes) AS keys

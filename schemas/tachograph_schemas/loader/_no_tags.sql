@@ -1,0 +1,1 @@
+CAST([], 'Array(String)')

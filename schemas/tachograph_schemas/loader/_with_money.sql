@@ -1,0 +1,3 @@
+WITH
+    ${prices},
+    ${pricing}
