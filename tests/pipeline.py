@@ -6,8 +6,9 @@ import threading
 import time
 
 from tachograph_collector.kinds import KINDS
-from tachograph_collector.loader import BatchLimits, Loader
+from tachograph_collector.loader import Loader
 from tachograph_collector.metrics import Metrics
+from tachograph_collector.pace import BatchLimits
 from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.signals import FACES
 from tachograph_collector.store import EngineStore
@@ -22,7 +23,9 @@ LIMITS = Limits(segment_bytes=1 << 16, min_free_bytes=0)
 class Pipeline:
     """A log and a loader over one home, as the collector has them."""
 
-    def __init__(self, home, *, batch: BatchLimits = BatchLimits(linger_s=0.0)) -> None:
+    def __init__(
+        self, home, *, batch: BatchLimits = BatchLimits(linger_s=0.0, apart_s=0.0)
+    ) -> None:
         self.log = Log(home / "log", LIMITS)
         self.engine = EngineStore(f"chdb://{home / 'data'}", Layout(), home / "work")
         self.metrics = Metrics()

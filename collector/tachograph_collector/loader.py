@@ -19,12 +19,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tachograph_collector.healing import Healer, may_be_broken
 from tachograph_collector.kinds import by_signal, signal_of
 from tachograph_collector.metrics import Metrics
+from tachograph_collector.pace import BatchLimits, Pace
 from tachograph_collector.quarantine import Quarantine
+from tachograph_collector.rollups import RollUps
 from tachograph_collector.store import EngineStore, Stored, is_hungry, is_transient
 from tachograph_collector.wal import Log, Record
 from tachograph_schemas import names
@@ -40,15 +41,6 @@ _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _HUNGRY_TRIES = 3  # then a batch that the engine has no memory for is halved, and a body set aside
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
-    """How large a batch may grow, and how long it may wait to grow."""
-
-    max_spans: int = 100_000
-    max_bytes: int = 64 << 20
-    linger_s: float = 0.2
-
-
 class Loader:
     """The loader's thread. ``ready`` is set once the engine is open and recovery is done."""
 
@@ -58,7 +50,7 @@ class Loader:
         engine: EngineStore,
         quarantine: Quarantine,
         metrics: Metrics,
-        limits: BatchLimits = BatchLimits(),
+        limits: BatchLimits,
     ) -> None:
         self._log = log
         self._engine = engine
@@ -70,6 +62,8 @@ class Loader:
         self._unconfirmed_signals: set[Signal] = set()
         self._stored: set[Stored] = set()
         self._position = log.start()
+        self._roll_ups = RollUps(engine, log.writer_id)
+        self._pace = Pace(log, limits, self._stop)
         self._healer = Healer(engine, metrics, quarantine.directory.parent / "broken_parts.json")
         # What the engine had up to here, before it lost some of it.
         self._lost_up_to = 0
@@ -179,7 +173,7 @@ class Loader:
             return
         self._stored = {one for one in known if one.sequence > mark}
         for batch in self._engine.batches_after(writer, mark):
-            self._engine.roll_up(writer, batch)
+            self._roll_ups.after(batch)
 
     def _compute_missing_runs(self) -> None:
         """Runs are made of spans: those whose rows are gone can be computed again."""
@@ -199,7 +193,7 @@ class Loader:
     def _load_forever(self) -> None:
         while not self._stop.is_set():
             if self._log.wait(self._position.sequence, _CHECKPOINT_EVERY_S / 4):
-                self._linger()
+                self._pace.wait(self._position)
                 try:
                     read, self._position = self._log.read(
                         self._position, self._limits.max_bytes, self._limits.max_spans
@@ -208,18 +202,17 @@ class Loader:
                     self._say_trouble("The log cannot be read now", error)
                     self._stop.wait(_RETRY_S[-1])
                     continue
+                began = time.monotonic()
                 for batch in _by_day(read):
                     self._store(batch)
+                self._pace.stored(began)
             elif self._log.closed:
                 break
+            self._compute_runs(self._roll_ups.catch_up)
             if time.monotonic() - self._confirmed_at >= _CHECKPOINT_EVERY_S:
                 self._confirm()
+        self._compute_runs(self._roll_ups.finish)
         self._confirm()
-
-    def _linger(self) -> None:
-        """Let a batch grow for a moment, unless there is plenty already."""
-        if self._log.unstored_bytes < self._limits.max_bytes // 8:
-            self._stop.wait(self._limits.linger_s)
 
     def _store(self, batch: list[Record]) -> None:
         """Store a batch, one insert a signal, however long the engine keeps it waiting; unstorable bodies go aside."""
@@ -252,7 +245,7 @@ class Loader:
             return
         signal = signal_of(records[0]) or "traces"
         if signal == "traces":
-            self._roll_up(batch)
+            self._compute_runs(lambda: self._roll_ups.after(batch))
         add = self._metrics.add
         add(names.METRIC_INSERTS, signal=signal)
         add(names.METRIC_INSERT_SECONDS, time.monotonic() - started, signal=signal)
@@ -262,13 +255,14 @@ class Loader:
             self._restored += restored
             add(names.METRIC_BODIES_RESTORED, restored, signal=signal)
 
-    def _roll_up(self, batch: int) -> None:
+    def _compute_runs(self, compute: Callable[[], None]) -> None:
         try:
-            self._until_taken(lambda: self._engine.roll_up(self._log.writer_id, batch))
+            self._until_taken(compute)
         except StoreError as error:
             self._doubt = error
             # The spans are stored; the next batch of the same runs recomputes them.
-            logger.exception("The runs of batch %d could not be computed", batch)
+            logger.exception("Runs could not be computed")
+            self._roll_ups.give_up()
 
     def _until_taken(self, action: Callable[[], None]) -> None:
         """Repeat ``action`` while the engine says "not now".
@@ -316,7 +310,11 @@ class Loader:
                 )
                 self._insert_again(missing)
                 self._engine.barrier()
-            self._log.confirm(self._unconfirmed[-1].sequence)
+            waiting = self._roll_ups.oldest_waiting
+            # Runs that wait to be computed are forgotten by a crash: the log must begin with their spans then.
+            sure = [one for one in self._unconfirmed if waiting is None or one.sequence < waiting]
+            if sure:
+                self._log.confirm(sure[-1].sequence)
             self._say_restored()
         except _StoppingError:
             raise
@@ -326,7 +324,9 @@ class Loader:
             self._doubt = error
             return
         self._clear_trouble()
-        self._unconfirmed, self._unconfirmed_signals = [], set()
+        self._unconfirmed = self._unconfirmed[len(sure) :]
+        if not self._unconfirmed:
+            self._unconfirmed_signals = set()
         self._stored = {mark for mark in self._stored if mark.sequence > self._log.checkpoint}
 
     def _insert_again(self, missing: set[Stored]) -> None:

@@ -63,6 +63,11 @@ _HELP: dict[str, tuple[str, str]] = {
         "counter",
         "Parts of the engine's tables that were found broken, by table.",
     ),
+    names.METRIC_STORED_BYTES: ("gauge", "Size of everything stored, on disk."),
+    names.METRIC_DAYS_DROPPED: (
+        "counter",
+        "Days of data deleted because of TACHO_MAX_DISK_BYTES.",
+    ),
     names.METRIC_BODIES_QUARANTINED: ("counter", "Bodies that the engine cannot store, by signal."),
     names.METRIC_QUARANTINE_BODIES: ("gauge", "Bodies that wait in quarantine."),
     names.METRIC_QUARANTINE_BYTES: ("gauge", "Bytes of them."),

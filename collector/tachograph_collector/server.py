@@ -20,12 +20,14 @@ from tachograph_collector.errors import StartError
 from tachograph_collector.gateway import EnginePool, create_gateway
 from tachograph_collector.gateway.token import ensure_token
 from tachograph_collector.grpc_intake import GrpcIntake
+from tachograph_collector.housekeeping import Housekeeping
 from tachograph_collector.intake import Intake
 from tachograph_collector.keys import Keys
 from tachograph_collector.listeners import Server, listen, server, url
-from tachograph_collector.loader import BatchLimits, Loader
+from tachograph_collector.loader import Loader
 from tachograph_collector.lock import HomeLock
 from tachograph_collector.metrics import Metrics
+from tachograph_collector.pace import BatchLimits
 from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.quarantine_api import add_quarantine
 from tachograph_collector.quarantine_retry import QuarantineRetry
@@ -73,11 +75,9 @@ class Collector:
 
     async def _run_locked(self, announce: Callable[[Instance], None]) -> None:
         settings = self._settings
-        engine = EngineStore(
-            settings.clickhouse,
-            Layout(settings.clickhouse_cluster, settings.retention_days),
-            settings.home / "work",
-        )
+        layout = Layout(settings.clickhouse_cluster, settings.retention_days)
+        engine = EngineStore(settings.clickhouse, layout, settings.home / "work")
+        chores = Housekeeping(settings.clickhouse, layout, settings.max_disk_bytes, self._metrics)
         otlp_socket = listen(settings.host, settings.http_port, "TACHO_HTTP_PORT")
         gateway_socket = (
             # Whatever TACHO_HOST says: the embedded engine cannot confine SQL.
@@ -104,6 +104,7 @@ class Collector:
             await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)
             retry.start()
+            chores.start()
             gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
                 instance = _instance(url(otlp_socket), self._grpc.address, gateway)
@@ -113,6 +114,7 @@ class Collector:
         finally:
             receiver.stopping = True
             await asyncio.to_thread(retry.stop)
+            await asyncio.to_thread(chores.stop)
             await self._shut_down(loader, log)
             remove_instance(settings.home, os.getpid())
 

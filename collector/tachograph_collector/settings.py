@@ -79,6 +79,7 @@ class Settings:
     grpc_port: int
     gateway_port: int
     retention_days: int
+    max_disk_bytes: int
     max_body_bytes: int
     log_segment_bytes: int
     log_max_bytes: int

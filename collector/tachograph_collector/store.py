@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import OperationalError, StreamFailure
 from tachograph_collector.kinds import signal_of
 from tachograph_collector.wal import Record
 from tachograph_schemas import ingest, pricing, store
+from tachograph_schemas.ingest import RunKey
 from tachograph_schemas.ingest_signals import TABLES, SignalTable
 from tachograph_schemas.names import SIGNALS, Signal
 from tachograph_schemas.shapes import EVERYTHING, Shape, insert_growing
@@ -190,11 +191,29 @@ class EngineStore:
         else:
             insert(EVERYTHING)
 
-    def roll_up(self, writer_id: int, batch: int) -> None:
-        """Look up the prices of models seen for the first time, then recompute the touched runs."""
+    def roll_up(
+        self, writer_id: int, batch: int, resting: Collection[RunKey] = ()
+    ) -> dict[RunKey, int]:
+        """Look up the prices of models seen for the first time, then recompute the touched runs.
+
+        Returns:
+            The large runs among them, and how many spans each has.
+        """
         with self.session() as client:
             pricing.price_pending(client, writer_id, batch)
-            ingest.roll_up(client, writer_id, batch)
+            return ingest.roll_up(client, writer_id, batch, resting)
+
+    def roll_up_runs(self, runs: Collection[RunKey]) -> dict[RunKey, int]:
+        """Recompute these runs; returns the large ones, and how many spans each has."""
+        with self.session() as client:
+            return ingest.roll_up(client, 0, 0, rested=runs)
+
+    def growing_runs(
+        self, writer_id: int, batch: int, resting: Collection[RunKey]
+    ) -> dict[RunKey, bool]:
+        """Those of ``resting`` that a batch touched, and whether it brought the end of the run."""
+        with self.session() as client:
+            return ingest.growing_runs(client, writer_id, batch, resting)
 
     def stored_after(
         self, writer_id: int, sequence: int, signals: Iterable[Signal] = SIGNALS

@@ -7,11 +7,13 @@ beside the server.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from importlib import resources
 
 from clickhouse_connect.driver.client import Client
 
+from tachograph_schemas import word_index
 from tachograph_schemas.statements import statement
 
 _PACKAGE = "tachograph_schemas"
@@ -41,16 +43,50 @@ STRUCTURE = (
 """The column types that ``otlp_trace.proto`` is read into; depth-limited, unlike protobuf itself."""
 
 
-def roll_up(client: Client, writer_id: int, batch: int) -> None:
+LARGE_RUN_SPANS = 2_000
+"""Runs with more spans than this are not computed again for every batch that adds to them."""
+
+RunKey = tuple[str, str]
+"""Project and run id."""
+
+
+def roll_up(
+    client: Client,
+    writer_id: int,
+    batch: int,
+    resting: Collection[RunKey] = (),
+    rested: Collection[RunKey] = (),
+) -> dict[RunKey, int]:
     """Compute the runs that a batch touched, from all their spans; blocks until they are stored.
 
     Whether spans of these runs may show the same call is asked first: where none can, which is the usual
     case, the runs need only be summed up.
+
+    Args:
+        client: The engine.
+        writer_id: Whose batch.
+        batch: The batch; 0 for none.
+        resting: Runs to pass over, though the batch touched them.
+        rested: Runs to compute, though it did not.
+
+    Returns:
+        The large runs among them, and how many spans each has.
     """
-    values = {"writer_id": writer_id, "batch": batch}
-    doubtful = client.query(statement("doubtful_runs"), parameters=values).result_rows[0][0]
+    values: dict[str, int | list[RunKey]] = {"writer_id": writer_id, "batch": batch}
+    values |= {"resting": list(resting), "rested": list(rested), "large_spans": LARGE_RUN_SPANS}
+    doubtful, large = client.query(statement("doubtful_runs"), parameters=values).result_rows[0]
     name = "rollup_runs" if doubtful else "rollup_plain_runs"
     client.command(statement(name), parameters=values)
+    return {(project, run_id): spans for project, run_id, spans in large}
+
+
+def growing_runs(
+    client: Client, writer_id: int, batch: int, resting: Collection[RunKey]
+) -> dict[RunKey, bool]:
+    """Those of ``resting`` that a batch touched, and whether it brought the end of the run."""
+    values = {"writer_id": writer_id, "batch": batch, "resting": list(resting)}
+    rows = client.query(statement("growing_runs"), parameters=values).result_rows
+    return {(project, run_id): bool(is_over) for project, run_id, is_over in rows}
 
 
 @cache
@@ -80,6 +116,7 @@ def insert_settings() -> dict[str, str | int]:
         "min_insert_block_size_rows": 2_000_000,
         "min_insert_block_size_bytes": 1 << 31,
         "max_insert_block_size": 2_000_000,
+        **word_index.INSERT_SETTINGS,
     }
 
 

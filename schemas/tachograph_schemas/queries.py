@@ -150,7 +150,8 @@ def _matching(
 ) -> list[tuple[Cursor, RunRow]]:
     """The first ``wanted`` matches behind ``after``, with their places."""
     matches: list[tuple[Cursor, RunRow]] = []
-    window = wanted + 10
+    # Twice as many rows as runs: the newest runs are often stored in two versions that are not merged yet.
+    window = 2 * wanted + 10
     while True:
         sql = _placed(filtered("runs_found", which, raw=True), order, after, raw=True)
         values = which.parameters() | {"limit": window} | _place(after)

@@ -7,7 +7,7 @@ collector calls :meth:`WordIndex.catch_up` now and then; parts without the index
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from clickhouse_connect.driver.client import Client
 
@@ -16,6 +16,8 @@ from tachograph_schemas.layout import ONE_MACHINE, Layout
 INSERT_SETTINGS: Mapping[str, str] = {"exclude_materialize_skip_indexes_on_insert": "words_text"}
 """What an insert of spans must be sent with; merges are told by the table itself (migration 0001)."""
 
+_LOOK_EVERY_S = 0.2
+
 
 class WordIndex:
     """Builds what is missing. Used by one thread at a time.
@@ -23,34 +25,45 @@ class WordIndex:
     Raises (every method): StoreError.
     """
 
-    def __init__(self, client: Client, layout: Layout = ONE_MACHINE) -> None:
-        self._client = client
+    def __init__(self, layout: Layout = ONE_MACHINE) -> None:
         self._layout = layout
         self._table = "span_rows_local" if layout.cluster else "span_rows"
         self._indexed: dict[str, frozenset[str]] = {}
 
-    def catch_up(self) -> list[str]:
+    def catch_up(self, client: Client, is_over: Callable[[float], bool]) -> list[str]:
         """Index every day that changed since the last call, oldest first; returns those days.
 
-        Costs about 25 to 35 microseconds of CPU a span and KB, once; blocks as long as that takes. A day
-        that has its index already costs a moment.
+        Costs about 25 to 35 microseconds of CPU a span and KB, once; a day that has its index already costs a
+        moment. Blocks as long as that takes, or until ``is_over(seconds)``, which waits, says True. The engine
+        goes on with a day that was begun, also after its next start.
         """
-        changed = [
-            day
-            for day, parts in sorted(self._parts().items())
-            if self._indexed.get(day) != frozenset(parts)
-        ]
-        for day in changed:
-            self._client.command(
+        changed: list[str] = []
+        for day, parts in sorted(self._parts(client).items()):
+            if self._indexed.get(day) == frozenset(parts):
+                continue
+            # Not waited for in the engine: a process that ends while a query waits for this crashes.
+            client.command(
                 f"ALTER TABLE {self._table} {self._layout.on_cluster}"
                 f" MATERIALIZE INDEX words_text IN PARTITION '{day}'",
-                settings={"mutations_sync": 1},
+                settings={"mutations_sync": 0},
             )
-            self._indexed[day] = frozenset(self._parts().get(day, ()))
+            while self._is_indexing(client):
+                if is_over(_LOOK_EVERY_S):
+                    return changed
+            self._indexed[day] = frozenset(self._parts(client).get(day, ()))
+            changed.append(day)
         return changed
 
-    def _parts(self) -> dict[str, list[str]]:
-        rows = self._client.query(
+    def _is_indexing(self, client: Client) -> bool:
+        rows = client.query(
+            "SELECT count() FROM system.mutations"
+            " WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done",
+            parameters={"table": self._table},
+        ).result_rows
+        return bool(rows[0][0])
+
+    def _parts(self, client: Client) -> dict[str, list[str]]:
+        rows = client.query(
             "SELECT partition, groupArray(name) FROM system.parts"
             " WHERE database = currentDatabase() AND active AND table = {table:String}"
             " GROUP BY partition",

@@ -181,8 +181,13 @@ class _Writer:
     def placeholder(self, key: str, value: Any, why: str = "") -> bool:
         """Write ``{key: "module.Class"}``, with the reason when there is one and room for it."""
         text = f'{{"{key}":{quote(class_name(type(value)))}'
-        text += f',"error":{quote(why)}}}' if why and len(text) + len(why) < self.room else "}"
-        return self.atom(text.encode("ascii", "replace").decode())
+        reason = f',"error":{quote(why)}' if why else ""
+        if len(text) + len(reason) < self.room:
+            text += reason
+        elif reason:
+            self.full = True
+            self.cut_bytes += len(reason)
+        return self.atom(text.encode("ascii", "replace").decode() + "}")
 
     def sequence(self, form: Described, value: Any, depth: int) -> bool:
         """Write an array of as many items as fit."""

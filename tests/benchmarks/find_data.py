@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,12 +66,12 @@ def _build(client: Client, shape: Shape) -> None:
     client.command("TRUNCATE TABLE span_rows")
     client.command("TRUNCATE TABLE run_rows")
     _corpus(client)
-    index = WordIndex(client)
+    index = WordIndex()
     pieces = [(day, piece) for day in range(DAYS) for piece in _pieces(shape, day)]
     for batch, (day, (first, last)) in enumerate(pieces, start=1):
         if batch == len(pieces):
             # The newest spans are not indexed yet, as in life.
-            index.catch_up()
+            index.catch_up(client, threading.Event().wait)
         values = {"batch": batch, "day": day, "first": first, "last": last}
         values |= {"long_first": first * shape.long_runs // shape.usual_runs}
         values |= {"long_last": last * shape.long_runs // shape.usual_runs}

@@ -186,10 +186,14 @@ def test_the_list_reads_the_projection_and_the_search_its_index(client, load, li
     sql = queries.filtered("runs_found", which, raw=True)
     order = ORDERS["newest"]
     sql = sql.replace("${place}", order.place).replace("${order}", order.sql)
-    values = which.parameters() | {"limit": 50}
-    plan = client.query(
-        "EXPLAIN indexes = 1 " + sql.replace("${after}", ""), parameters=values
-    ).result_rows
-    text = "\n".join(row[0] for row in plan)
-    assert "by_start" in text
-    assert "words_text" in text
+    sql = sql.replace("${after}", "")
+    # The engine answers the inner question before it plans the outer one, so each is asked for its plan.
+    inner = sql[sql.index("SELECT run_id FROM span_rows") : sql.index("\n)")]
+
+    def plan(of: str) -> str:
+        values = which.parameters() | {"limit": 50}
+        rows = client.query(f"EXPLAIN indexes = 1 {of}", parameters=values).result_rows
+        return "\n".join(row[0] for row in rows)
+
+    assert "by_start" in plan(sql)
+    assert "words_text" in plan(inner)

@@ -281,6 +281,13 @@ class Log:
             self._grown.wait_for(lambda: self.committed > after or self.closed, timeout_s)
             return self.committed > after
 
+    def unread_bytes(self, position: Position) -> int:
+        """About how many bytes on disk are behind ``position``."""
+        return sum(
+            end - (position.offset if position.path == segment.path else 0)
+            for segment, end in self._kept.behind(position.sequence)
+        )
+
     def read(
         self, position: Position, max_bytes: int, max_spans: int
     ) -> tuple[list[Record], Position]:

@@ -1,7 +1,4 @@
--- The runs of the batch
-touched AS (
-    SELECT DISTINCT project, run_id FROM span_rows WHERE writer_id = {writer_id:UInt64} AND batch = {batch:UInt64}
-),
+${touched_runs},
 -- Another run may show a call of these runs; which of them counts it is decided for both at once. Looked for near in
 -- time only, so that old data is not read.
 (

@@ -1,9 +1,7 @@
 -- For batches without doubtful runs: every model span is a call, every tool span an execution.
 ${runs_insert}
 WITH
-    touched AS (
-        SELECT DISTINCT project, run_id FROM span_rows WHERE writer_id = {writer_id:UInt64} AND batch = {batch:UInt64}
-    ),
+${touched_runs},
     recomputed AS (SELECT project, run_id FROM touched),
     plain_calls AS calls, plain_totals AS totals, plain_tool_calls AS tool_calls, plain_tool_errors AS tool_errors, plain_tools AS tools,
     CAST([], 'Array(Tuple(String, String, String))') AS second_views

@@ -6,5 +6,4 @@ FROM run_rows
 WHERE ${run_filter}
     ${after}
 ORDER BY ${order}, run_id
-LIMIT 1 BY run_id
 LIMIT {limit:UInt32}
