@@ -1,8 +1,8 @@
 """From the log into the engine, exactly once.
 
-Pattern: one thread reads committed records behind a position, stores them as one insert (one partition, so
-one part: all or nothing) and recomputes the runs they touched. Once a second a barrier makes the inserts
-lasting, the engine is asked which records it really has, missing ones are inserted again, and only then the
+Pattern: one thread reads committed records behind a position and stores them as one insert (one partition, so
+one part: all or nothing). When there is nothing more to store, and once a second at least, it recomputes the runs that
+were touched. Once a second a barrier makes the inserts lasting, the engine is asked which records it really has, missing ones are inserted again, and only then the
 checkpoint moves on and old log files go.
 
 Recovery is the same loop: after a start, the engine is asked what it has behind the checkpoint, and those
@@ -173,12 +173,13 @@ class Loader:
             return
         self._stored = {one for one in known if one.sequence > mark}
         for batch in self._engine.batches_after(writer, mark):
-            self._roll_ups.after(batch)
+            self._roll_ups.stored(batch)
+            self._roll_ups.compute()
 
     def _compute_missing_runs(self) -> None:
         """Runs are made of spans: those whose rows are gone can be computed again."""
         for writer, batch in self._engine.batches_without_runs():
-            self._engine.roll_up(writer, batch)
+            self._engine.roll_up(writer, [batch])
 
     def _heal(self, error: Exception) -> bool:
         """Whether an error came of broken data that is set aside now; then start over from the kept log."""
@@ -208,8 +209,10 @@ class Loader:
                 self._pace.stored(began)
             elif self._log.closed:
                 break
-            self._compute_runs(self._roll_ups.catch_up)
-            if time.monotonic() - self._confirmed_at >= _CHECKPOINT_EVERY_S:
+            is_time = time.monotonic() - self._confirmed_at >= _CHECKPOINT_EVERY_S
+            if is_time or self._log.committed <= self._position.sequence:
+                self._compute_runs(self._roll_ups.compute)
+            if is_time:
                 self._confirm()
         self._compute_runs(self._roll_ups.finish)
         self._confirm()
@@ -245,7 +248,7 @@ class Loader:
             return
         signal = signal_of(records[0]) or "traces"
         if signal == "traces":
-            self._compute_runs(lambda: self._roll_ups.after(batch))
+            self._roll_ups.stored(batch)
         add = self._metrics.add
         add(names.METRIC_INSERTS, signal=signal)
         add(names.METRIC_INSERT_SECONDS, time.monotonic() - started, signal=signal)

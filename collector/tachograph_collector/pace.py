@@ -18,7 +18,7 @@ class BatchLimits:
     """How large a batch may grow, and how long it may wait to grow."""
 
     max_spans: int = 100_000
-    max_bytes: int = 64 << 20
+    max_bytes: int = 32 << 20
     linger_s: float = 0.2
     apart_s: float = 1.0
     """Most time between the beginnings of two small inserts."""

@@ -1,5 +1,6 @@
-"""When runs are computed from their spans: at once, but a large run that keeps growing rests in between.
+"""When runs are computed from their spans: in a moment, but a large run that keeps growing rests in between.
 
+Planning the computation takes the engine a tenth of a second, so under load it is made for several batches at once.
 Computing a run reads all its spans, about 8 microseconds each. A run of 20,000 spans that grows by ten a second would
 cost that for every batch. So a large run rests after each time, for so long that computing it takes a few per
 cent of one core; the batch that brings its end is not waited with.
@@ -29,40 +30,48 @@ class RollUps:
         self._engine = engine
         self._writer_id = writer_id
         self._clock = clock
+        self._batches: list[int] = []
         self._resting: dict[RunKey, float] = {}  # until when
         self._grown: dict[RunKey, int] = {}  # resting runs with new spans, and since which batch
 
     @property
     def oldest_waiting(self) -> int | None:
         """The first batch with spans that their run does not count yet."""
-        return min(self._grown.values(), default=None)
+        return min((*self._batches, *self._grown.values()), default=None)
 
-    def after(self, batch: int) -> None:
-        """Compute the runs that a stored batch touched."""
+    def stored(self, batch: int) -> None:
+        """There is another batch whose runs are to be computed."""
+        self._batches.append(batch)
+
+    def compute(self) -> None:
+        """Compute the runs that the stored batches touched, and those whose rest is over."""
+        if self._batches:
+            self._compute_batches(self._batches)
+            self._batches = []
+        self._compute([run for run in self._grown if self._resting[run] <= self._clock()])
+
+    def finish(self) -> None:
+        """Compute all, rested or not."""
+        self.compute()
+        self._compute(list(self._grown))
+
+    def _compute_batches(self, batches: list[int]) -> None:
         self._wake()
         if self._resting:
             for run, is_over in self._engine.growing_runs(
-                self._writer_id, batch, self._resting
+                self._writer_id, batches, self._resting
             ).items():
                 if is_over:
                     del self._resting[run]
                 else:
-                    self._grown.setdefault(run, batch)
-        self._rest(self._engine.roll_up(self._writer_id, batch, self._resting))
+                    self._grown.setdefault(run, batches[0])
+        self._rest(self._engine.roll_up(self._writer_id, batches, self._resting))
         # A run that was computed because its end came is up to date.
         self._grown = {run: since for run, since in self._grown.items() if run in self._resting}
 
-    def catch_up(self) -> None:
-        """Compute the runs whose rest is over and that have grown."""
-        self._compute([run for run in self._grown if self._resting[run] <= self._clock()])
-
-    def finish(self) -> None:
-        """Compute all that have grown, rested or not."""
-        self._compute(list(self._grown))
-
     def give_up(self) -> None:
-        """Forget what has grown: computing it was refused, and nothing else may wait for it."""
-        self._grown = {}
+        """Forget what is to be computed: it was refused, and nothing else may wait for it."""
+        self._batches, self._grown = [], {}
 
     def _compute(self, runs: list[RunKey]) -> None:
         if not runs:

@@ -56,7 +56,7 @@ TABLE = SHARED + declare(
             size_bytes,
         ),
         Setting("TACHO_BATCH_MAX_SPANS", 100_000, "most spans in one insert into the engine", int),
-        Setting("TACHO_BATCH_MAX_BYTES", 64 << 20, "most bytes in one insert", size_bytes),
+        Setting("TACHO_BATCH_MAX_BYTES", 32 << 20, "most bytes in one insert", size_bytes),
         Setting(
             "TACHO_BATCH_LINGER_MS", 200, "how long the loader waits for a batch to grow, ms", int
         ),

@@ -192,7 +192,7 @@ class EngineStore:
             insert(EVERYTHING)
 
     def roll_up(
-        self, writer_id: int, batch: int, resting: Collection[RunKey] = ()
+        self, writer_id: int, batches: Collection[int], resting: Collection[RunKey] = ()
     ) -> dict[RunKey, int]:
         """Look up the prices of models seen for the first time, then recompute the touched runs.
 
@@ -200,20 +200,20 @@ class EngineStore:
             The large runs among them, and how many spans each has.
         """
         with self.session() as client:
-            pricing.price_pending(client, writer_id, batch)
-            return ingest.roll_up(client, writer_id, batch, resting)
+            pricing.price_pending(client, writer_id, batches)
+            return ingest.roll_up(client, writer_id, batches, resting)
 
     def roll_up_runs(self, runs: Collection[RunKey]) -> dict[RunKey, int]:
         """Recompute these runs; returns the large ones, and how many spans each has."""
         with self.session() as client:
-            return ingest.roll_up(client, 0, 0, rested=runs)
+            return ingest.roll_up(client, 0, (), rested=runs)
 
     def growing_runs(
-        self, writer_id: int, batch: int, resting: Collection[RunKey]
+        self, writer_id: int, batches: Collection[int], resting: Collection[RunKey]
     ) -> dict[RunKey, bool]:
-        """Those of ``resting`` that a batch touched, and whether it brought the end of the run."""
+        """Those of ``resting`` that batches touched, and whether they brought the end of the run."""
         with self.session() as client:
-            return ingest.growing_runs(client, writer_id, batch, resting)
+            return ingest.growing_runs(client, writer_id, batches, resting)
 
     def stored_after(
         self, writer_id: int, sequence: int, signals: Iterable[Signal] = SIGNALS

@@ -53,27 +53,32 @@ RunKey = tuple[str, str]
 def roll_up(
     client: Client,
     writer_id: int,
-    batch: int,
+    batches: Collection[int],
     resting: Collection[RunKey] = (),
     rested: Collection[RunKey] = (),
 ) -> dict[RunKey, int]:
-    """Compute the runs that a batch touched, from all their spans; blocks until they are stored.
+    """Compute the runs that batches touched, from all their spans; blocks until they are stored.
 
     Whether spans of these runs may show the same call is asked first: where none can, which is the usual
     case, the runs need only be summed up.
 
     Args:
         client: The engine.
-        writer_id: Whose batch.
-        batch: The batch; 0 for none.
-        resting: Runs to pass over, though the batch touched them.
-        rested: Runs to compute, though it did not.
+        writer_id: Whose batches.
+        batches: Their numbers.
+        resting: Runs to pass over, though the batches touched them.
+        rested: Runs to compute, though they did not.
 
     Returns:
         The large runs among them, and how many spans each has.
     """
-    values: dict[str, int | list[RunKey]] = {"writer_id": writer_id, "batch": batch}
-    values |= {"resting": list(resting), "rested": list(rested), "large_spans": LARGE_RUN_SPANS}
+    values = {
+        "writer_id": writer_id,
+        "batches": list(batches),
+        "resting": list(resting),
+        "rested": list(rested),
+        "large_spans": LARGE_RUN_SPANS,
+    }
     doubtful, large = client.query(statement("doubtful_runs"), parameters=values).result_rows[0]
     name = "rollup_runs" if doubtful else "rollup_plain_runs"
     client.command(statement(name), parameters=values)
@@ -81,10 +86,10 @@ def roll_up(
 
 
 def growing_runs(
-    client: Client, writer_id: int, batch: int, resting: Collection[RunKey]
+    client: Client, writer_id: int, batches: Collection[int], resting: Collection[RunKey]
 ) -> dict[RunKey, bool]:
-    """Those of ``resting`` that a batch touched, and whether it brought the end of the run."""
-    values = {"writer_id": writer_id, "batch": batch, "resting": list(resting)}
+    """Those of ``resting`` that batches touched, and whether they brought the end of the run."""
+    values = {"writer_id": writer_id, "batches": list(batches), "resting": list(resting)}
     rows = client.query(statement("growing_runs"), parameters=values).result_rows
     return {(project, run_id): bool(is_over) for project, run_id, is_over in rows}
 

@@ -7,6 +7,7 @@ that met an unknown name wait as ``pending`` for a moment and are priced here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -72,12 +73,12 @@ def _rates(price: Any) -> dict[str, Any]:
     return values | {"tier_above_tokens": threshold}
 
 
-def price_pending(client: Client, writer_id: int, batch: int) -> int:
-    """Price the spans of a batch whose model was not in the table yet; returns how many names were new.
+def price_pending(client: Client, writer_id: int, batches: Collection[int]) -> int:
+    """Price the spans of batches whose model was not in the table yet; returns how many names were new.
 
     Safe to repeat: the spans are written again under the version they have.
     """
-    values = {"writer_id": writer_id, "batch": batch}
+    values = {"writer_id": writer_id, "batches": list(batches)}
     names = client.query(statement("pending_models"), parameters=values).result_rows
     if not names:
         return 0

@@ -77,9 +77,9 @@ def _build(client: Client, shape: Shape) -> None:
         values |= {"long_last": last * shape.long_runs // shape.usual_runs}
         values |= {"runs": shape.usual_runs, "now": int(time.time()) // 86_400 * 86_400}
         client.command(_SPANS, parameters=values, settings=_INSERT | dict(INSERT_SETTINGS))
-        ingest.roll_up(client, 1, batch)
+        ingest.roll_up(client, 1, [batch])
         if day == DAYS - 1:
-            ingest.roll_up(client, 1, batch)
+            ingest.roll_up(client, 1, [batch])
         print(f"{batch} of {len(pieces)}", flush=True)
     client.command("DROP TABLE bench_corpus")
 

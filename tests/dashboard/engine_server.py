@@ -52,8 +52,8 @@ class Engine:
                 parameters=values,
                 settings=ingest.insert_settings(),
             )
-            pricing.price_pending(self._client, 1, batch)
-            ingest.roll_up(self._client, values["writer_id"], values["batch"])
+            pricing.price_pending(self._client, 1, [batch])
+            ingest.roll_up(self._client, 1, [batch])
             path.unlink()
 
 

@@ -44,8 +44,8 @@ def load(client, tmp_path):
             return client.query(sql, parameters=values, settings=settings).result_rows[0]
 
         shape = insert_growing(shape, insert, held)
-        pricing.price_pending(client, 1, batch)
-        ingest.roll_up(client, 1, batch)
+        pricing.price_pending(client, 1, [batch])
+        ingest.roll_up(client, 1, [batch])
 
     return store_bodies
 

@@ -1,5 +1,5 @@
 SELECT
-    {writer_id:UInt64}, {batch:UInt64}, toUInt64(toUnixTimestamp64Nano(now64(9))), run.* EXCEPT (plain_calls, plain_totals, plain_tool_calls, plain_tool_errors, plain_tools),
+    {writer_id:UInt64}, arrayMax({batches:Array(UInt64)}), toUInt64(toUnixTimestamp64Nano(now64(9))), run.* EXCEPT (plain_calls, plain_totals, plain_tool_calls, plain_tool_errors, plain_tools),
     length(calls), arraySort(arrayDistinct(arrayFilter(m -> m != '', calls.5))),
     totals.1, totals.2, totals.3, totals.4, totals.5, totals.6, totals.7, totals.8,
     tool_calls, tool_errors, tools,

@@ -1,4 +1,4 @@
--- Recomputes the runs that one batch of spans touched, from all their spans. Parameters: writer_id, batch.
+-- Recomputes the runs that batches of spans touched, from all their spans. Parameters: writer_id, batches, resting, rested.
 INSERT INTO run_rows (
     writer_id, batch, computed_at_ns, last_seen_at, heartbeat, project, run_id, root_span_id, agent, service, version, code_version,
     entrypoint, trigger, name, started_at, ended_at, duration_ns, waiting_ns, outcome, stop_reason, goal, input, output, error_type,

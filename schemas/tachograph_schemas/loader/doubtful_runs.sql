@@ -1,5 +1,5 @@
 -- How many of the runs have spans that may show the same call, and which of them are large, with their spans (counted
--- before replacing). Parameters: writer_id, batch, resting, rested, large_spans.
+-- before replacing). Parameters: writer_id, batches, resting, rested, large_spans.
 WITH
 ${touched}
 SELECT

@@ -1,5 +1,5 @@
--- Writes the pending spans of a batch again, priced: same key, same version, so they replace themselves.
--- Parameters: writer_id, batch.
+-- Writes the pending spans of batches again, priced: same key, same version, so they replace themselves.
+-- Parameters: writer_id, batches.
 INSERT INTO span_rows
 WITH
     ${prices},
@@ -16,5 +16,5 @@ FROM
         transform(concat(provider, '\n', model), listed_models, arrayEnumerate(listed_models), 0) AS price_at,
         listed_prices[greatest(price_at, 1)] AS price
     FROM span_rows FINAL
-    WHERE writer_id = {writer_id:UInt64} AND batch = {batch:UInt64} AND cost_status = 'pending'
+    WHERE writer_id = {writer_id:UInt64} AND batch IN {batches:Array(UInt64)} AND cost_status = 'pending'
 )

@@ -3,7 +3,7 @@
 CREATE TABLE IF NOT EXISTS ${local:run_rows} ${on_cluster}
 (
     writer_id UInt64,
-    batch UInt64 COMMENT 'the batch of spans that made this version necessary',
+    batch UInt64 COMMENT 'the last batch of spans that made this version necessary',
     computed_at_ns UInt64 COMMENT 'the latest version of a run is the true one',
     last_seen_at DateTime64(9, 'UTC') COMMENT 'when a span of the run was last received',
     heartbeat Bool COMMENT 'the client reports open spans every few seconds, so silence means something',
