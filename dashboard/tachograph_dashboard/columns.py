@@ -44,10 +44,16 @@ _VERDICT_FLAGS = {
     "gave_up": BAD,
     "refused": BAD,
     "stopped": BAD,
+    "opened": BAD,
+    "out_of_scope": BAD,
     "escalate": WARN,
     "timeout": WARN,
     "warned": WARN,
     "repaired": WARN,
+    "unknown": WARN,
+    "half_open": WARN,
+    "pending": WARN,
+    "restored": WARN,
 }
 
 

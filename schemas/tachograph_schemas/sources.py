@@ -62,6 +62,10 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "tacho.repair.outcome",
         "tacho.approval.decision",
         "tacho.budget.action",
+        "tacho.tool.refusal",
+        "tacho.breaker.event",
+        "tacho.checkpoint.action",
+        "gen_ai.evaluation.score.label",
     ),
     # Claude Code's permissions, and whether its tools did what they should.
     "decision": ("claude_code/decision",),

@@ -20,10 +20,12 @@ from tachograph._binding import arg
 from tachograph._budget import Budget, budget
 from tachograph._decorators import agent, context, normalize, run, step
 from tachograph._decorators_io import effect, memory, model, retrieval, tool
+from tachograph._inputs import context_chosen, normalized
 from tachograph._instrument import instrument
 from tachograph._layers import (
     Verdict,
     breaker_event,
+    breaker_refused,
     checkpoint,
     evaluate,
     fallback_event,
@@ -31,6 +33,7 @@ from tachograph._layers import (
     handoff,
     retry_event,
     stop,
+    tool_refused,
     validate,
 )
 from tachograph._repair import Repair, repair
@@ -54,9 +57,11 @@ __all__ = [
     "approve_async",
     "arg",
     "breaker_event",
+    "breaker_refused",
     "budget",
     "checkpoint",
     "context",
+    "context_chosen",
     "current_run",
     "effect",
     "evaluate",
@@ -69,6 +74,7 @@ __all__ = [
     "memory",
     "model",
     "normalize",
+    "normalized",
     "repair",
     "retrieval",
     "retry_event",
@@ -77,6 +83,7 @@ __all__ = [
     "step",
     "stop",
     "tool",
+    "tool_refused",
     "validate",
     "wrap",
 ]

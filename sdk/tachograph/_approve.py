@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tachograph._facts import fit
 from tachograph._failure import safe_text
 from tachograph._spans import SpanHandle, open_span
 from tachograph._threads import wrap
+from tachograph.errors import RunStopped
 from tachograph_schemas import names
 
 
@@ -132,14 +134,21 @@ async def _ask_async(
 
 
 def _open(request: str, context: Any) -> SpanHandle:
-    handle = open_span("approval", "approval", {names.APPROVAL_REQUEST: request})
+    handle = open_span("approval", "approval", fit({names.APPROVAL_REQUEST: request}))
     if context is not None:
         handle.set_input(context)
     return handle
 
 
 def _fail(handle: SpanHandle, error: BaseException, started_ns: int) -> None:
-    handle.set({names.WAITING_NS: time.monotonic_ns() - started_ns})
+    # A run that stops instead of waiting is asked about again when it is taken up: nobody has decided yet.
+    paused = issubclass(type(error), RunStopped)
+    handle.set(
+        {
+            names.WAITING_NS: time.monotonic_ns() - started_ns,
+            names.APPROVAL_DECISION: "pending" if paused else None,
+        }
+    )
     handle.record_error(error)
     handle.end()
 

@@ -19,9 +19,9 @@ from typing import Any, Literal, Self, TypeVar, cast
 from opentelemetry.context import Context, attach, detach, set_value
 
 from tachograph import _prices
+from tachograph._facts import begin, misused
 from tachograph._frame import FRAME_KEY, Frame, frame_of
 from tachograph._guard import guarded, say_rarely
-from tachograph._spans import open_span
 from tachograph.errors import BudgetExceeded
 from tachograph_schemas import names
 
@@ -102,9 +102,9 @@ def _report(state: BudgetState, unit: str, limit: float, used: float) -> None:
 def _record(
     state: BudgetState, unit: str, limit: float | None, used: float | None, action: str, why: str
 ) -> None:
-    open_span(
+    begin(
         "budget",
-        f"budget {unit}",
+        unit,
         {
             names.BUDGET_SCOPE: state.scope,
             names.BUDGET_UNIT: unit,
@@ -250,8 +250,7 @@ def budget(
         scope: What the budget is for, in the record: ``run``, ``task``, a customer ...
         action: ``stop`` raises; ``warn`` records once for each limit and goes on.
 
-    Raises:
-        ValueError: no limit was given, or a negative one.
+    A budget without limits limits nothing, and one below 0 has nothing to give; both are logged.
     """
     given = {
         "usd": usd,
@@ -261,9 +260,9 @@ def budget(
         "steps": steps,
         "wall_s": wall_s,
     }
-    limits = {unit: float(limit) for unit, limit in given.items() if limit is not None}
+    limits = {unit: float(limit) for unit, limit in given.items() if isinstance(limit, int | float)}
     if not limits or min(limits.values()) < 0:
-        raise ValueError(f"a budget needs at least one limit of 0 or more: {', '.join(given)}")
+        misused("budget", f"give at least one limit of 0 or more: {', '.join(given)}")
     if action not in {"stop", "warn"}:
-        raise ValueError(f"action {action!r} is neither stop nor warn")
-    return Budget(limits, scope, action)
+        misused("budget", f"action {action!r} is neither stop nor warn")
+    return Budget(limits, scope, "warn" if action == "warn" else "stop")

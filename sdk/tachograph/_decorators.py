@@ -5,14 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
 
 from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Binder, Option
 from tachograph._call import Spec
+from tachograph._failure import safe_text
 from tachograph._policy import Capture, policy_of
 from tachograph._run import RunOptions, text_tuple
+from tachograph._spans import Activation, SpanHandle, open_span
 from tachograph._wrap import decorate
 from tachograph_schemas import names
 
@@ -184,8 +187,66 @@ def agent(
     )
 
 
+class Block:
+    """A layer as a decorator, or as a block: ``with tacho.normalize(name="mail"): ...``."""
+
+    def __init__(
+        self, layer: names.Layer, name: str | None, captured: tuple[Capture, Capture]
+    ) -> None:
+        self._layer = layer
+        self._name = name
+        self._captured = captured
+        self._entered: list[tuple[SpanHandle, Activation]] = []
+
+    def __call__(self, function: F, /) -> F:
+        """Record each call of ``function`` as a span of this layer."""
+        decorated: F = simple(
+            self._layer,
+            function,
+            self._captured,
+            lambda label, _: (label, {}),
+            name=self._name,
+        )
+        return decorated
+
+    def output(self, value: Any) -> None:
+        """Record what came of the block that was entered last; frozen as JSON."""
+        if self._entered:
+            self._entered[-1][0].set_output(value, policy_of(self._captured[1]))
+
+    def __enter__(self) -> Self:
+        handle = open_span(self._layer, safe_text(self._name or self._layer, 512))
+        activation = handle.active()
+        activation.__enter__()
+        self._entered.append((handle, activation))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        handle, activation = self._entered.pop()
+        activation.__exit__(kind, error, trace)
+        if error is not None:
+            handle.record_error(error)
+        handle.end()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+
 class Named:
-    """A decorator that has no options of its own: ``step``, ``normalize``, ``context``."""
+    """A layer that has no options of its own: ``step``, ``normalize``, ``context``."""
 
     def __init__(self, layer: names.Layer) -> None:
         self.layer = layer
@@ -201,7 +262,7 @@ class Named:
         name: str | None = None,
         capture_input: Capture = True,
         capture_output: Capture = True,
-    ) -> Callable[[F], F]: ...
+    ) -> Block: ...
     def __call__(
         self,
         function: Any = None,
@@ -211,19 +272,14 @@ class Named:
         capture_input: Capture = True,
         capture_output: Capture = True,
     ) -> Any:
-        """Record each call as a span of this layer."""
-        return simple(
-            self.layer,
-            function,
-            (capture_input, capture_output),
-            lambda label, _: (label, {}),
-            name=name,
-        )
+        """Record each call, or a block, as a span of this layer."""
+        block = Block(self.layer, name, (capture_input, capture_output))
+        return block if function is None else block(function)
 
 
 step = Named("step")
 """A unit of the agent's own work: planning, parsing, one turn of its loop."""
 normalize = Named("normalize")
-"""Cleaning of input before the model sees it."""
+"""Cleaning of input before the model sees it; see ``normalized``."""
 context = Named("context")
-"""Choosing what the model will see."""
+"""Choosing what the model will see; see ``context_chosen``."""

@@ -1,23 +1,28 @@
-"""Facts of the harness as plain calls: each makes one span of its layer and returns what was decided."""
+"""Facts of the harness as plain calls: each makes one span of its layer and returns what was decided.
+
+None of them raises for what it was given (but see ``stop``): a mistake is logged and the rest recorded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, get_args
 
+from tachograph._facts import amount, begin, json_text, listed, misused, one_of, record
 from tachograph._failure import safe_text
 from tachograph._frame import frame_of
-from tachograph._spans import open_span
+from tachograph._guard import guarded
 from tachograph.errors import Refused, RunStopped
 from tachograph_schemas import names
 
 VerdictWord = Literal["allow", "deny", "escalate"]
+ActionWord = Literal["proceeded", "blocked", "escalated", "dry_run"]
 Risk = Literal["low", "medium", "high", "critical"]
-
-
-NAME_LIMIT_CHARS = 512
-"""Of names in span names."""
+Check = Literal["schema", "semantic", "range", "consistency", "verification"]
+Refusal = Literal["unknown", "out_of_scope"]
+_NONE: Final[list[Any]] = []
+"""Told apart from what an agent gives by identity: its containers may have truth values of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,57 +55,114 @@ def gate(
     *,
     allow: bool | None = None,
     verdict: VerdictWord | None = None,
+    action: ActionWord | None = None,
     proposal: Any = None,
     reason: str = "",
     risk: Risk | None = None,
     dry_run: bool = False,
 ) -> Verdict:
-    """Record what a rule said about a proposed action.
+    """Record what a rule said about a proposed action, and what was done about it.
 
     Args:
         rule: The rule's name.
         allow: The answer as yes or no.
         verdict: The answer as ``allow``, ``deny`` or ``escalate`` (a person must decide).
+        action: What is done, where that differs from the verdict: ``proceeded`` after a ``deny`` is a rule
+            that only watches, ``blocked`` after an ``allow`` one that something else overruled.
         proposal: What was proposed; frozen as JSON.
         reason: Why, in a sentence.
         risk: ``low medium high critical``.
         dry_run: Recorded as it would be, but the action is not taken.
 
-    Raises:
-        ValueError: neither or both of ``allow`` and ``verdict`` were given.
+    Without an answer, or with two that contradict each other, the verdict is ``deny``.
     """
-    if (allow is None) == (verdict is None):
-        raise ValueError(
-            "a gate needs either allow=True|False or verdict='allow'|'deny'|'escalate'"
-        )
-    said: VerdictWord = verdict if verdict is not None else ("allow" if allow else "deny")
-    if said not in {"allow", "deny", "escalate"}:
-        raise ValueError(f"verdict {said!r} is none of allow, deny, escalate")
+    said = _said(allow, verdict)
     taken = {"allow": "proceeded", "deny": "blocked", "escalate": "escalated"}[said]
-    handle = open_span(
+    if action is not None:
+        given = one_of("gate", "action", action, get_args(ActionWord))
+        taken = given if given and given in get_args(ActionWord) else "blocked"
+    if dry_run:
+        taken = "dry_run"
+    handle = begin(
         "gate",
-        f"gate {safe_text(rule, NAME_LIMIT_CHARS)}",
+        rule,
         {
             names.GATE_RULE: rule,
             names.GATE_VERDICT: said,
-            names.GATE_ACTION: "dry_run" if dry_run else taken,
-            names.GATE_RISK: risk,
-            names.REASON: reason or None,
+            names.GATE_ACTION: taken,
+            names.GATE_RISK: one_of("gate", "risk", risk, get_args(Risk)),
+            names.REASON: reason,
         },
     )
     if proposal is not None:
         handle.set_input(proposal)
     handle.end()
-    return Verdict(rule, said, said == "allow" and not dry_run, reason, dry_run)
+    return Verdict(rule, said, taken == "proceeded", reason, taken == "dry_run")
+
+
+def _said(allow: bool | None, verdict: VerdictWord | None) -> VerdictWord:
+    """The verdict; what cannot be understood is no permission."""
+    if (allow is None) == (verdict is None):
+        misused("gate", "give either allow=True|False or verdict='allow'|'deny'|'escalate'")
+    said = one_of("gate", "verdict", verdict, get_args(VerdictWord))
+    if allow is not None and (said is None or not allow):
+        return "allow" if allow else "deny"
+    known: tuple[VerdictWord, ...] = get_args(VerdictWord)
+    return next((word for word in known if word == said), "deny")
+
+
+def tool_refused(
+    tool: str,
+    *,
+    why: Refusal = "unknown",
+    arguments: Any = None,
+    offered: Iterable[str] = (),
+    scope: str | None = None,
+    call_id: str | None = None,
+    reason: str = "",
+) -> None:
+    """Record a call that a model asked for and that was not made.
+
+    Args:
+        tool: The tool's name, as the model gave it.
+        why: ``unknown``: there is no such tool, the model made it up; ``out_of_scope``: there is, and this
+            agent may not use it.
+        arguments: What it was to be called with; frozen as JSON.
+        offered: The names of the tools that the model was shown.
+        scope: The permission that was missing: ``contracts:renew``.
+        call_id: The id the model gave the call.
+        reason: What the model was told, in a sentence.
+    """
+    with guarded("recording a refused call"):
+        shown = listed(offered)
+        handle = begin(
+            "tool",
+            tool,
+            {
+                names.GEN_AI_OPERATION_NAME: "execute_tool",
+                names.GEN_AI_TOOL_NAME: tool,
+                names.GEN_AI_TOOL_CALL_ID: call_id,
+                names.TOOL_REFUSAL: one_of("tool_refused", "why", why, get_args(Refusal)),
+                names.TOOL_OFFERED: json_text(shown) if shown else None,
+                names.TOOL_SCOPE: scope,
+                names.REASON: reason,
+                names.ERROR_TYPE: "OutOfScope" if why == "out_of_scope" else "UnknownTool",
+            },
+        )
+        if arguments is not None:
+            handle.set_input(arguments)
+        handle.end()
 
 
 def validate(
     check: str,
     ok: bool,
     *,
-    kind: Literal["schema", "semantic", "range", "consistency", "verification"] = "schema",
+    kind: Check = "schema",
     field: str | None = None,
     message: str = "",
+    value: Any = None,
+    by: str | None = None,
 ) -> bool:
     """Record the result of a check and return it: ``if not tacho.validate("total", total > 0): ...``.
 
@@ -110,39 +172,61 @@ def validate(
         kind: ``verification`` is a verdict by somebody independent of the agent.
         field: Which field of the answer was checked.
         message: What was wrong, in a sentence.
+        value: What was found there; frozen as JSON.
+        by: Who judged, when it was not the agent's own code.
     """
-    open_span(
+    passed = bool(ok)
+    handle = begin(
         "validation",
-        f"validate {safe_text(check, NAME_LIMIT_CHARS)}",
+        check,
         {
             names.VALIDATION_CHECK: check,
-            names.VALIDATION_KIND: kind,
-            names.VALIDATION_VERDICT: "pass" if ok else "fail",
+            names.VALIDATION_KIND: one_of("validate", "kind", kind, get_args(Check)),
+            names.VALIDATION_VERDICT: "pass" if passed else "fail",
             names.VALIDATION_FIELD: field,
-            names.REASON: message or None,
+            names.VALIDATION_BY: by,
+            names.REASON: message,
         },
-    ).end()
-    return bool(ok)
+    )
+    if value is not None:
+        handle.set_input(value)
+    handle.end()
+    return passed
 
 
 def checkpoint(
     label: str,
     *,
     done: Iterable[Any] = (),
+    in_flight: Iterable[Any] = _NONE,
     todo: Iterable[Any] = (),
+    lost: Iterable[Any] = _NONE,
     action: Literal["saved", "restored"] = "saved",
 ) -> None:
-    """Record that the agent's progress was saved or restored: what is done and what is left.
+    """Record that the agent's progress was saved or restored.
 
     Lists, tuples, sets and the like; iterators are noted by their type and left to the agent.
+
+    Args:
+        label: The checkpoint's name.
+        done: What is done.
+        in_flight: What was begun and not confirmed: it may or may not have happened.
+        todo: What is left.
+        lost: On ``restored``: what was done after the checkpoint and must be done again.
+        action: ``saved`` or ``restored``.
     """
-    handle = open_span(
+    handle = begin(
         "checkpoint",
-        f"checkpoint {safe_text(label, NAME_LIMIT_CHARS)}",
-        {names.CHECKPOINT_LABEL: label, names.CHECKPOINT_ACTION: action},
+        label,
+        {
+            names.CHECKPOINT_LABEL: label,
+            names.CHECKPOINT_ACTION: one_of("checkpoint", "action", action, ("saved", "restored")),
+            names.CHECKPOINT_LOST: None if lost is _NONE else amount(lost),
+        },
     )
     # As they are: an iterator is the agent's to consume, and may never end.
-    handle.set_input({"done": done, "todo": todo})
+    state = {"done": done, "in_flight": in_flight, "todo": todo, "lost": lost}
+    handle.set_input({key: what for key, what in state.items() if what is not _NONE})
     handle.end()
 
 
@@ -157,24 +241,16 @@ def stop(rule: str, reason: str, *, needs: str = "") -> NoReturn:
     Raises:
         RunStopped: always. Let it escape the run, which is then recorded as stopped, not failed.
     """
-    open_span(
-        "stop",
-        f"stop {safe_text(rule, NAME_LIMIT_CHARS)}",
-        {names.STOP_RULE: rule, names.REASON: reason, names.STOP_NEEDS: needs or None},
-    ).end()
+    record("stop", rule, {names.STOP_RULE: rule, names.REASON: reason, names.STOP_NEEDS: needs})
     raise RunStopped(rule, reason, needs=needs)
 
 
 def handoff(to: str, *, reason: str = "", payload: Any = None) -> None:
     """Record that work was handed to ``to``: another agent, a team, a person."""
-    handle = open_span(
+    handle = begin(
         "handoff",
-        f"handoff {safe_text(to, NAME_LIMIT_CHARS)}",
-        {
-            names.HANDOFF_FROM: frame_of().agent,
-            names.HANDOFF_TO: to,
-            names.REASON: reason or None,
-        },
+        to,
+        {names.HANDOFF_FROM: frame_of().agent, names.HANDOFF_TO: to, names.REASON: reason},
     )
     if payload is not None:
         handle.set_input(payload)
@@ -183,16 +259,38 @@ def handoff(to: str, *, reason: str = "", payload: Any = None) -> None:
 
 def breaker_event(name: str, from_state: str, to_state: str, reason: str = "") -> None:
     """Record that the circuit breaker ``name`` changed its state: ``closed``, ``open``, ``half_open``."""
-    open_span(
+    states = [
+        safe_text(state, 64).lower().replace("-", "_").replace(" ", "_")
+        for state in (from_state, to_state)
+    ]
+    _breaker(name, "opened" if states[1] == "open" else states[1], reason, states=states)
+
+
+def breaker_refused(name: str, call: str = "", *, reason: str = "") -> None:
+    """Record that the circuit breaker ``name`` was open, so that ``call`` was not made."""
+    _breaker(name, "refused", reason, call=call)
+
+
+def _breaker(
+    name: str,
+    event: str,
+    reason: str,
+    *,
+    states: Sequence[str | None] = (None, None),
+    call: str = "",
+) -> None:
+    record(
         "breaker",
-        f"breaker {safe_text(name, NAME_LIMIT_CHARS)}",
+        name,
         {
             names.BREAKER_NAME: name,
-            names.BREAKER_FROM: from_state,
-            names.BREAKER_TO: to_state,
-            names.REASON: reason or None,
+            names.BREAKER_EVENT: event,
+            names.BREAKER_FROM: states[0],
+            names.BREAKER_TO: states[1],
+            names.BREAKER_REFUSED: call,
+            names.REASON: reason,
         },
-    ).end()
+    )
 
 
 def retry_event(
@@ -206,13 +304,13 @@ def retry_event(
         error: Why it failed.
         wait_s: Seconds until the next attempt.
     """
-    handle = open_span(
+    handle = begin(
         "retry",
-        f"retry {safe_text(of, NAME_LIMIT_CHARS)}",
+        of,
         {
             names.RETRY_OF: of,
             names.RETRY_ATTEMPT: attempt,
-            names.RETRY_WAIT_MS: None if wait_s is None else wait_s * 1_000,
+            names.RETRY_WAIT_MS: wait_s * 1_000 if isinstance(wait_s, int | float) else None,
         },
     )
     if error is not None:
@@ -220,26 +318,65 @@ def retry_event(
     handle.end()
 
 
-def fallback_event(from_: str, to: str, reason: str = "") -> None:
-    """Record that ``to`` (a model, a source, a cached answer) stood in for ``from_``."""
-    open_span(
+def fallback_event(
+    from_: str, to: str, reason: str = "", *, reduced: str = "", told: str = ""
+) -> None:
+    """Record that ``to`` stood in for ``from_``.
+
+    Args:
+        from_: What was not available: a model, a source.
+        to: What was used in its place: another one, a cached answer.
+        reason: Why, in a sentence.
+        reduced: What the stand-in cannot do: ``"prices are from yesterday"``.
+        told: What the user was told about it.
+    """
+    record(
         "fallback",
-        f"fallback {safe_text(to, NAME_LIMIT_CHARS)}",
-        {names.FALLBACK_FROM: from_, names.FALLBACK_TO: to, names.REASON: reason or None},
-    ).end()
+        to,
+        {
+            names.FALLBACK_FROM: from_,
+            names.FALLBACK_TO: to,
+            names.FALLBACK_REDUCED: reduced,
+            names.FALLBACK_TOLD: told,
+            names.REASON: reason,
+        },
+    )
 
 
 def evaluate(
-    name: str, *, score: float | None = None, label: str | None = None, explanation: str = ""
+    name: str,
+    *,
+    score: float | None = None,
+    label: str | None = None,
+    explanation: str = "",
+    case: str | None = None,
+    expected: Any = None,
+    actual: Any = None,
 ) -> None:
-    """Record a judgement of the agent's work by the evaluation ``name``."""
-    open_span(
+    """Record a judgement of the agent's work by the evaluation ``name``.
+
+    Args:
+        name: The evaluation's name.
+        score: A number; higher is better.
+        label: The judgement in a word: ``pass``, ``fail``.
+        explanation: Why, in a sentence.
+        case: The case of a test set that was judged.
+        expected: What the case asks for; frozen as JSON.
+        actual: What the agent gave; frozen as JSON.
+    """
+    handle = begin(
         "eval",
-        f"evaluate {safe_text(name, NAME_LIMIT_CHARS)}",
+        name,
         {
             names.EVAL_NAME: name,
             names.EVAL_SCORE: score,
             names.EVAL_LABEL: label,
-            names.EVAL_EXPLANATION: explanation or None,
+            names.EVAL_EXPLANATION: explanation,
+            names.EVAL_CASE: case,
         },
-    ).end()
+    )
+    if expected is not None:
+        handle.set_input(expected)
+    if actual is not None:
+        handle.set_output(actual)
+    handle.end()

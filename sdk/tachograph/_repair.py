@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from tachograph._spans import Activation, SpanHandle, open_span
+from tachograph._facts import begin, misused
+from tachograph._failure import safe_text
+from tachograph._spans import Activation, SpanHandle
 from tachograph_schemas import names
 
 
@@ -14,9 +16,9 @@ class Repair:
 
     def __init__(self, what: str, max_attempts: int) -> None:
         if max_attempts < 1:
-            raise ValueError(f"max_attempts is {max_attempts}; a repair needs at least one")
+            misused("repair", f"max_attempts is {max_attempts}; a repair needs at least one")
         self.what = what
-        self.max_attempts = max_attempts
+        self.max_attempts = max(max_attempts, 1)
         self.attempts = 0
         self.outcome: str | None = None
         """``repaired`` or ``gave_up``; None until it is decided."""
@@ -53,12 +55,10 @@ class Repair:
         """Say that it will not be repaired."""
         self.outcome = "gave_up"
         if self._handle is not None and reason:
-            self._handle.set({names.REASON: reason})
+            self._handle.set({names.REASON: safe_text(reason)})
 
     def __enter__(self) -> Self:
-        self._handle = open_span(
-            "repair", f"repair {self.what}", {names.REPAIR_MAX_ATTEMPTS: self.max_attempts}
-        )
+        self._handle = begin("repair", self.what, {names.REPAIR_MAX_ATTEMPTS: self.max_attempts})
         self._activation = self._handle.active()
         self._activation.__enter__()
         return self

@@ -7,13 +7,14 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import get_current_span
 
 from tachograph import _code_version, _recorder
 from tachograph._binding import Option, resolve
+from tachograph._facts import misused
 from tachograph._failure import clean, cleaned, safe_text
 from tachograph._frame import RunState, frame_of
 from tachograph._guard import guarded
@@ -208,16 +209,14 @@ class Run:
     def outcome(self, outcome: FinalOutcome, reason: str = "") -> None:
         """Say how the run ends, when returning or raising alone would not say it.
 
-        An exception that escapes still makes a failure of a run that was called a success.
-
-        Raises:
-            ValueError: ``outcome`` is none of ``success failure stopped``.
+        An exception that escapes still makes a failure of a run that was called a success. A word that is
+        none of the three is logged and changes nothing.
         """
-        if outcome not in {"success", "failure", "stopped"}:
-            raise ValueError(f"outcome {outcome!r} is none of success, failure, stopped")
-        if self._state is not None:
+        if outcome not in get_args(FinalOutcome):
+            misused("current_run().outcome", f"{outcome!r} is none of success, failure, stopped")
+        elif self._state is not None:
             with self._state.lock:
-                self._state.outcome, self._state.reason = outcome, reason
+                self._state.outcome, self._state.reason = outcome, safe_text(reason)
 
     def set(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tachograph_schemas import names, words
-from tachograph_schemas.account import harness
+from tachograph_schemas.account import harness, phrases
 from tachograph_schemas.account.lookups import alike, capped, requested_only
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.record import last_seconds, missing_spans
@@ -106,12 +106,16 @@ def _nothing(view: Timeline, writes: list[AccountSpan]) -> Line:
 
 
 def _blocked(view: Timeline) -> list[Line]:
-    lines = []
+    lines = [
+        view.line(span, f"Not done, as it is out of this agent's scope: {tool_call(span)}", "bad")
+        for span in view.calls("refused")[:20]
+        if fact(span, names.TOOL_REFUSAL) == "out_of_scope"
+    ]
     for span in view.calls("gate"):
         action = fact(span, names.GATE_ACTION)
         if action not in {"blocked", "dry_run", "escalated"}:
             continue
-        proposed = harness.proposal(span)
+        proposed = phrases.proposal(span)
         what = f": {proposed}" if proposed else ""
         rule = label(fact(span, names.GATE_RULE) or span.name)
         if action == "escalated":
@@ -124,13 +128,13 @@ def _blocked(view: Timeline) -> list[Line]:
                 if proposed
                 else f"The gate “{rule}” refused to go on"
             )
-            lines.append(view.line(span, text, "bad", harness.because(span).removeprefix(": ")))
+            lines.append(view.line(span, text, "bad", phrases.because(span).removeprefix(": ")))
     return lines
 
 
 def _remembered(view: Timeline) -> list[Line]:
     return [
-        view.line(span, f"Its own memory: {label(span.name)} {harness.proposal(span)}".rstrip())
+        view.line(span, f"Its own memory: {label(span.name)} {phrases.proposal(span)}".rstrip())
         for span in view.calls("memory")
         if effect(span) == "write" and is_done(span)
     ][:20]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tachograph_schemas import names, words
-from tachograph_schemas.account import harness, payload
+from tachograph_schemas.account import harness, payload, phrases
 from tachograph_schemas.account.model import Line, Tone
 from tachograph_schemas.account.record import last_seconds
 from tachograph_schemas.account.sentences import failure, sentence, tool_call
@@ -14,6 +14,7 @@ from tachograph_schemas.account.timeline import (
     agent_name,
     effect,
     fact,
+    is_refused,
     label,
     number,
     once,
@@ -32,6 +33,7 @@ def culprit(view: Timeline) -> AccountSpan | None:
         and span is not view.root
         and span.span_id not in view.error_parents
         and span.span_id not in view.second_views
+        and not is_refused(span)
     ]
     kind = view.run.error_type
     same = [span for span in failed if kind and span.error_type == kind]
@@ -78,7 +80,7 @@ def place(span: AccountSpan) -> str:
     if span.layer == "agent":
         return f"the agent {label(agent_name(span))}"
     if span.layer == "approval":
-        asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or harness.proposal(span), 160)
+        asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or phrases.proposal(span), 160)
         return f"the wait for a person to decide on “{asked}”" if asked else "the wait for a person"
     if span.layer == "run":
         return "the agent's own code"
@@ -115,7 +117,7 @@ def verdict(view: Timeline) -> tuple[str, Tone]:
 
 
 def _asked(span: AccountSpan) -> str:
-    asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or harness.proposal(span), 200)
+    asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or phrases.proposal(span), 200)
     return f"“{asked}”" if asked else "the request is not recorded"
 
 
@@ -137,8 +139,8 @@ def _why_stopped(view: Timeline) -> str:
         text = harness.budget(span)[0]
         return f": {text[:1].lower()}{text[1:]}"
     if span is not None:
-        rule = harness.quoted(span, names.STOP_RULE, "stop ")
-        return f" by the rule {rule}{harness.because(span)}"
+        rule = phrases.quoted(span, names.STOP_RULE, "stop ")
+        return f" by the rule {rule}{phrases.because(span)}"
     reason = words.excerpt(view.run.stop_reason, 240)
     return f": {reason}" if reason else "; no reason is recorded"
 
@@ -149,14 +151,16 @@ def absorbed(view: Timeline) -> list[str]:
     for span in view.spans:
         if span.span_id in view.second_views:
             continue
-        if (
+        if is_refused(span):
+            facts["unasked"] += 1
+        elif (
             span.status == "error"
             and span.span_id not in view.error_parents
             and span.layer in _WORK
         ):
             facts["failed"] += 1
         elif span.layer == "gate" and fact(span, names.GATE_VERDICT) == "deny":
-            facts["denied"] += 1
+            facts["denied"] += fact(span, names.GATE_ACTION) != "proceeded"
         elif span.layer == "repair" and fact(span, names.REPAIR_OUTCOME) == "repaired":
             facts["repaired"] += number(span, names.REPAIR_ATTEMPT) > 0
         elif span.layer in {"retry", "fallback"}:
@@ -168,6 +172,11 @@ def absorbed(view: Timeline) -> list[str]:
         ("retry", *harness.RETRIES),
         ("fallback", "stand-in was used", "stand-ins were used"),
         ("repaired", "answer was repaired", "answers were repaired"),
+        (
+            "unasked",
+            "call was refused before it was made",
+            "calls were refused before they were made",
+        ),
         ("denied", "proposal was refused by a gate", "proposals were refused by gates"),
         ("approved", "action was approved by a person", "actions were approved by a person"),
         ("refused", "action was refused by a person", "actions were refused by a person"),

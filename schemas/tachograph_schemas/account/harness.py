@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 
 from tachograph_schemas import names, words
-from tachograph_schemas.account import payload
+from tachograph_schemas.account import payload, surroundings
 from tachograph_schemas.account.model import Line, Tone
-from tachograph_schemas.account.timeline import Timeline, error_kind, fact, label, number
+from tachograph_schemas.account.phrases import Told, because, named, proposal, quoted
+from tachograph_schemas.account.timeline import Timeline, error_kind, fact, label, number, once
 from tachograph_schemas.rows import AccountSpan
 
 
@@ -15,70 +17,57 @@ def sentence(view: Timeline, span: AccountSpan) -> Line:
     """The sentence of a harness span; a layer without facts is named and no more."""
     tell = _BY_LAYER.get(span.layer, _other)
     text, tone, detail = tell(span)
+    spent = repair_costs(view).get(span.span_id) if span.layer == "repair" else None
+    if spent:
+        text = f"{text}; its model calls cost {words.usd(spent)}"
     if span.status == "error" and tone != "bad":
         text, tone = f"{text}; it failed with {error_kind(span) or 'an error'}", "bad"
     return view.line(span, text, tone, detail)
 
 
-Told = tuple[str, Tone, str]
+_NEAREST = 32
+"""How far up a model call's repair loop is looked for: trees may be as deep as they are long."""
 RETRIES = ("failed attempt announced another try", "failed attempts announced another try")
 """One and many; whether the next try came is another span's to tell."""
 NO_APPROVER = "no approver is configured"
 """The reason that the SDK records for an approval without an approver."""
 
 
-def because(span: AccountSpan, chars: int = 240) -> str:
-    """``: the limit is $50``; empty when no reason is recorded."""
-    reason = words.excerpt(fact(span, names.REASON), chars)
-    return f": {reason}" if reason else ""
-
-
-def named(span: AccountSpan, attribute: str, *prefixes: str) -> str:
-    """The name in an attribute, else the span's name without its kind."""
-    said = fact(span, attribute) or span.name
-    for prefix in prefixes:
-        said = said.removeprefix(prefix)
-    return label(said)
-
-
-def quoted(span: AccountSpan, attribute: str, prefix: str) -> str:
-    """:func:`named` in quotation marks: rules and checks are often named with whole sentences."""
-    return f"“{named(span, attribute, prefix)}”"
-
-
-def proposal(span: AccountSpan, chars: int = 160) -> str:
-    """What was put before a gate or a person."""
-    given = payload.parse(span.input_text) if span.input_text else None
-    if isinstance(given, str):
-        return words.excerpt(given, chars)
-    return payload.arguments(given, chars)
+_WOULD = {"allow": "would have allowed", "deny": "would have refused"}
+_WOULD_ALONE = {"allow": "would have let it go on", "deny": "would have refused to go on"}
+_SAID: dict[str, tuple[str, str, Tone]] = {
+    "allow": ("allowed", "let it go on", "good"),
+    "deny": ("refused", "refused to go on", "bad"),
+    "escalate": ("wanted a person to decide on", "wanted a person to decide", "waiting"),
+}
+"""By verdict: what was said about a proposal, what was said without one, and how that sounds."""
 
 
 def gate(span: AccountSpan) -> Told:
-    """A rule's verdict on a proposed action."""
+    """A rule's verdict on a proposed action, and what was done about it."""
     rule = quoted(span, names.GATE_RULE, "gate ")
     verdict, action = fact(span, names.GATE_VERDICT), fact(span, names.GATE_ACTION)
     proposed = proposal(span)
-    if not proposed and verdict:
-        return _gate_alone(span, rule)
-    what = f" {proposed}" if proposed else " the proposal"
     risk = fact(span, names.GATE_RISK)
     detail = f"Risk: {label(risk)}" if risk else ""
+    alone = not proposed and bool(verdict)
+    what = "" if alone else f" {proposed or 'the proposal'}"
+    would = (
+        _WOULD_ALONE.get(verdict, "would have asked a person")
+        if alone
+        else _WOULD.get(verdict, "would have asked a person about")
+    )
     if action == "dry_run":
-        said = {"allow": "would have allowed", "deny": "would have refused"}.get(
-            verdict, "would have asked a person about"
-        )
-        return f"The gate {rule} {said}{what} (dry run){because(span)}", "warn", detail
-    if verdict == "deny":
-        return f"The gate {rule} refused{what}{because(span)}", "bad", detail
-    if verdict == "escalate":
-        return (
-            f"The gate {rule} wanted a person to decide on{what}{because(span)}",
-            "waiting",
-            detail,
-        )
-    if verdict == "allow":
-        return f"The gate {rule} allowed{what}{because(span)}", "good", detail
+        return f"The gate {rule} {would}{what} (dry run){because(span)}", "warn", detail
+    if action == "proceeded" and verdict in {"deny", "escalate"}:
+        went = "it only watches, so the action went ahead"
+        return f"The gate {rule} {would}{what}, but {went}{because(span)}", "warn", detail
+    if verdict in _SAID:
+        about, by_itself, tone = _SAID[verdict]
+        overruled = verdict == "allow" and action in {"blocked", "escalated"}
+        still = f", but the action was {label(action)} all the same" if overruled else ""
+        said = f"{by_itself if alone else about}{what}{still}"
+        return f"The gate {rule} {said}{because(span)}", "warn" if overruled else tone, detail
     outcome = payload.answer(span.output_text, 200)
     return (
         f"The guardrail {rule} looked at{what}",
@@ -87,36 +76,40 @@ def gate(span: AccountSpan) -> Told:
     )
 
 
-def _gate_alone(span: AccountSpan, rule: str) -> Told:
-    """A verdict that was not about a recorded proposal."""
-    verdict, why = fact(span, names.GATE_VERDICT), because(span)
-    risk = fact(span, names.GATE_RISK)
-    detail = f"Risk: {label(risk)}" if risk else ""
-    if fact(span, names.GATE_ACTION) == "dry_run":
-        said = {"allow": "would have let it go on", "deny": "would have refused to go on"}.get(
-            verdict, "would have asked a person"
-        )
-        return f"The gate {rule} {said} (dry run){why}", "warn", detail
-    if verdict == "deny":
-        return f"The gate {rule} refused to go on{why}", "bad", detail
-    if verdict == "escalate":
-        return f"The gate {rule} wanted a person to decide{why}", "waiting", detail
-    return f"The gate {rule} let it go on{why}", "good", detail
-
-
 def validation(span: AccountSpan) -> Told:
     """A check of an answer."""
     check = quoted(span, names.VALIDATION_CHECK, "validate ")
     field = fact(span, names.VALIDATION_FIELD)
     about = f" on {label(field)}" if field else ""
     kind = fact(span, names.VALIDATION_KIND)
+    judge = fact(span, names.VALIDATION_BY)
     who = "An independent check" if kind == "verification" else "The check"
-    detail = f"Kind of check: {label(kind)}" if kind else ""
+    by = f" by {label(judge)}" if judge else ""
+    found = proposal(span, 200)
+    detail = ". ".join(
+        filter(
+            None,
+            [f"Kind of check: {label(kind)}" if kind else "", f"Found: {found}" if found else ""],
+        )
+    )
     if fact(span, names.VALIDATION_VERDICT) == "fail":
-        return f"{who} {check}{about} failed{because(span)}", "warn", detail
+        return f"{who} {check}{by}{about} failed{because(span)}", "warn", detail
     if fact(span, names.VALIDATION_VERDICT) == "pass":
-        return f"{who} {check}{about} passed{because(span)}", "good", detail
-    return f"{who} {check}{about} ran", "plain", detail
+        return f"{who} {check}{by}{about} passed{because(span)}", "good", detail
+    return f"{who} {check}{by}{about} ran", "plain", detail
+
+
+@once
+def repair_costs(view: Timeline) -> dict[str, float]:
+    """By the id of a repair loop: what the model calls made in it cost, in USD, as far as known."""
+    costs: dict[str, float] = {}
+    if view.calls("repair"):
+        for call in view.calls("model"):
+            above = islice(view.ancestors(call), _NEAREST)
+            loop = next((span for span in above if span.layer == "repair"), None)
+            if loop is not None and call.cost_usd:
+                costs[loop.span_id] = costs.get(loop.span_id, 0.0) + call.cost_usd
+    return costs
 
 
 def repair(span: AccountSpan) -> Told:
@@ -158,6 +151,13 @@ def breaker(span: AccountSpan) -> Told:
     """A circuit breaker that changed its state."""
     name = quoted(span, names.BREAKER_NAME, "breaker ")
     to = fact(span, names.BREAKER_TO)
+    if fact(span, names.BREAKER_EVENT) == "refused":
+        call = label(fact(span, names.BREAKER_REFUSED)) or "a call"
+        return (
+            f"The circuit breaker {name} was open: {call} was not tried{because(span)}",
+            "warn",
+            "",
+        )
     if to == "open":
         return (
             f"The circuit breaker {name} opened: no further calls for now{because(span)}",
@@ -183,10 +183,16 @@ def fallback(span: AccountSpan) -> Told:
     """A stand-in for something that was not available."""
     to = named(span, names.FALLBACK_TO, "fallback ")
     instead = fact(span, names.FALLBACK_FROM)
+    less = words.excerpt(fact(span, names.FALLBACK_REDUCED), 240)
+    told = words.excerpt(fact(span, names.FALLBACK_TOLD), 240)
+    details = [
+        f"What it cannot do: {less}" if less else "",
+        f"The user was told: {told}" if told else "",
+    ]
     return (
         f"Fell back to {to}{f' instead of {label(instead)}' if instead else ''}{because(span)}",
         "warn",
-        "",
+        ". ".join(filter(None, details)),
     )
 
 
@@ -226,18 +232,13 @@ def approval(span: AccountSpan) -> Told:
             "bad",
             detail,
         )
+    if decision == "pending":
+        return (
+            f"A person was asked{request}; the run stopped until there is an answer",
+            "waiting",
+            "",
+        )
     return f"A person was asked{request}; no decision is recorded", "warn", detail
-
-
-def checkpoint(span: AccountSpan) -> Told:
-    """Progress saved, or taken up again."""
-    where = quoted(span, names.CHECKPOINT_LABEL, "checkpoint ")
-    given = payload.parse(span.input_text) if span.input_text else {}
-    left = given.get("todo") if isinstance(given, dict) else None
-    detail = f"Left to do: {payload.arguments(left, 200)}" if left else ""
-    if fact(span, names.CHECKPOINT_ACTION) == "restored":
-        return f"Took up again at the checkpoint {where}", "warn", detail
-    return f"Saved its progress as {where}", "plain", detail
 
 
 def amount(unit: str, text: str) -> str:
@@ -309,48 +310,6 @@ def handoff(span: AccountSpan) -> Told:
     )
 
 
-def context(span: AccountSpan) -> Told:
-    """What was put in front of the model."""
-    shown = number(span, names.CONTEXT_SELECTED)
-    offered = number(span, names.CONTEXT_CANDIDATES)
-    if offered:
-        dropped = max(offered - shown, number(span, names.CONTEXT_DROPPED), 0)
-        left = f", left out {dropped:,}" if dropped else ""
-        return f"Chose {shown:,} of {offered:,} pieces of context{left}{because(span)}", "plain", ""
-    return f"Put together the context ({label(span.name)}){because(span)}", "plain", ""
-
-
-def normalize(span: AccountSpan) -> Told:
-    """Input that was cleaned before the model saw it."""
-    injections = number(span, names.NORMALIZE_INJECTIONS)
-    if injections:
-        hits = words.count(injections, "suspicious instruction")
-        return f"Found {hits} in the input{because(span)}", "bad", ""
-    removed = fact(span, names.NORMALIZE_REMOVED)
-    what = f", removed {words.excerpt(removed, 120)}" if removed and removed != "0" else ""
-    return f"Cleaned the input{what}{because(span)}", "plain", ""
-
-
-def evaluation(span: AccountSpan) -> Told:
-    """A judgement of the agent's work."""
-    name = quoted(span, names.EVAL_NAME, "evaluate ")
-    verdict = fact(span, names.EVAL_LABEL)
-    score = fact(span, names.EVAL_SCORE)
-    said = " ".join(
-        filter(None, [label(verdict), f"({label(score)})" if score and verdict else label(score)])
-    )
-    tone: Tone = "plain"
-    if verdict.lower() in {"fail", "failed", "reject", "rejected", "no", "incorrect"}:
-        tone = "warn"
-    elif verdict.lower() in {"pass", "passed", "accept", "accepted", "yes", "correct"}:
-        tone = "good"
-    return (
-        f"The evaluation {name} said {said}" if said else f"The evaluation {name} ran",
-        tone,
-        words.excerpt(fact(span, names.EVAL_EXPLANATION), 400),
-    )
-
-
 def _other(span: AccountSpan) -> Told:
     return f"Recorded {label(span.name)}", "plain", ""
 
@@ -363,11 +322,11 @@ _BY_LAYER: dict[str, Callable[[AccountSpan], Told]] = {
     "breaker": breaker,
     "fallback": fallback,
     "approval": approval,
-    "checkpoint": checkpoint,
+    "checkpoint": surroundings.checkpoint,
     "budget": budget,
     "stop": stop,
     "handoff": handoff,
-    "context": context,
-    "normalize": normalize,
-    "eval": evaluation,
+    "context": surroundings.context,
+    "normalize": surroundings.normalize,
+    "eval": surroundings.evaluation,
 }

@@ -9,7 +9,14 @@ from itertools import chain
 from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions, payload
 from tachograph_schemas.account.model import Line
-from tachograph_schemas.account.sentences import NOT_READ, failure, query, result, tool_call
+from tachograph_schemas.account.sentences import (
+    NOT_READ,
+    failure,
+    query,
+    refused_call,
+    result,
+    tool_call,
+)
 from tachograph_schemas.account.timeline import (
     Timeline,
     effect,
@@ -152,6 +159,7 @@ def tools(view: Timeline) -> list[Line]:
         if above is not None and fact(span, names.RETRY_OF) != above.tool:
             retries[above.tool or above.name] += 1
     lines = [_tool_line(view, name, spans, retries[name]) for name, spans in by_tool.items()]
+    lines.extend(refused_call(view, span) for span in view.calls("refused")[:20])
     lines.extend(_refused(view))
     lines.extend(
         Line(f"{label(name)}: the model asked for it {words.times(number)}; no call is recorded", "tool")
@@ -194,7 +202,10 @@ def _tool_line(view: Timeline, name: str, spans: list[AccountSpan], retries: int
 def _refused(view: Timeline) -> list[Line]:
     lines = []
     for span in view.calls("gate"):
-        if fact(span, names.GATE_VERDICT) == "deny":
+        if (
+            fact(span, names.GATE_VERDICT) == "deny"
+            and fact(span, names.GATE_ACTION) != "proceeded"
+        ):
             rule = label(fact(span, names.GATE_RULE) or span.name)
             proposed = payload.arguments(span.input_text, 120)
             text = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tachograph_schemas import names, words
-from tachograph_schemas.account import decisions, harness, payload
+from tachograph_schemas.account import decisions, harness, payload, phrases
 from tachograph_schemas.account.model import Line, Tone
 from tachograph_schemas.account.timeline import (
     Timeline,
@@ -15,6 +15,7 @@ from tachograph_schemas.account.timeline import (
     error_kind,
     fact,
     is_abandoned,
+    is_refused,
     label,
 )
 from tachograph_schemas.rows import AccountSpan
@@ -70,6 +71,8 @@ def tool_call(span: AccountSpan) -> str:
 
 def tool(view: Timeline, span: AccountSpan) -> Line:
     """A tool call and how it went."""
+    if is_refused(span):
+        return refused_call(view, span)
     said = tool_call(span)
     writes = effect(span) == "write"
     if span.is_open:
@@ -80,6 +83,21 @@ def tool(view: Timeline, span: AccountSpan) -> Line:
         return view.line(span, f"The call {said} failed: {failure(span)}", tone)
     verb = "Carried out" if writes else "Called"
     return view.line(span, f"{verb} {said}", "good" if writes else "plain", result(span))
+
+
+def refused_call(view: Timeline, span: AccountSpan) -> Line:
+    """A call that the model asked for and that was never made."""
+    offered = phrases.items(fact(span, names.TOOL_OFFERED))
+    scope = label(fact(span, names.TOOL_SCOPE))
+    told = words.excerpt(fact(span, names.REASON), 240)
+    details = [f"It was told: {told}" if told else ""]
+    if fact(span, names.TOOL_REFUSAL) == "out_of_scope":
+        missing = f" (it lacks {scope})" if scope else ""
+        text = f"The model asked for {tool_call(span)}, which this agent may not use{missing}: not called"
+        return view.line(span, text, "bad", ". ".join(filter(None, details)))
+    details.append(f"The tools it was offered: {', '.join(offered)}" if offered else "")
+    text = f"The model asked for {tool_call(span)}, a tool that does not exist: nothing was called"
+    return view.line(span, text, "warn", ". ".join(filter(None, details)))
 
 
 def result(span: AccountSpan) -> str:

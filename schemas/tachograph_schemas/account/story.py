@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from tachograph_schemas import names, words
-from tachograph_schemas.account import harness
+from tachograph_schemas.account import phrases
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.sentences import sentence, together, tool_call
 from tachograph_schemas.account.timeline import (
@@ -16,6 +16,7 @@ from tachograph_schemas.account.timeline import (
     error_kind,
     fact,
     is_abandoned,
+    is_refused,
     label,
     once,
 )
@@ -153,6 +154,8 @@ def _sentences(view: Timeline, chosen: list[Step]) -> list[Told]:
 def _one(view: Timeline, span: AccountSpan) -> Told:
     line = sentence(view, span)
     line = replace(line, offset_ns=max(told_at(view, span) - view.start_ns, 0))
+    if is_refused(span):
+        return Told(line, ("refused", line.text))
     if span.layer == "tool" and not span.is_open:
         key = ("tool", span.tool, view.who(span), line.tone, error_kind(span))
         if is_abandoned(span):
@@ -164,7 +167,7 @@ def _one(view: Timeline, span: AccountSpan) -> Told:
             line, key, general=view.line(span, f"A call of {label(span.tool)} failed: {why}").text
         )
     if span.layer == "retry":
-        what = harness.named(span, names.RETRY_OF, "retry ")
+        what = phrases.named(span, names.RETRY_OF, "retry ")
         kind = error_kind(span)
         general = view.line(
             span, f"An attempt of {what} failed{f' with {kind}' if kind else ''}; to be tried again"
@@ -179,13 +182,16 @@ def _at_once(view: Timeline, chosen: list[Step], at: int) -> list[AccountSpan]:
     if isinstance(first, Gap):
         return []
     group = [first]
-    if first.layer not in _PARALLEL or first.is_open or first.span_id in view.guarded:
+    alone = first.is_open or first.span_id in view.guarded or is_refused(first)
+    if first.layer not in _PARALLEL or alone:
         return group
     earliest_end = first.end_ns
     for step in chosen[at + 1 :]:
         if isinstance(step, Gap) or step.layer not in _PARALLEL or step.is_open:
             break
         if step.parent_span_id != first.parent_span_id or step.span_id in view.guarded:
+            break
+        if is_refused(step):
             break
         if step.start_ns >= earliest_end or view.who(step) != view.who(first):
             break

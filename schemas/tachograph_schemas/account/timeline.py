@@ -55,7 +55,8 @@ class Timeline:
         self._by_layer: dict[str, list[AccountSpan]] = defaultdict(list)
         for span in self.spans:
             if span.span_id not in self.second_views:
-                self._by_layer[span.layer].append(span)
+                # A call that was never made is no tool call: nothing ran, nothing can have changed.
+                self._by_layer["refused" if is_refused(span) else span.layer].append(span)
         self.known: dict[str, Any] = {}
         """What :func:`once` keeps."""
         self.is_running = run.outcome == "running"
@@ -162,7 +163,7 @@ class Timeline:
         return self.last_ok.get((span.layer, span.tool), -1) > span.start_ns
 
     def calls(self, layer: str) -> list[AccountSpan]:
-        """The spans of a layer without second views."""
+        """The spans of a layer without second views; ``refused``: tool calls that were never made."""
         return self._by_layer.get(layer, [])
 
     def open_leaves(self) -> list[AccountSpan]:
@@ -253,6 +254,11 @@ def number(span: AccountSpan, name: str) -> int:
         return int(float(span.facts.get(name, "") or 0))
     except (ValueError, OverflowError):
         return 0
+
+
+def is_refused(span: AccountSpan) -> bool:
+    """Whether it is a tool call that a model asked for and the harness did not make."""
+    return span.layer == "tool" and bool(fact(span, names.TOOL_REFUSAL))
 
 
 def effect(span: AccountSpan) -> str:
