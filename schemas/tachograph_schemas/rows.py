@@ -30,7 +30,7 @@ class RunRow:
     duration_ns: int
     """From the first span's start to the run's end, or to the last span seen."""
     waiting_ns: int
-    """The part of the duration spent waiting for people."""
+    """The part of the duration spent waiting for people, or between two attempts of a resumed run."""
     outcome: str
     """One of :data:`.names.OUTCOMES`."""
     stop_reason: str

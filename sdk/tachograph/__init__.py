@@ -18,6 +18,7 @@ from __future__ import annotations
 from tachograph._approve import Decision, approve, approve_async
 from tachograph._binding import arg
 from tachograph._budget import Budget, budget
+from tachograph._carry import Continued, context_headers, continue_from
 from tachograph._decorators import agent, context, normalize, run, step
 from tachograph._decorators_io import effect, memory, model, retrieval, tool
 from tachograph._inputs import context_chosen, normalized
@@ -45,6 +46,7 @@ from tachograph.errors import BudgetExceeded, Refused, RunStopped, TachographErr
 __all__ = [
     "Budget",
     "BudgetExceeded",
+    "Continued",
     "Decision",
     "Refused",
     "Repair",
@@ -62,6 +64,8 @@ __all__ = [
     "checkpoint",
     "context",
     "context_chosen",
+    "context_headers",
+    "continue_from",
     "current_run",
     "effect",
     "evaluate",

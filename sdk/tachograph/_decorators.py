@@ -77,6 +77,7 @@ def run(
     tags: Iterable[str] | str | None = None,
     version: str | None = None,
     trigger: Option = None,
+    resume: Option = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -93,6 +94,7 @@ def run(
     tags: Iterable[str] | str | None = None,
     version: str | None = None,
     trigger: Option = None,
+    resume: Option = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -109,10 +111,12 @@ def run(
         tags: Words to find it by.
         version: The agent's version, as you count them.
         trigger: What started it; default ``cli`` in a script, else ``call``.
+        resume: The id of the run that this call takes up again after a pause or a crash, kept by the agent
+            from ``tacho.current_run().id``; None or empty for a new run.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
 
-    ``goal session user customer trigger`` may be texts, ``tacho.arg("parameter")``, or functions of the
+    ``goal session user customer trigger resume`` may be texts, ``tacho.arg("parameter")``, or functions of the
     bound arguments: ``goal=lambda given: f"refund {given['order_id']}"``.
     """
     options = RunOptions(
@@ -125,6 +129,7 @@ def run(
         tags=text_tuple(tags),
         version=version,
         trigger=trigger,
+        resume=resume,
     )
     return _apply(function, _run_spec(options, capture_input, capture_output))
 

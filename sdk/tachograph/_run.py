@@ -26,6 +26,7 @@ from tachograph_schemas import names
 if TYPE_CHECKING:
     from tachograph._recorder import Recorder
 
+RUN_ID_LIMIT_CHARS = 128
 FinalOutcome = Literal["success", "failure", "stopped"]
 
 
@@ -42,6 +43,7 @@ class RunOptions:
     tags: tuple[str, ...] = ()
     version: str | None = None
     trigger: Option = None
+    resume: Option = None
     entrypoint: str = ""
     """``module:qualname`` of the decorated function."""
     source_file: str = ""
@@ -97,10 +99,11 @@ def _open_outermost(
     context: Context,
 ) -> SpanHandle:
     parent = get_current_span(context).get_span_context()
+    resumed = safe_text(resolve(options.resume, given) or "", RUN_ID_LIMIT_CHARS)
     stamp = cleaned(
         {
             # A trace may hold several runs (a web request that starts two): then ids of their own.
-            names.RUN_ID: uuid.uuid4().hex if parent.is_valid else None,
+            names.RUN_ID: resumed or (uuid.uuid4().hex if parent.is_valid else None),
             names.SESSION_ID: resolve(options.session, given),
             names.USER_ID: resolve(options.user, given),
             names.CUSTOMER: resolve(options.customer, given),
@@ -109,6 +112,7 @@ def _open_outermost(
     in_script = options.entrypoint.startswith("__main__:")
     attributes |= {
         names.LAYER: "run",
+        names.RESUMED: True if resumed else None,
         names.RUN_TRIGGER: resolve(options.trigger, given) or ("cli" if in_script else "call"),
         names.RUN_TAGS: _json_tags(options.tags),
         names.RUN_CODE_VERSION: _code_version.known_for(options.source_file),

@@ -7,6 +7,7 @@ import tachograph as tacho
 EXPORTED = [
     "Budget",
     "BudgetExceeded",
+    "Continued",
     "Decision",
     "Refused",
     "Repair",
@@ -24,6 +25,8 @@ EXPORTED = [
     "checkpoint",
     "context",
     "context_chosen",
+    "context_headers",
+    "continue_from",
     "current_run",
     "effect",
     "evaluate",

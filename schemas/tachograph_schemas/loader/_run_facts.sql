@@ -10,7 +10,10 @@ SELECT
     -- aggregate would skip it and take an ended child's
     if(least_rank <= 1, tail.1, NULL) AS ended,
     toUInt64(greatest(0, toUnixTimestamp64Nano(ifNull(ended, last_end)) - toUnixTimestamp64Nano(started))),
-    arraySum(x -> toUInt64OrZero(x.3['tacho.waiting_ns']), said),
+    -- Waiting is what a person took, and what passed between two attempts. An approval may say that it took longer
+    -- than it was open: then the rest lies between the attempts, and is not counted twice.
+    toUInt64(arraySum(x -> least(toUInt64OrZero(x.3['tacho.waiting_ns']), x.5), said)
+        + greatest(between_ns, arraySum(x -> greatest(0, toInt64(toUInt64OrZero(x.3['tacho.waiting_ns'])) - toInt64(x.5)), said))),
     multiIf(
         isNull(ended), 'running',
         arrayLast(x -> x.3['tacho.run.outcome'] != '', said).3['tacho.run.outcome'] AS outcome_said IN ('success', 'failure', 'stopped'), outcome_said,
@@ -19,8 +22,9 @@ SELECT
         'success'
     ),
     coalesce(
-        nullIf(arrayLast(x -> x.3['tacho.run.stop_reason'] != '', said).3['tacho.run.stop_reason'], ''),
-        nullIf(arrayLast(x -> x.4 = 'stop', said).3['tacho.reason'], ''),
+        -- of the last attempt alone: an earlier one that paused does not say why this one ended
+        nullIf(arrayLast(x -> x.2 = least_rank, said).3['tacho.run.stop_reason'], ''),
+        nullIf(arrayLast(x -> x.4 = 'stop' AND (empty(attempts) OR x.1 >= attempts.1[-1]), said).3['tacho.reason'], ''),
         if(least_rank <= 1 AND tail.2 = 'error', tail.3, '')),
     arrayFirst(x -> x.3['tacho.run.goal'] != '', said).3['tacho.run.goal'],
     head.4, tail.4, if(least_rank <= 1, tail.5, ''),
@@ -44,7 +48,13 @@ FROM
         min(rank) AS least_rank,
         argMin((span_id, service, name, input), (rank, start_time)) AS head,
         argMax((end_time, status, status_message, output, error_type), (-rank, start_time)) AS tail,
-        arraySort(x -> x.1, groupArrayIf((start_time, rank, facts, layer), notEmpty(facts))) AS said,
+        arraySort(x -> x.1, groupArrayIf((start_time, rank, facts, layer, duration_ns), notEmpty(facts))) AS said,
+        -- the attempts of a run that was resumed; one that was killed ended when it was last heard of
+        arraySort(groupArrayIf((start_time, if(isNull(end_time), received_at, start_time + toIntervalNanosecond(duration_ns))), layer = 'run')) AS attempts,
+        arraySum(
+            (begun, ended_before) -> greatest(0, toUnixTimestamp64Nano(begun) - toUnixTimestamp64Nano(ended_before)),
+            attempts.1, arrayShiftRight(attempts.2, 1, attempts.1[1])
+        ) AS between_ns,
         argMinIf(agent, (rank, start_time), agent != '') AS first_agent,
         argMinIf(service, (rank, start_time), service != '') AS first_service,
         argMinIf(service_version, (rank, start_time), service_version != '') AS first_version,
