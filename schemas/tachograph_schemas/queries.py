@@ -29,6 +29,7 @@ from tachograph_schemas.find import (
 from tachograph_schemas.rows import (
     AccountSpan,
     Facets,
+    HarnessCounts,
     ModelPrice,
     ModelUsage,
     RunRow,
@@ -53,6 +54,7 @@ __all__ = [
     "export",
     "facets",
     "filtered",
+    "harness_counts",
     "model_usage",
     "price",
     "run",
@@ -211,6 +213,14 @@ def model_usage(
     """Tokens and dollars of the model calls from ``since`` to before ``until``, in slices of ``slice_s``."""
     values = {"project": project, "since": since, "until": until, "slice_s": slice_s}
     return _rows(client, _sql("model_usage"), values, ModelUsage)
+
+
+def harness_counts(
+    client: Client, since: datetime, until: datetime, project: str = DEFAULT_PROJECT
+) -> list[HarnessCounts]:
+    """What the harness around each agent did from ``since`` to before ``until``, the busiest agent first."""
+    values = {"project": project, "since": since, "until": until}
+    return _rows(client, _sql("harness"), values, HarnessCounts)
 
 
 def facets(client: Client, project: str = DEFAULT_PROJECT, since: datetime | None = None) -> Facets:

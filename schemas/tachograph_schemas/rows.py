@@ -245,6 +245,56 @@ class ModelUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class HarnessCounts:
+    """What the harness around one agent did; the field's metrics are ratios of these."""
+
+    agent: str
+    validations: int
+    validations_failed: int
+    repairs: int
+    """Loops that had something to repair, and ended."""
+    repairs_succeeded: int
+    gates: int
+    gates_denied: int
+    gates_escalated: int
+    approvals: int
+    """Requests that were decided, or ran out of time."""
+    approvals_granted: int
+    approval_waiting_ns: int
+    breaker_trips: int
+    breaker_refusals: int
+    """Calls that were not tried because a breaker was open."""
+    retries: int
+    fallbacks: int
+    unknown_tools: int
+    """Calls of tools that do not exist."""
+    out_of_scope_calls: int
+    injections: int
+    """Patterns of injected instructions found in inputs."""
+    restores: int
+    stops: int
+    budget_stops: int
+    handoffs: int
+    evals: int
+    evals_passed: int
+
+    @property
+    def validation_failure_rate(self) -> float | None:
+        """Of all checks; ``None`` without any."""
+        return self.validations_failed / self.validations if self.validations else None
+
+    @property
+    def repair_success_rate(self) -> float | None:
+        """Of the repairs that were needed; ``None`` without any."""
+        return self.repairs_succeeded / self.repairs if self.repairs else None
+
+    @property
+    def eval_pass_rate(self) -> float | None:
+        """Of the evaluations that said pass or fail; ``None`` without any."""
+        return self.evals_passed / self.evals if self.evals else None
+
+
+@dataclass(frozen=True, slots=True)
 class Facets:
     """What the filters of the list can be set to."""
 

@@ -163,7 +163,7 @@ def _close(
         decision = answer
     else:
         decision = Decision(approved=bool(answer))
-    who = decision.approver or str(getattr(approver, "__name__", ""))
+    who = safe_text(decision.approver or getattr(approver, "__name__", ""))
     # An approver that asked through another system knows better how long the person took.
     decision = replace(decision, approver=who, waiting_ns=decision.waiting_ns or waiting_ns)
     word = "approved" if decision.approved else "refused"

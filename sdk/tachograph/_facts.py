@@ -96,10 +96,10 @@ def amount(given: object) -> int | None:
     return len(given) if isinstance(given, Sized) else None
 
 
-def listed(given: Iterable[str] | str) -> list[str]:
+def listed(given: object) -> list[str]:
     """Names as a bounded list; a single text is one name, not its letters."""
-    if isinstance(given, str):
-        return [given] if given else []
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [] if given is None or given == "" else [safe_text(given, NAME_LIMIT_CHARS)]
     found: list[str] = []
     for name in given:
         if len(found) == _LIST_LIMIT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sized
 
-from tachograph._facts import amount, describe, json_text, listed
+from tachograph._facts import amount, describe, json_text, listed, misused
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
 from tachograph_schemas import names
@@ -64,6 +64,9 @@ def context_chosen(
         reason: Why these, in a sentence.
     """
     with guarded("recording what was chosen"):
+        if dropped is not None and not isinstance(dropped, Mapping):
+            misused("context_chosen", "dropped is no mapping from reasons to numbers")
+            dropped = None
         why = {safe_text(key, 200): amount(number) or 0 for key, number in (dropped or {}).items()}
         describe(
             "context",

@@ -242,7 +242,7 @@ def stop(rule: str, reason: str, *, needs: str = "") -> NoReturn:
         RunStopped: always. Let it escape the run, which is then recorded as stopped, not failed.
     """
     record("stop", rule, {names.STOP_RULE: rule, names.REASON: reason, names.STOP_NEEDS: needs})
-    raise RunStopped(rule, reason, needs=needs)
+    raise RunStopped(safe_text(rule), safe_text(reason), needs=safe_text(needs))
 
 
 def handoff(to: str, *, reason: str = "", payload: Any = None) -> None:
@@ -313,8 +313,10 @@ def retry_event(
             names.RETRY_WAIT_MS: wait_s * 1_000 if isinstance(wait_s, int | float) else None,
         },
     )
-    if error is not None:
+    if isinstance(error, BaseException):
         handle.record_cause(error)
+    elif error is not None:
+        handle.set({names.REASON: safe_text(error)})
     handle.end()
 
 

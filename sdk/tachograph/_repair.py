@@ -15,10 +15,11 @@ class Repair:
     """A repair loop being recorded; see :func:`repair`."""
 
     def __init__(self, what: str, max_attempts: int) -> None:
-        if max_attempts < 1:
-            misused("repair", f"max_attempts is {max_attempts}; a repair needs at least one")
+        if not isinstance(max_attempts, int) or max_attempts < 1:
+            misused("repair", f"max_attempts is {max_attempts!r}; a repair needs at least one")
+            max_attempts = 1
         self.what = what
-        self.max_attempts = max(max_attempts, 1)
+        self.max_attempts = max_attempts
         self.attempts = 0
         self.outcome: str | None = None
         """``repaired`` or ``gave_up``; None until it is decided."""

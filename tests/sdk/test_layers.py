@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from opentelemetry import trace
 
 import tachograph as tacho
 from tachograph_schemas import names
@@ -208,3 +209,130 @@ def test_remaining_facts_have_their_attributes(spans):
     assert retry.status == "unset"
     assert by_layer["fallback"].attributes[names.FALLBACK_TO] == "small"
     assert by_layer["eval"].attributes[names.EVAL_SCORE] == 0.9
+
+
+def test_what_was_done_is_kept_apart_from_the_verdict(spans):
+    """A rule that only watches says no and lets go on; a rule that allows may be overruled."""
+    watched = tacho.gate("night rule", verdict="deny", action="proceeded")
+    assert watched
+    assert watched.verdict == "deny"
+    assert watched.enforce() is watched
+    overruled = tacho.gate("day rule", allow=True, action="blocked")
+    assert not overruled
+    said = [(s.attributes[names.GATE_VERDICT], s.attributes[names.GATE_ACTION]) for s in spans]
+    assert said == [("deny", "proceeded"), ("allow", "blocked")]
+
+
+def test_facts_describe_the_span_of_their_layer_or_make_one(spans):
+    """Inside a decorated function or a block no second span is made; a foreign span is not described."""
+
+    @tacho.normalize
+    def clean(text):
+        tacho.normalized(removed=["ads", "headers"], injections=2)
+        return text
+
+    clean("x")
+    with tacho.context(name="pick"):
+        tacho.context_chosen(candidates=9, selected=[1, 2])
+    tacho.context_chosen(candidates=3)
+    with tacho.normalize(name="outer"):
+        with trace.get_tracer("library").start_as_current_span("parse"):
+            tacho.normalized(cut_chars=5)
+    made = [(span.layer, span.name) for span in spans]
+    assert made == [
+        ("normalize", "clean"),
+        ("context", "pick"),
+        ("context", "context chosen"),
+        ("normalize", "normalize input"),
+        ("other", "parse"),
+        ("normalize", "outer"),
+    ]
+    assert spans[0].attributes[names.NORMALIZE_REMOVED] == "ads, headers"
+    assert spans[0].attributes[names.NORMALIZE_INJECTIONS] == 2
+    assert spans[1].attributes[names.CONTEXT_SELECTED] == 2
+    assert names.NORMALIZE_CUT_CHARS not in spans[5].attributes
+
+
+def test_blocks_record_errors_and_nest_sync_and_async(spans):
+    """A block is the layer of what happens in it; what escapes is recorded and goes on."""
+
+    async def main():
+        async with tacho.step(name="outside"):
+            with pytest.raises(KeyError), tacho.context(name="inside"):
+                raise KeyError("gone")
+
+    asyncio.run(main())
+    inside, outside = spans
+    assert (inside.parent, inside.status, outside.status) == ("outside", "error", "unset")
+
+
+def test_checkpoint_takes_containers_with_truth_values_of_their_own(spans):
+    """What numpy does: an array of several has no truth value."""
+
+    class Several(list):
+        def __bool__(self):
+            raise ValueError("ambiguous")
+
+    tacho.checkpoint("x", done=Several([1]), lost=Several([2, 3]), action="restored")
+    assert spans.one().attributes[names.CHECKPOINT_LOST] == 2
+    assert spans.one().input == {"done": [1], "todo": [], "lost": [2, 3]}
+
+
+MISTAKES = """
+import logging, sys
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+import tachograph as tacho
+from tachograph.testing import captured_spans
+
+class Hostile:
+    def __str__(self): raise RuntimeError("no")
+    __repr__ = __str__
+
+with captured_spans() as spans:
+    assert not tacho.gate("r")
+    assert not tacho.gate("r", allow=True, verdict="deny")
+    assert not tacho.gate("r", verdict="maybe", risk="huge", reason=Hostile())
+    assert not tacho.gate(Hostile(), allow=True, action="whatever")
+    assert tacho.gate(None, allow=True, risk=7)
+    assert tacho.validate(Hostile(), 1, kind="vibes", field=3, message=[1])
+    tacho.tool_refused(Hostile(), why="felt like it", offered=7)
+    tacho.checkpoint(Hostile(), done=None, lost=iter([1]), action="lost")
+    tacho.handoff(Hostile(), payload=Hostile())
+    tacho.breaker_event(None, Hostile(), 3)
+    tacho.breaker_refused(4, call=Hostile())
+    tacho.retry_event(None, "first", error="not an exception", wait_s="soon")
+    tacho.fallback_event(1, 2, 3, reduced=4, told=5)
+    tacho.evaluate(None, score="high", label=Hostile())
+    tacho.normalized(removed=5, injections=None)
+    tacho.context_chosen(candidates="abc", dropped=5)
+    with tacho.repair(Hostile(), max_attempts=0) as loop:
+        loop.attempt(Hostile())
+        loop.gave_up(Hostile())
+    with tacho.budget(usd=None, action="explode"):
+        tacho.current_run().outcome("great")
+    with tacho.step(name=Hostile()) as step:
+        step.output(Hostile())
+    assert tacho.approve(Hostile(), approver=lambda *_: tacho.Decision(True, Hostile(), Hostile()))
+    try:
+        tacho.stop(Hostile(), "why")
+    except tacho.RunStopped:
+        pass
+    with tacho.continue_from({"traceparent": Hostile(), "baggage": 5}):
+        pass
+    with tacho.continue_from(5):
+        pass
+print("layers", " ".join(span.layer for span in spans))
+"""
+
+
+def test_facts_told_wrongly_are_recorded_and_logged_never_raised(run_script):
+    """Outside of tests no mistake in what a fact is given reaches the agent."""
+    said = run_script(MISTAKES).stdout
+    recorded = said.splitlines()[-1].split()[1:]
+    assert recorded == [
+        *("gate",) * 5,
+        *("validation", "tool", "checkpoint", "handoff", "breaker", "breaker", "retry", "fallback"),
+        *("eval", "normalize", "context", "repair", "step", "approval", "stop"),
+    ]
+    assert "tachograph: gate: " in said
+    assert "explode" in said

@@ -20,7 +20,8 @@ def sentence(view: Timeline, span: AccountSpan) -> Line:
     spent = repair_costs(view).get(span.span_id) if span.layer == "repair" else None
     if spent:
         text = f"{text}; its model calls cost {words.usd(spent)}"
-    if span.status == "error" and tone != "bad":
+    # A retry has said which error it is about: the error of another call.
+    if span.status == "error" and tone != "bad" and span.layer != "retry":
         text, tone = f"{text}; it failed with {error_kind(span) or 'an error'}", "bad"
     return view.line(span, text, tone, detail)
 

@@ -15,6 +15,7 @@ from tachograph_schemas.account.sentences import (
     query,
     refused_call,
     result,
+    store,
     tool_call,
 )
 from tachograph_schemas.account.timeline import (
@@ -124,7 +125,7 @@ def _often(number: int) -> str:
 
 def _what(span: AccountSpan) -> str:
     if span.layer == "retrieval":
-        return f"A search in {label(span.name)}{query(span)}"
+        return f"A search in {store(span)}{query(span)}"
     if span.layer == "memory":
         return f"Memory {payload.call(span.name, span.input_text)}"
     return f"Through {tool_call(span)}"

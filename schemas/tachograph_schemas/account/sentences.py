@@ -146,16 +146,19 @@ def query(span: AccountSpan) -> str:
     return f" for “{words.excerpt(said, 160)}”" if said else ""
 
 
+def store(span: AccountSpan) -> str:
+    """What was searched."""
+    return label(span.name.removeprefix("retrieval "))
+
+
 def retrieval(view: Timeline, span: AccountSpan) -> Line:
     """A search in a store of documents."""
     if span.status == "error":
         tone: Tone = "warn" if view.recovered(span) else "bad"
-        return view.line(span, f"Searching {label(span.name)} failed: {failure(span)}", tone)
+        return view.line(span, f"Searching {store(span)} failed: {failure(span)}", tone)
     if span.is_open:
-        return view.line(
-            span, f"Searching {label(span.name)}{query(span)} has not come back", "warn"
-        )
-    return view.line(span, f"Searched {label(span.name)}{query(span)}", "plain", result(span))
+        return view.line(span, f"Searching {store(span)}{query(span)} has not come back", "warn")
+    return view.line(span, f"Searched {store(span)}{query(span)}", "plain", result(span))
 
 
 def memory(view: Timeline, span: AccountSpan) -> Line:

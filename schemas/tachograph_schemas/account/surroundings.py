@@ -21,7 +21,7 @@ def checkpoint(span: AccountSpan) -> Told:
         ("todo", "Left to do"),
     )
     said = [
-        f"{words_for}: {payload.arguments(given[key], 200)}"
+        f"{words_for}: {_list(given[key])}"
         for key, words_for in parts
         if isinstance(given, dict) and given.get(key)
     ]
@@ -31,6 +31,13 @@ def checkpoint(span: AccountSpan) -> Told:
         again = f"; {words.count(lost, 'step')} of work must be done again" if lost else ""
         return f"Took up again at the checkpoint {where}{again}", "warn", detail
     return f"Saved its progress as {where}", "plain", detail
+
+
+def _list(given: object) -> str:
+    """What was done or is left: names as they are, anything else as arguments."""
+    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+        return words.excerpt(", ".join(given), 200)
+    return payload.arguments(given, 200)
 
 
 def context(span: AccountSpan) -> Told:
