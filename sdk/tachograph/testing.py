@@ -9,7 +9,8 @@
             handle("refund order 7")
         assert spans.one(layer="gate").attributes["tacho.gate.verdict"] == "deny"
 
-Payloads are as recorded; redaction happens later, in the exporter, and is not part of what is seen here.
+``captured_spans(deterministic=True)`` counts ids and steps the clock, so that two runs of the same code give equal
+records. Payloads are as recorded; redaction happens later, in the exporter, and is not part of what is seen here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph import _recorder, _setup
@@ -27,7 +28,12 @@ from tachograph_schemas import names
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-__all__ = ["Event", "SpanList", "SpanRecord", "captured_spans"]
+FIRST_MOMENT_NS = 1_767_225_600_000_000_000
+"""2026-01-01 00:00:00 UTC: when the first span of a deterministic record starts."""
+STEP_NS = 1_000_000_000
+"""Between two moments of a deterministic record."""
+
+__all__ = ["FIRST_MOMENT_NS", "STEP_NS", "Event", "SpanList", "SpanRecord", "captured_spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,8 @@ def _parsed(text: Any) -> Any:
 class SpanList:
     """The spans finished so far, in the order in which they ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, deterministic: bool = False) -> None:
+        self._deterministic = deterministic
         self._finished: list[ReadableSpan] = []
         self._lock = threading.Lock()
 
@@ -96,7 +103,8 @@ class SpanList:
         with self._lock:
             finished = list(self._finished)
         labels = {span.context.span_id: span.name for span in finished if span.context}
-        return [_record(span, labels) for span in finished]
+        records = [_record(span, labels) for span in finished]
+        return _steadied(records) if self._deterministic else records
 
     def where(self, *, layer: str | None = None, name: str | None = None) -> list[SpanRecord]:
         """The spans of a layer, of a name, or of both."""
@@ -151,16 +159,58 @@ def _record(span: ReadableSpan, labels: Mapping[int, str]) -> SpanRecord:
     )
 
 
+def _steadied(records: list[SpanRecord]) -> list[SpanRecord]:
+    """The same records with ids that count and times that step, wherever they stand."""
+    started = sorted(records, key=lambda span: span.start_time_ns)
+    moments = sorted({at for span in records for at in (span.start_time_ns, span.end_time_ns)})
+    clock = {at: FIRST_MOMENT_NS + number * STEP_NS for number, at in enumerate(moments)}
+    ids: dict[str, str] = {}
+    for kind, digits in (("trace_id", 32), ("parent_id", 16), ("span_id", 16), ("run_id", 32)):
+        # Parents are named first: one that has not ended is known by its children alone.
+        found = dict.fromkeys(getattr(span, kind) for span in started)
+        for real in found:
+            if real is not None and real not in ids:
+                count = sum(len(steady) == digits for steady in ids.values()) + 1
+                ids[real] = format(count, f"0{digits}x")
+    return [_renamed(span, ids, clock) for span in records]
+
+
+def _renamed(span: SpanRecord, ids: Mapping[str, str], clock: Mapping[int, int]) -> SpanRecord:
+    def steady(text: Any) -> Any:
+        if isinstance(text, str):
+            for real, counted in ids.items():
+                text = text.replace(real, counted)
+        return text
+
+    return replace(
+        span,
+        attributes={key: steady(value) for key, value in span.attributes.items()},
+        events=tuple(
+            Event(event.name, {key: steady(value) for key, value in event.attributes.items()})
+            for event in span.events
+        ),
+        span_id=ids[span.span_id],
+        parent_id=None if span.parent_id is None else ids[span.parent_id],
+        trace_id=ids[span.trace_id],
+        start_time_ns=clock[span.start_time_ns],
+        end_time_ns=clock[span.end_time_ns],
+    )
+
+
 @contextmanager
-def captured_spans() -> Iterator[SpanList]:
+def captured_spans(*, deterministic: bool = False) -> Iterator[SpanList]:
     """Collect every span that ends while the block runs, those of foreign instrumentation included.
+
+    Args:
+        deterministic: Ids count from 1 in the order in which spans started, also where they stand in
+            attributes; every moment is :data:`STEP_NS` after the one before, from :data:`FIRST_MOMENT_NS` on.
 
     Works with and without ``tacho.init()``: without it a recorder that exports nothing is put to use
     for the block. Blocks may be nested; each sees the spans of its own time.
     """
     before = _recorder.active()
     recorder = before if before is not None else _setup.recorder_without_export()
-    spans = SpanList()
+    spans = SpanList(deterministic=deterministic)
     with recorder.lock:
         recorder.sinks.append(spans._keep)
     _recorder.activate(recorder)

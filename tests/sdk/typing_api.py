@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, assert_type
 
 import tachograph as tacho
-from tachograph.testing import SpanList, captured_spans
+from tachograph.testing import SpanList, SpanRecord, captured_spans
 
 tacho.init(
     service="s",
@@ -35,6 +35,7 @@ def bare(task: str, *, n: int = 1) -> list[str]:
     tags=("x",),
     version="1",
     trigger="cron",
+    resume=tacho.arg("run_id"),
 )
 async def with_options(task: str) -> int:
     return len(task)
@@ -125,25 +126,47 @@ async def facts() -> None:
     assert_type(await with_options("x"), int)
     assert_type(await charge_async(1.0), None)
     assert_type(
-        tacho.gate("r", allow=True, proposal={}, reason="", risk="low").enforce(), tacho.Verdict
+        tacho.gate("r", allow=True, action="blocked", proposal={}, reason="", risk="low").enforce(),
+        tacho.Verdict,
     )
-    assert_type(tacho.validate("c", ok=True, kind="range", field="f", message="m"), bool)
+    assert_type(
+        tacho.validate("c", ok=True, kind="range", field="f", message="m", value=1, by="x"), bool
+    )
     with tacho.repair("w", max_attempts=2) as loop:
         assert_type(loop.attempt("feedback"), bool)
     assert_type(
         tacho.approve("r", context={}, approver=lambda r, c: True, timeout_s=1), tacho.Decision
     )
     assert_type(await tacho.approve_async("r"), tacho.Decision)
-    tacho.checkpoint("l", done=[1], todo=(2,), action="saved")
+    tacho.checkpoint("l", done=[1], in_flight=(2,), todo=(2,), lost=[3], action="restored")
     async with tacho.budget(
         usd=1, tokens=1, model_calls=1, tool_calls=1, steps=1, wall_s=1.5
     ) as budget:
         assert_type(budget.used("usd"), float)
     tacho.handoff("to", reason="r", payload=1)
     tacho.breaker_event("n", "closed", "open", "r")
+    tacho.breaker_refused("n", "call", reason="r")
+    tacho.tool_refused(
+        "t", why="out_of_scope", arguments={}, offered=["a"], scope="x:y", call_id="c", reason="r"
+    )
+    tacho.normalized(removed=["a"], injections=["p"], cut_chars=1, reason="r")
+    tacho.context_chosen(
+        candidates=[1],
+        selected=1,
+        dropped={"stale": [1]},
+        budget_tokens=1,
+        used_tokens=1,
+        compacted_from_tokens=1,
+        reason="r",
+    )
+    assert_type(tacho.context_headers(), dict[str, str])
+    with tacho.continue_from({"traceparent": "x"}) as continued:
+        assert_type(continued, tacho.Continued)
+    async with tacho.normalize(name="mail") as block:
+        block.output(1)
     tacho.retry_event("o", 1, ValueError(), 0.5)
-    tacho.fallback_event("a", "b", "r")
-    tacho.evaluate("n", score=1, label="l", explanation="e")
+    tacho.fallback_event("a", "b", "r", reduced="x", told="y")
+    tacho.evaluate("n", score=1, label="l", explanation="e", case="c", expected=1, actual=2)
     run = tacho.current_run()
     assert_type(run.id, str)
     run.tag("a")
@@ -153,8 +176,9 @@ async def facts() -> None:
     assert_type(tacho.flush(timeout_s=1), bool)
     assert_type(tacho.shutdown(timeout_s=1), bool)
     assert_type(tacho.instrument("anthropic"), list[str])
-    with captured_spans() as spans:
+    with captured_spans(deterministic=True) as spans:
         assert_type(spans, SpanList)
+        assert_type(spans.one(layer="gate", name="n"), SpanRecord)
 
 
 @tacho.budget(model_calls=1)
