@@ -1,9 +1,10 @@
-"""Three small agents that show what a recording looks like.
+"""Six small agents that show what a recording looks like; together they use every layer of the harness.
 
 They are real: they run through the official Anthropic client, against the real API when
 ``ANTHROPIC_API_KEY`` is set, and against a model server bundled with this package otherwise. Read
-:mod:`~tachograph.demo.support`, :mod:`~tachograph.demo.planner` and :mod:`~tachograph.demo.loop` as the
-tutorial. ``tacho demo`` runs them through :func:`run_all`.
+:mod:`~tachograph.demo.support`, :mod:`~tachograph.demo.planner`, :mod:`~tachograph.demo.contract`,
+:mod:`~tachograph.demo.monday`, :mod:`~tachograph.demo.crash` and :mod:`~tachograph.demo.loop` as the tutorial.
+``tacho demo`` runs them through :func:`run_all`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,24 @@ def _planner() -> tuple[Job, Callable[[Claude, Any], str]]:
     return planner.job(), planner.play
 
 
+def _contract() -> tuple[Job, Callable[[Claude, Any], str]]:
+    from tachograph.demo import contract
+
+    return contract.job(), contract.play
+
+
+def _monday() -> tuple[Job, Callable[[Claude, Any], str]]:
+    from tachograph.demo import monday
+
+    return monday.job(), monday.play
+
+
+def _crash() -> tuple[Job, Callable[[Claude, Any], str]]:
+    from tachograph.demo import crash
+
+    return crash.job(), crash.play
+
+
 def _loop() -> tuple[Job, Callable[[Claude, Any], str]]:
     from tachograph.demo import loop
 
@@ -75,6 +94,21 @@ AGENTS: Mapping[str, DemoAgent] = {
             "planner",
             "plans and writes an incident report; an independent evaluator sends a draft back",
             _planner,
+        ),
+        DemoAgent(
+            "contract",
+            "reads a contract: an injected line is taken out, an amount given as text is refused and repaired",
+            _contract,
+        ),
+        DemoAgent(
+            "monday",
+            "prepares a renewal with every source broken: breaker, stand-ins, caveats, a stop and a handover",
+            _monday,
+        ),
+        DemoAgent(
+            "crash",
+            "bills twenty invoices, is killed after the fourteenth charge and taken up: one run, none charged twice",
+            _crash,
         ),
         DemoAgent(
             "loop",
@@ -119,7 +153,9 @@ def run_all(
     tacho.instrument("anthropic")
     from tachograph.demo.stage import connect
 
-    with connect(seconds_per_token=seconds_per_token) as claude:
+    given = {"TACHO_ENDPOINT": endpoint, "TACHO_API_KEY": api_key}
+    environment = {key: value for key, value in given.items() if value}
+    with connect(seconds_per_token=seconds_per_token, environment=environment) as claude:
         results = [_run_one(AGENTS[name], claude) for name in chosen]
     tacho.flush(timeout_s=5)
     return results

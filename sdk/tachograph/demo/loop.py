@@ -61,6 +61,7 @@ class NightlyExport:
     def __init__(self, client: anthropic.Anthropic, model: str) -> None:
         self.client = client
         self.model = model
+        self.alerts: list[tuple[str, str]] = []
 
     @tacho.run(
         agent="ledger-export",
@@ -72,10 +73,18 @@ class NightlyExport:
         trigger="schedule 02:00",
         tags=["demo", "nightly"],
     )
-    @tacho.budget(usd=BUDGET_USD, model_calls=MAX_MODEL_CALLS)
     def export(self, night: Job) -> str:
-        """What the model says when it is done, should it ever be."""
+        """What the model says when it is done, should it ever be; somebody is told when it is not."""
         night.run_id = tacho.current_run().id
+        try:
+            with tacho.budget(usd=BUDGET_USD, model_calls=MAX_MODEL_CALLS):
+                return self.keep_trying(night)
+        except tacho.BudgetExceeded as exceeded:
+            self.send_alert("finance on call", f"{night.id} was stopped: {exceeded}")
+            raise
+
+    def keep_trying(self, night: Job) -> str:
+        """One try after the other."""
         messages: list[Any] = [{"role": "user", "content": night.task}]
         failures = 0
         for _ in range(MAX_TURNS):
@@ -112,3 +121,8 @@ class NightlyExport:
         if bad:
             raise ExportError(f"{month}.{format}: column amount is not numeric in rows {bad}")
         return f"{month}.{format}: {len(amounts)} rows in batches of {batch_rows}"
+
+    @tacho.effect(risk="low", scope="alerts:send")
+    def send_alert(self, to: str, text: str) -> None:
+        """Wake somebody up."""
+        self.alerts.append((to, text))

@@ -161,5 +161,82 @@ class ExportScript:
         return [Text(apology), call]
 
 
-SCRIPTS = (SupportScript(), PlannerScript(), WriterScript(), EvaluatorScript(), ExportScript())
+class ContractScript:
+    """Reads the figures out of the clauses; writes the cap as it stands on paper until it is told not to."""
+
+    def answers(self, conversation: Conversation) -> bool:
+        """The reviewer is the one that submits risks."""
+        return "submit_risks" in conversation.tools
+
+    def reply(self, conversation: Conversation) -> Sequence[Block] | Fault:
+        """The risks, typed better at the second try."""
+        text = " ".join(json.loads(conversation.first_text)["clauses"])
+        cap = re.search(r"USD ([\d,]+)", text)
+        days = re.search(r"\((\d+)\) days", text)
+        rise = re.search(r"rise by (\d+) %", text)
+        amount = cap.group(1) if cap else "0"
+        refused = any(result.is_error for result in conversation.results_of("submit_risks"))
+        answer = {
+            "damage_cap": int(amount.replace(",", "")) if refused else f"${amount}",
+            "notice_days": int(days.group(1)) if days else 0,
+            "price_rise_percent": int(rise.group(1)) if rise else 0,
+            "risks": [
+                "The supplier's liability is capped below the fees of one year.",
+                "It renews by itself, with ninety days' notice and a price rise above the standard.",
+            ],
+        }
+        return [ToolCall("submit_risks", answer)]
+
+
+class RenewalScript:
+    """Reads everything at once, asks for what it may not do, then sums up with caveats."""
+
+    def answers(self, conversation: Conversation) -> bool:
+        """The renewal desk is the one that reads support tickets."""
+        return "read_tickets" in conversation.tools
+
+    def reply(self, conversation: Conversation) -> Sequence[Block] | Fault:
+        """The next step of the morning."""
+        account = {"account": "Fjordlys AS"}
+        if conversation.turns == 0:
+            reads = [ToolCall(name, account) for name in conversation.tools]
+            return [Text("I will read all three sources."), *reads]
+        if conversation.turns == 1:
+            return [
+                Text("Usage would show whether they still need it; then I can renew."),
+                ToolCall("read_usage", account),
+                ToolCall("renew_contract", {"contract": "C-2291", "months": 12}),
+            ]
+        return [
+            Text(
+                "Partial answer. Contract C-2291 ends on 2026-12-31 (as of Friday). Support: 11 tickets, 2 open "
+                "(as of last Monday; today's are missing). Billing: 18,400 USD open, made out to Fjord Lys Holding "
+                "ASA, which is not the name in the CRM. I could not see usage and have not renewed anything."
+            )
+        ]
+
+
+class BillingScript:
+    """Puts invoices into the order of their numbers."""
+
+    def answers(self, conversation: Conversation) -> bool:
+        """The billing run is the one that submits an order."""
+        return "submit_order" in conversation.tools
+
+    def reply(self, conversation: Conversation) -> Sequence[Block] | Fault:
+        """The order."""
+        invoices = json.loads(conversation.first_text)["invoices"]
+        return [ToolCall("submit_order", {"order": sorted(invoices)})]
+
+
+SCRIPTS = (
+    SupportScript(),
+    PlannerScript(),
+    WriterScript(),
+    EvaluatorScript(),
+    ExportScript(),
+    ContractScript(),
+    RenewalScript(),
+    BillingScript(),
+)
 """In the order in which they are asked."""

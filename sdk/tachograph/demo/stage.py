@@ -20,6 +20,8 @@ class Claude:
     options: dict[str, Any] = field(default_factory=dict)
     bundled: bool = False
     """Whether the bundled model server answers, not the real API."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """For processes that an agent starts: where they record to."""
 
 
 @dataclass(slots=True)
@@ -80,14 +82,16 @@ def text_of(answer: Any) -> str:
 
 
 @contextmanager
-def connect(*, seconds_per_token: float) -> Iterator[Claude]:
+def connect(
+    *, seconds_per_token: float, environment: dict[str, str] | None = None
+) -> Iterator[Claude]:
     """The real API when ``ANTHROPIC_API_KEY`` is set, else the bundled server while the block runs.
 
     ``TACHO_DEMO_MODEL`` names another model.
     """
     model = os.environ.get("TACHO_DEMO_MODEL") or DEFAULT_MODEL
     if os.environ.get("ANTHROPIC_API_KEY"):
-        yield Claude(model)
+        yield Claude(model, environment=environment or {})
         return
     from tachograph.demo.model_server import MODELS, ModelServer
     from tachograph.demo.scripts import SCRIPTS
@@ -100,4 +104,5 @@ def connect(*, seconds_per_token: float) -> Iterator[Claude]:
         min_cacheable_tokens=200,
     )
     with server:
-        yield Claude(model, {"api_key": "bundled", "base_url": server.url}, bundled=True)
+        options = {"api_key": "bundled", "base_url": server.url}
+        yield Claude(model, options, bundled=True, environment=environment or {})
