@@ -171,7 +171,7 @@ def validate(
         ok: Whether it passed.
         kind: ``verification`` is a verdict by somebody independent of the agent.
         field: Which field of the answer was checked.
-        message: What was wrong, in a sentence.
+        message: What is wrong when it fails, in a sentence.
         value: What was found there; frozen as JSON.
         by: Who judged, when it was not the agent's own code.
     """
@@ -185,7 +185,7 @@ def validate(
             names.VALIDATION_VERDICT: "pass" if passed else "fail",
             names.VALIDATION_FIELD: field,
             names.VALIDATION_BY: by,
-            names.REASON: message,
+            names.REASON: "" if passed else message,
         },
     )
     if value is not None:

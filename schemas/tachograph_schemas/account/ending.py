@@ -151,7 +151,9 @@ def absorbed(view: Timeline) -> list[str]:
     for span in view.spans:
         if span.span_id in view.second_views:
             continue
-        if is_refused(span):
+        if span.layer == "run" and fact(span, names.RESUMED):
+            facts["resumed"] += 1
+        elif is_refused(span):
             facts["unasked"] += 1
         elif (
             span.status == "error"
@@ -169,6 +171,7 @@ def absorbed(view: Timeline) -> list[str]:
             facts[_decided(span)] += 1
     said = [
         ("failed", "step failed on the way", "steps failed on the way"),
+        ("resumed", "new attempt took it up again", "new attempts took it up again"),
         ("retry", *harness.RETRIES),
         ("fallback", "stand-in was used", "stand-ins were used"),
         ("repaired", "answer was repaired", "answers were repaired"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tachograph_schemas import names, words
 from tachograph_schemas.account import decisions
 from tachograph_schemas.account.model import Line
-from tachograph_schemas.account.timeline import Timeline, number
+from tachograph_schemas.account.timeline import Timeline, fact, number
 
 
 def warnings(view: Timeline) -> tuple[str, ...]:
@@ -17,6 +17,7 @@ def warnings(view: Timeline) -> tuple[str, ...]:
             _missing_root(view),
             _of_no_kind(view),
             _not_read(view),
+            _broke_off(view),
             _never_ended(view),
             _no_contents(view),
             _cut(view),
@@ -81,8 +82,26 @@ def _not_read(view: Timeline) -> str:
 def _never_ended(view: Timeline) -> str:
     if view.run.ended_at is None:
         return ""
-    never = sum(span.is_open for span in view.spans)
+    resumed_ns = _resumed_ns(view)
+    never = sum(span.is_open and span.start_ns >= resumed_ns for span in view.spans)
     return f"{words.count(never, 'step')} never ended although the run did" if never else ""
+
+
+def _broke_off(view: Timeline) -> str:
+    """An attempt that was killed leaves its own span open, and what it was doing."""
+    resumed_ns = _resumed_ns(view)
+    left = [span for span in view.spans if span.is_open and span.start_ns < resumed_ns]
+    if not left:
+        return ""
+    inside = sum(span.layer != "run" for span in left)
+    doing = f", in the middle of {words.count(inside, 'step')}" if inside else ""
+    return f"An earlier attempt of this run broke off without an ending{doing}"
+
+
+def _resumed_ns(view: Timeline) -> int:
+    """When the last attempt began that took the run up again; 0 when there was none."""
+    resumed = [span.start_ns for span in view.calls("run") if fact(span, names.RESUMED)]
+    return max(resumed, default=0)
 
 
 def _no_contents(view: Timeline) -> str:

@@ -176,7 +176,8 @@ def memory(view: Timeline, span: AccountSpan) -> Line:
 def agent(view: Timeline, span: AccountSpan) -> Line:
     """A sub-agent's whole piece of work, told where it began."""
     if span.layer == "run":
-        return view.line(span, "The run was started again", "warn", names_actor=False)
+        again = "taken up again" if fact(span, names.RESUMED) else "started again"
+        return view.line(span, f"The run was {again}", "warn", names_actor=False)
     text = f"The agent {label(agent_name(span))} started working"
     beside = view.beside.get(span.span_id)
     if beside is not None:

@@ -38,7 +38,7 @@ class Told:
     line: Line
     key: tuple[str, ...]
     call: str = ""
-    """The call with its arguments, at the end of the sentence; calls of one tool are alike."""
+    """What ends the sentence and differs between alike ones: a call with its arguments, a label."""
     general: str = ""
     """The sentence without what differs between alike ones."""
     steps: int = 1
@@ -166,6 +166,9 @@ def _one(view: Timeline, span: AccountSpan) -> Told:
         return Told(
             line, key, general=view.line(span, f"A call of {label(span.tool)} failed: {why}").text
         )
+    if span.layer == "checkpoint" and fact(span, names.CHECKPOINT_ACTION) != "restored":
+        label_told = phrases.quoted(span, names.CHECKPOINT_LABEL, "checkpoint ")
+        return Told(line, ("checkpoint", view.who(span)), call=label_told)
     if span.layer == "retry":
         what = phrases.named(span, names.RETRY_OF, "retry ")
         kind = error_kind(span)

@@ -57,7 +57,7 @@ def _why(span: AccountSpan) -> str:
     given = payload.parse(fact(span, names.CONTEXT_DROPPED_WHY) or "null")
     if not isinstance(given, dict):
         return ""
-    said = [f"{number} {label(str(why))}" for why, number in list(given.items())[:4]]
+    said = [f"{number} {label(str(why))}" for why, number in list(given.items())[:6] if number]
     return f" ({', '.join(said)})" if said else ""
 
 

@@ -13,7 +13,7 @@ import tachograph as tacho
 from tachograph.demo.contract_text import CLAUSE_LIBRARY, PAGES
 from tachograph.demo.stage import Claude, Job, tool_call, tool_results
 
-CONTEXT_BUDGET_TOKENS = 180
+CONTEXT_BUDGET_TOKENS = 100
 CHARACTERS_PER_TOKEN = 4
 MAX_TRIES = 3
 

@@ -97,7 +97,7 @@ def test_read_includes_searches_and_memory():
         ),
     )
     assert answers(account, "read") == [
-        "A search in retrieval handbook for “refund limit”",
+        "A search in handbook for “refund limit”",
         "Memory recall(key='tone')",
     ]
 

@@ -8,7 +8,7 @@ import pytest
 
 import tachograph as tacho
 from tachograph import demo
-from tachograph.demo import loop, planner, shop, support
+from tachograph.demo import contract, crash, loop, monday, planner, shop, support
 from tachograph.demo.conversation import OVERLOADED
 from tachograph.demo.model_server import ModelServer
 from tachograph.demo.scripts import SCRIPTS
@@ -229,10 +229,76 @@ def test_loop_is_stopped_by_the_budget_of_the_run(server, claude, spans):
     assert len(stopped) == 1
     calls = spans.where(layer="model")
     assert len(calls) == len(server.requests) <= loop.MAX_MODEL_CALLS
-    tools = spans.where(layer="tool")
+    tools = spans.where(name="execute_tool export_ledger")
     assert {tool.status for tool in tools} == {"error"}
+    alert = spans.one(name="execute_tool send_alert")
+    assert "budget" in alert.input["text"]
+    assert alert.start_time_ns > stopped[0].end_time_ns
     assert len(spans.where(layer="retry")) == len(tools) == len(calls) - (len(calls) > len(tools))
     assert "apologise" in calls[-1].attributes[names.GEN_AI_OUTPUT_MESSAGES]
+
+
+def test_contract_answer_is_refused_as_text_and_repaired_as_a_number(claude, spans):
+    risks = json.loads(contract.play(claude, contract.job()))
+    assert risks["damage_cap"] == 500_000
+
+    cleaned = spans.one(layer="normalize")
+    assert cleaned.attributes[names.NORMALIZE_INJECTIONS] == 1
+    assert not any("ignore all previous" in text for text in cleaned.output)
+    chosen = spans.one(layer="context").attributes
+    assert chosen[names.CONTEXT_USED_TOKENS] <= chosen[names.CONTEXT_BUDGET_TOKENS]
+    assert (
+        chosen[names.CONTEXT_SELECTED] + chosen[names.CONTEXT_DROPPED]
+        == chosen[names.CONTEXT_CANDIDATES]
+    )
+    checks = spans.where(layer="validation")
+    assert [span.attributes[names.VALIDATION_VERDICT] for span in checks][:2] == ["fail", "pass"]
+    assert (checks[0].input, checks[1].input) == ("$500,000", 500_000)
+    repair = spans.one(layer="repair").attributes
+    assert (repair[names.REPAIR_OUTCOME], repair[names.REPAIR_ATTEMPT]) == ("repaired", 1)
+    assert spans.where(layer="tool") == []
+    assert run_span(spans).attributes[names.RUN_OUTCOME] == "success"
+
+
+def test_monday_gives_a_partial_answer_and_stops_before_the_renewal(claude, spans):
+    with pytest.raises(tacho.RunStopped) as stopped:
+        monday.play(claude, monday.job())
+    assert "which company signs" in stopped.value.needs
+
+    refusals = [
+        (span.attributes[names.GEN_AI_TOOL_NAME], span.attributes[names.TOOL_REFUSAL])
+        for span in spans.where(layer="tool")
+        if names.TOOL_REFUSAL in span.attributes
+    ]
+    assert refusals == [("read_usage", "unknown"), ("renew_contract", "out_of_scope")]
+    events = [span.attributes[names.BREAKER_EVENT] for span in spans.where(layer="breaker")]
+    assert events == ["opened", "refused"]
+    assert len(spans.where(name="execute_tool read_tickets")) == 2
+    stand_ins = [span.attributes[names.FALLBACK_TO] for span in spans.where(layer="fallback")]
+    assert stand_ins == ["Friday's export", "last week's digest"]
+    handed = spans.one(layer="handoff").input
+    assert handed["summary"].startswith("Partial answer.")
+    assert len(handed["caveats"]) == 3
+    assert run_span(spans).attributes[names.RUN_OUTCOME] == "stopped"
+
+
+def test_crash_charges_every_invoice_once_in_one_run(claude, collector, tmp_path):
+    month = crash.job()
+    told = Claude(claude.model, claude.options, environment={"TACHO_ENDPOINT": collector.url})
+    assert crash.play(told, month, tmp_path) == "20 invoices charged, each once"
+
+    charged = (tmp_path / "ledger").read_text().split()
+    assert charged == [f"billing-2026-11/INV-{number:02d}" for number in range(1, 21)]
+    attempts = {s.attributes.get(names.RESUMED) for s in collector.spans if s.attributes[names.LAYER] == "run"}  # fmt: skip
+    assert attempts == {None, True}
+    assert {span.attributes[names.RUN_ID] for span in collector.spans} == {month.run_id}
+    assert len(collector.final("execute_tool charge")) == 20
+    asked = collector.final("execute_tool was_charged")
+    assert [span.attributes[names.GEN_AI_TOOL_CALL_RESULT] for span in asked] == ["true"]
+    outcomes = [
+        s.attributes.get(names.RUN_OUTCOME) for s in collector.final("invoke_agent billing-run")
+    ]
+    assert outcomes == ["success"]
 
 
 def test_a_model_that_is_overloaded_for_a_moment_does_not_change_the_outcome(server, claude, spans):
@@ -242,17 +308,24 @@ def test_a_model_that_is_overloaded_for_a_moment_does_not_change_the_outcome(ser
     assert run_span(spans).attributes[names.RUN_OUTCOME] == "success"
 
 
-def test_run_all_returns_a_result_for_each_agent(monkeypatch, spans):
+def test_run_all_runs_every_story_and_together_they_show_every_layer(monkeypatch, spans, collector):
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.setattr(tacho, "init", lambda **_: None)
-    results = demo.run_all(seconds_per_token=0.0)
+    results = demo.run_all(endpoint=collector.url, seconds_per_token=0.0)
     assert [(result.agent, result.outcome) for result in results] == [
         ("support", "success"),
         ("planner", "success"),
+        ("contract", "success"),
+        ("monday", "stopped"),
+        ("crash", "success"),
         ("loop", "stopped"),
     ]
-    recorded = {span.run_id: span for span in spans.where(layer="run")}
-    assert set(recorded) == {result.run_id for result in results}
+    # The billing run works in processes of its own: what they recorded came to the collector.
+    away = {span.attributes[names.RUN_ID] for span in collector.final()}
+    recorded = {span.run_id for span in spans.where(layer="run")}
+    assert recorded | away == {result.run_id for result in results}
+    layers = {span.layer for span in spans} | {s.attributes[names.LAYER] for s in collector.final()}
+    assert layers >= set(names.LAYERS) - {"other"}
     assert all(result.duration_ms > 0 for result in results)
 
 
@@ -260,7 +333,7 @@ def test_run_all_runs_only_what_is_asked_for_and_refuses_unknown_names(monkeypat
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.setattr(tacho, "init", lambda **_: None)
     assert [r.agent for r in demo.run_all(only=["loop"], seconds_per_token=0.0)] == ["loop"]
-    with pytest.raises(ValueError, match="support, planner, loop"):
+    with pytest.raises(ValueError, match="support, planner, contract, monday, crash, loop"):
         demo.run_all(only=["nobody"])
     assert all(str(agent) for agent in demo.AGENTS.values())
 
