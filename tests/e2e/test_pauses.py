@@ -206,6 +206,11 @@ def test_a_run_that_was_killed_and_taken_up_keeps_its_id(collector, start):
     run, account = settled(collector, run_id, 5)
     assert run.outcome == "success"
     assert run.layer_counts == {"run": 2, "checkpoint": 2, "tool": 2}
+    assert run.spans_made is None, "the first attempt did not live to count"
+    assert "An earlier attempt of this run broke off without an ending" in account.warnings
+    bill = " ".join(line.text for line in account.section("cost").lines)
+    assert "between its attempts" in bill
+    assert "people" not in bill
     assert 0 < run.waiting_ns < run.duration_ns
     story = [line.text for line in account.story]
     assert any("Took up again at the checkpoint “charged”" in text for text in story)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tachograph_schemas import names, words
 from tachograph_schemas.account import harness
 from tachograph_schemas.account.model import Line
-from tachograph_schemas.account.timeline import Timeline, label, number
+from tachograph_schemas.account.timeline import Timeline, fact, label, number
 from tachograph_schemas.rows import AccountSpan
 
 _MOST_MODELS = 12
@@ -150,14 +150,23 @@ def _time(view: Timeline, calls: list[AccountSpan]) -> str:
         parts.append(f"{words.duration(models_ns)} in models")
     if tools_ns:
         parts.append(f"{words.duration(tools_ns)} in tools")
-    unasked_ns = sum(
-        number(span, names.WAITING_NS)
-        for span in view.calls("approval")
-        if harness.nobody_to_ask(span)
-    )
-    if run.waiting_ns > unasked_ns:
-        parts.append(f"{words.duration(run.waiting_ns - unasked_ns)} waiting for people")
+    parts += _waiting(view)
     return f"Time: {total}{so_far}{', of it ' + ', '.join(parts) if parts else ''}"
+
+
+def _waiting(view: Timeline) -> list[str]:
+    """The time in which the run did nothing: for people, or because no process of it was alive."""
+    asked_ns = unasked_ns = 0
+    for span in view.calls("approval"):
+        if harness.nobody_to_ask(span):
+            unasked_ns += number(span, names.WAITING_NS)
+        else:
+            asked_ns += number(span, names.WAITING_NS)
+    waited_ns = max(view.run.waiting_ns - unasked_ns, 0)
+    resumed = any(fact(span, names.RESUMED) for span in view.calls("run"))
+    people_ns = min(asked_ns, waited_ns) if resumed else waited_ns
+    said = [(people_ns, "waiting for people"), (waited_ns - people_ns, "between its attempts")]
+    return [f"{words.duration(time_ns)} {what}" for time_ns, what in said if time_ns]
 
 
 def covered(spans: Iterable[AccountSpan]) -> int:

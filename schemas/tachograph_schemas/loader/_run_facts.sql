@@ -28,7 +28,8 @@ SELECT
         if(least_rank <= 1 AND tail.2 = 'error', tail.3, '')),
     arrayFirst(x -> x.3['tacho.run.goal'] != '', said).3['tacho.run.goal'],
     head.4, tail.4, if(least_rank <= 1, tail.5, ''),
-    spans, nullIf(arraySum(x -> toUInt64OrZero(x.3['tacho.run.spans_made']), said), 0), errors,
+    -- an attempt that was killed did not say how many it made
+    spans, if(least_rank = 0 AND unended > 0, NULL, nullIf(arraySum(x -> toUInt64OrZero(x.3['tacho.run.spans_made']), said), 0)), errors,
     first_session, first_user, first_customer, all_tags, layers,
     plain_calls, plain_totals, plain_tool_calls, plain_tool_errors, plain_tools
 FROM
@@ -62,7 +63,7 @@ FROM
         argMinIf(user_id, (rank, start_time), user_id != '') AS first_user,
         argMinIf(customer, (rank, start_time), customer != '') AS first_customer,
         min(start_time) AS started, max(start_time + toIntervalNanosecond(duration_ns)) AS last_end,
-        countIf(layer = 'stop') AS stops, count() AS spans, countIf(status = 'error') AS errors,
+        countIf(layer = 'run' AND isNull(end_time)) AS unended, countIf(layer = 'stop') AS stops, count() AS spans, countIf(status = 'error') AS errors,
         arraySort(groupUniqArrayArray(tags)) AS all_tags,
         CAST(sumMap([layer], [toUInt64(1)]), 'Map(LowCardinality(String), UInt64)') AS layers,
         -- as if every span showed something of its own

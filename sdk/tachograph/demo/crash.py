@@ -97,7 +97,7 @@ def play(claude: Claude, month: Job, directory: Path | None = None) -> str:
     given = json.dumps(
         {"claude": asdict(claude), "month": asdict(month), "directory": str(directory)}
     )
-    words = [sys.executable, "-m", "tachograph.demo.crash"]
+    words = [sys.executable, "-c", "from tachograph.demo import crash; crash.main()"]
     for attempt in (1, 2):
         ended = subprocess.run(
             words,
@@ -244,7 +244,3 @@ def main() -> None:
         billing = Billing(client, claude.model, Path(given["directory"]))
         print(billing.bill(Job(**given["month"]), billing.progress.run_id))
     tacho.flush(timeout_s=5)
-
-
-if __name__ == "__main__":
-    main()
