@@ -12,8 +12,9 @@ from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Binder, Option
 from tachograph._call import Spec
+from tachograph._facts import misused
 from tachograph._failure import safe_text
-from tachograph._policy import Capture, policy_of
+from tachograph._policy import Capture, Policy, policy_of
 from tachograph._run import RunOptions, text_tuple
 from tachograph._spans import Activation, SpanHandle, open_span
 from tachograph._wrap import decorate
@@ -25,6 +26,15 @@ Decorator = Callable[[F], F]
 
 def _label(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
+
+
+def _policy(given: Capture) -> Policy:
+    """The policy that an option names; one that cannot be understood records nothing."""
+    try:
+        return policy_of(given)
+    except ValueError as problem:
+        misused("capture", str(problem))
+        return "none"
 
 
 def _apply(
@@ -46,7 +56,7 @@ def simple(
     agent: bool = False,
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> Any:
-    policies = policy_of(captured[0]), policy_of(captured[1])
+    policies = _policy(captured[0]), _policy(captured[1])
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
         label = name or _label(target)
@@ -137,7 +147,7 @@ def run(
 def _run_spec(
     options: RunOptions, capture_input: Capture, capture_output: Capture
 ) -> Callable[[Callable[..., Any], bool], Spec]:
-    policies = policy_of(capture_input), policy_of(capture_output)
+    policies = _policy(capture_input), _policy(capture_output)
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
         code = getattr(inspect.unwrap(target), "__code__", None)
@@ -217,7 +227,7 @@ class Block:
     def output(self, value: Any) -> None:
         """Record what came of the block that was entered last; frozen as JSON."""
         if self._entered:
-            self._entered[-1][0].set_output(value, policy_of(self._captured[1]))
+            self._entered[-1][0].set_output(value, _policy(self._captured[1]))
 
     def __enter__(self) -> Self:
         handle = open_span(self._layer, safe_text(self._name or self._layer, 512))

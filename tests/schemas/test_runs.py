@@ -226,3 +226,52 @@ def test_a_run_that_is_resumed_runs_again(load, ask):
     )
     load(first.body(), second.body())
     assert runs(ask, "outcome, ended_at") == [("running", None)]
+
+
+def test_waiting_is_what_people_took_and_what_passed_between_attempts(load, ask):
+    """A request that outlived its process is counted once: as the time between, or as long as it took."""
+    second_ns = NS
+    first = Trace(21).span(
+        1,
+        "pay",
+        ms=1_000,
+        tacho__layer="run",
+        tacho__run__outcome="stopped",
+        tacho__run__stop_reason="asked",
+    )
+    first.span(
+        2, "approval", 1, at_ms=500, ms=400, tacho__layer="approval", tacho__waiting_ns=400_000_000
+    )
+    later = Trace(22)
+    later.start_ns = first.start_ns + 11 * second_ns
+    later.span(
+        3,
+        "pay",
+        ms=2_000,
+        tacho__layer="run",
+        tacho__run__id=first.id,
+        tacho__run__outcome="success",
+    )
+    later.span(
+        4, "approval", 3, ms=1, tacho__layer="approval", tacho__run__id=first.id,
+        tacho__waiting_ns=9 * second_ns,
+    )  # fmt: skip
+    load(first.body(), later.body())
+    assert runs(ask, "outcome, stop_reason, duration_ns, waiting_ns") == [
+        ("success", "", 13 * second_ns, 400_000_000 + 1_000_000 + 10 * second_ns)
+    ]
+
+
+def test_an_attempt_that_was_killed_leaves_the_count_of_spans_unknown(load, ask):
+    first = Trace(23).span(1, "pay", ms=None, tacho__layer="run", tacho__open=True)
+    later = Trace(24)
+    later.span(
+        2,
+        "pay",
+        tacho__layer="run",
+        tacho__run__id=first.id,
+        tacho__run__outcome="success",
+        tacho__run__spans_made=1,
+    )
+    load(first.body(), later.body())
+    assert runs(ask, "outcome, span_count, spans_made") == [("success", 2, None)]

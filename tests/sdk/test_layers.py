@@ -336,3 +336,65 @@ def test_facts_told_wrongly_are_recorded_and_logged_never_raised(run_script):
     ]
     assert said.count("tachograph: gate: ") == 1
     assert "tachograph: budget: give at least one limit" in said
+
+
+def test_a_request_that_outlives_its_run_is_pending(spans):
+    """The approver stops the run instead of waiting: nobody has decided yet, and nothing failed."""
+
+    def ask_by_mail(request, context):
+        raise tacho.RunStopped("approval", "mail sent")
+
+    @tacho.run
+    def pay():
+        tacho.approve("pay 900 USD", approver=ask_by_mail)
+
+    with pytest.raises(tacho.RunStopped):
+        pay()
+    asked, run = spans
+    assert asked.attributes[names.APPROVAL_DECISION] == "pending"
+    assert (asked.status, run.attributes[names.RUN_OUTCOME]) == ("unset", "stopped")
+
+
+def test_a_run_is_taken_up_by_its_id(spans):
+    """Every span of the second attempt carries the first one's id; without an id it is a new run."""
+
+    @tacho.run(resume=tacho.arg("run_id"))
+    def work(run_id=None):
+        tacho.checkpoint("x")
+        return tacho.current_run().id
+
+    first = work()
+    assert work(first) == first
+    assert work("") not in {"", first}
+    resumed = [span.attributes.get(names.RESUMED) for span in spans.where(layer="run")]
+    assert resumed == [None, True, None]
+    assert [span.run_id == first for span in spans.where(layer="checkpoint")] == [True, True, False]
+
+
+def test_headers_carry_the_run_and_nothing_else_of_it(spans):
+    """Trace and run id go over; the user and the customer stay; the other side nests and counts."""
+
+    @tacho.run(agent="near", user="u-1", customer="acme")
+    def near():
+        return tacho.context_headers(), tacho.current_run().id
+
+    assert tacho.context_headers() == {}
+    headers, run_id = near()
+    assert set(headers) == {"traceparent", "baggage"}
+    assert "acme" not in str(headers)
+    assert "u-1" not in str(headers)
+    root = spans.one(layer="run")
+    for carrier in (headers, {f"HTTP_{k.upper()}": v for k, v in headers.items()},
+                    [(k.encode(), v.encode()) for k, v in headers.items()]):  # fmt: skip
+        with tacho.continue_from(carrier):
+            assert tacho.current_run().id == run_id
+            tacho.step(name="far")(lambda: None)()
+        assert tacho.current_run().id == ""
+    far = spans.where(name="far")
+    assert [span.run_id for span in far] == [run_id] * 3
+    assert {span.trace_id for span in far} == {root.trace_id}
+    bridges = spans.where(name="continue run")
+    assert {span.parent_id for span in bridges} == {root.span_id}
+    assert [span.attributes[names.RUN_SPANS_MADE] for span in bridges] == [2, 2, 2]
+    with tacho.continue_from({"accept": "*/*"}):
+        assert not tacho.current_run()

@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, assert_type
 
 import tachograph as tacho
-from tachograph.testing import SpanList, SpanRecord, captured_spans
+from tachograph.testing import (
+    FIRST_MOMENT_NS,
+    STEP_NS,
+    Event,
+    SpanList,
+    SpanRecord,
+    captured_spans,
+)
 
 tacho.init(
     service="s",
@@ -133,6 +140,7 @@ async def facts() -> None:
         tacho.validate("c", ok=True, kind="range", field="f", message="m", value=1, by="x"), bool
     )
     with tacho.repair("w", max_attempts=2) as loop:
+        assert_type(loop, tacho.Repair)
         assert_type(loop.attempt("feedback"), bool)
     assert_type(
         tacho.approve("r", context={}, approver=lambda r, c: True, timeout_s=1), tacho.Decision
@@ -142,6 +150,7 @@ async def facts() -> None:
     async with tacho.budget(
         usd=1, tokens=1, model_calls=1, tool_calls=1, steps=1, wall_s=1.5
     ) as budget:
+        assert_type(budget, tacho.Budget)
         assert_type(budget.used("usd"), float)
     tacho.handoff("to", reason="r", payload=1)
     tacho.breaker_event("n", "closed", "open", "r")
@@ -168,6 +177,7 @@ async def facts() -> None:
     tacho.fallback_event("a", "b", "r", reduced="x", told="y")
     tacho.evaluate("n", score=1, label="l", explanation="e", case="c", expected=1, actual=2)
     run = tacho.current_run()
+    assert_type(run, tacho.Run)
     assert_type(run.id, str)
     run.tag("a")
     run.outcome("stopped", "r")
@@ -179,6 +189,8 @@ async def facts() -> None:
     with captured_spans(deterministic=True) as spans:
         assert_type(spans, SpanList)
         assert_type(spans.one(layer="gate", name="n"), SpanRecord)
+        assert_type(spans[0].events, tuple[Event, ...])
+        assert spans[0].start_time_ns == FIRST_MOMENT_NS + STEP_NS
 
 
 @tacho.budget(model_calls=1)
@@ -191,3 +203,17 @@ assert_type(limited(1), str)
 
 def stops() -> int:
     tacho.stop("rule", "reason", needs="n")
+
+
+def what_may_be_raised() -> str:
+    try:
+        return str(stops())
+    except tacho.BudgetExceeded as exceeded:
+        assert_type(exceeded.limit, float)
+        return exceeded.unit
+    except tacho.RunStopped as stopped:
+        return stopped.needs
+    except tacho.Refused as refused:
+        return refused.rule
+    except tacho.TachographError:
+        return ""
