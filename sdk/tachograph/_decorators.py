@@ -121,8 +121,7 @@ def run(
         tags: Words to find it by.
         version: The agent's version, as you count them.
         trigger: What started it; default ``cli`` in a script, else ``call``.
-        resume: The id of the run that this call takes up again after a pause or a crash, kept by the agent
-            from ``tacho.current_run().id``; None or empty for a new run.
+        resume: The id of the run to take up again after a pause or a crash; none: a new run.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
 

@@ -114,6 +114,13 @@ def test_every_layer_of_the_closed_set_has_a_row():
     assert {row.layer for row in ROWS} == set(names.LAYERS)
 
 
+@pytest.mark.parametrize(
+    "block", re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+)
+def test_the_blocks_of_the_page_run(block):
+    exec(block, {"__name__": "block"})
+
+
 def test_the_tests_that_the_page_names_exist():
     sources = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
     for row in ROWS:
