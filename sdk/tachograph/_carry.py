@@ -15,10 +15,10 @@ from opentelemetry.context import Context, attach, detach, get_current, set_valu
 from opentelemetry.trace import Span, get_current_span
 
 from tachograph import _recorder
-from tachograph._failure import clean, safe_text
+from tachograph._failure import safe_text
 from tachograph._frame import FRAME_KEY, Frame, RunState, frame_of
 from tachograph._guard import guarded
-from tachograph._run import RUN_ID_LIMIT_CHARS
+from tachograph._run import is_run_id
 from tachograph._spans import Activation, SpanHandle, open_span
 from tachograph_schemas import names
 
@@ -132,7 +132,7 @@ def continue_from(headers: Headers) -> Continued:
 
     What is recorded in the block belongs to that run and nests under the span that wrote the headers; a
     ``@tacho.run`` in it is a sub-agent. Works with ``async with`` too. Without a ``traceparent`` the block
-    changes nothing.
+    changes nothing. Take headers from programs of yours only: whoever sends them chooses the run.
 
     Args:
         headers: Any mapping or pairs that hold what :func:`context_headers` gave, whatever the case of the
@@ -160,7 +160,7 @@ def _read(headers: Headers) -> tuple[Context, str]:
             carrier[name] = _text(value)
     context = TraceContextTextMapPropagator().extract(carrier, get_current())
     said = baggage.get_baggage(names.RUN_ID, W3CBaggagePropagator().extract(carrier, Context()))
-    return context, clean(str(said)[:RUN_ID_LIMIT_CHARS]) if said else ""
+    return context, said if isinstance(said, str) and is_run_id(said) else ""
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Binder, Option
 from tachograph._call import Spec
-from tachograph._facts import misused
+from tachograph._facts import misused, text
 from tachograph._failure import safe_text
 from tachograph._policy import Capture, Policy, policy_of
 from tachograph._run import RunOptions, text_tuple
@@ -59,7 +59,7 @@ def simple(
     policies = _policy(captured[0]), _policy(captured[1])
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
-        label = name or _label(target)
+        label = text(name) or _label(target)
         return Spec(
             layer=layer,
             binder=Binder(target, bound_first=bound_first),
@@ -129,14 +129,14 @@ def run(
     bound arguments: ``goal=lambda given: f"refund {given['order_id']}"``.
     """
     options = RunOptions(
-        name=name,
-        agent=agent,
+        name=text(name),
+        agent=text(agent),
         goal=goal,
         session=session,
         user=user,
         customer=customer,
         tags=text_tuple(tags),
-        version=version,
+        version=text(version),
         trigger=trigger,
         resume=resume,
     )
@@ -188,12 +188,13 @@ def agent(
     capture_output: Capture = True,
 ) -> Any:
     """Record each call as a sub-agent; spans inside carry its name."""
+    named_version = text(version)
 
     def describe(label: str, _: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return f"invoke_agent {label}", {
             names.GEN_AI_OPERATION_NAME: "invoke_agent",
             names.GEN_AI_AGENT_NAME: label,
-            names.GEN_AI_AGENT_VERSION: version,
+            names.GEN_AI_AGENT_VERSION: named_version,
         }
 
     return simple(

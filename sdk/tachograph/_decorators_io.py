@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, overload
+from typing import Any, Literal, get_args, overload
 
 from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Option, resolve
 from tachograph._decorators import F, simple
+from tachograph._facts import one_of, text
 from tachograph._policy import Capture
 from tachograph_schemas import names
 
@@ -58,7 +59,9 @@ def tool(
 
     The decorated function raises BudgetExceeded instead of running when a budget is used up.
     """
-    impact = effect
+    danger = one_of("tool", "risk", risk, get_args(Risk))
+    impact = one_of("tool", "effect", effect, get_args(Effect))
+    permission = text(scope)
 
     def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return f"execute_tool {label}", {
@@ -66,9 +69,9 @@ def tool(
             names.GEN_AI_TOOL_NAME: label,
             names.GEN_AI_TOOL_TYPE: "function",
             names.GEN_AI_TOOL_CALL_ID: resolve(call_id, given),
-            names.TOOL_RISK: risk,
+            names.TOOL_RISK: danger,
             names.TOOL_EFFECT: impact,
-            names.TOOL_SCOPE: scope,
+            names.TOOL_SCOPE: permission,
         }
 
     return simple("tool", function, (capture_input, capture_output), describe, name=name)
@@ -143,13 +146,13 @@ def model(
 
     The decorated function raises BudgetExceeded instead of running when a budget is used up.
     """
-    wanted = model
+    wanted, answering, label_given = model, text(provider), text(name)
 
     def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         asked = resolve(wanted, given)
-        return name or f"chat {asked or label}", {
+        return label_given or f"chat {asked or label}", {
             names.GEN_AI_OPERATION_NAME: "chat",
-            names.GEN_AI_PROVIDER_NAME: provider,
+            names.GEN_AI_PROVIDER_NAME: answering,
             names.GEN_AI_REQUEST_MODEL: asked,
         }
 
@@ -177,12 +180,13 @@ def retrieval(
     capture_output: Capture = True,
 ) -> Any:
     """Record each call as a retrieval from ``store`` (an index, a database, a collection)."""
+    source, label_given = text(store), text(name)
 
     def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         query = given.get("query")
-        return name or f"retrieval {store or label}", {
+        return label_given or f"retrieval {source or label}", {
             names.GEN_AI_OPERATION_NAME: "retrieval",
-            names.GEN_AI_DATA_SOURCE_ID: store,
+            names.GEN_AI_DATA_SOURCE_ID: source,
             names.GEN_AI_RETRIEVAL_QUERY_TEXT: query[:4_096] if isinstance(query, str) else None,
         }
 
@@ -221,12 +225,14 @@ def memory(
         capture_output: Record the result, likewise.
     """
     conventional = {"read": "search_memory", "write": "upsert_memory"}
+    access = one_of("memory", "operation", operation, get_args(Effect))
+    reach = one_of("memory", "tier", tier, get_args(Tier))
 
     def describe(label: str, _: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return label, {
-            names.GEN_AI_OPERATION_NAME: conventional.get(operation or ""),
-            names.MEMORY_OPERATION: operation,
-            names.MEMORY_TIER: tier,
+            names.GEN_AI_OPERATION_NAME: conventional.get(access or ""),
+            names.MEMORY_OPERATION: access,
+            names.MEMORY_TIER: reach,
         }
 
     return simple("memory", function, (capture_input, capture_output), describe, name=name)

@@ -50,6 +50,11 @@ def one_of(call: str, what: str, given: object, known: Iterable[str]) -> str | N
     return word
 
 
+def text(given: object) -> str | None:
+    """An option as a bounded text; None when it was not given."""
+    return None if given is None else safe_text(given, NAME_LIMIT_CHARS)
+
+
 def fit(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes as they can be sent: numbers and booleans as they are, all else as bounded text."""
     return {

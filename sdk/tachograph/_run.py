@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from opentelemetry.trace import get_current_span
 
 from tachograph import _code_version, _recorder
 from tachograph._binding import Option, resolve
-from tachograph._facts import misused
+from tachograph._facts import listed, misused
 from tachograph._failure import clean, cleaned, safe_text
 from tachograph._frame import RunState, frame_of
 from tachograph._guard import guarded
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tachograph._recorder import Recorder
 
 RUN_ID_LIMIT_CHARS = 128
+_RUN_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{RUN_ID_LIMIT_CHARS}}}")
 FinalOutcome = Literal["success", "failure", "stopped"]
 
 
@@ -99,7 +101,7 @@ def _open_outermost(
     context: Context,
 ) -> SpanHandle:
     parent = get_current_span(context).get_span_context()
-    resumed = safe_text(resolve(options.resume, given) or "", RUN_ID_LIMIT_CHARS)
+    resumed = _resumed(options, given)
     stamp = cleaned(
         {
             # A trace may hold several runs (a web request that starts two): then ids of their own.
@@ -126,6 +128,20 @@ def _open_outermost(
     frame = replace(frame_of(context), layer="run", run=run, agent=options.agent_name)
     recorder.run_started(run, frame)
     return handle_for(recorder, span, frame, context)
+
+
+def is_run_id(text: str) -> bool:
+    """Whether ``text`` may be the id of a run: short, and of letters and digits for the most part."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def _resumed(options: RunOptions, given: Mapping[str, Any]) -> str:
+    """The id of the run to take up; empty for a new one, also when what was given is no id."""
+    said = resolve(options.resume, given) or ""
+    if said and not is_run_id(said):
+        misused("run", f"resume is {said[:80]!r}, which is no run's id; this is a new run")
+        return ""
+    return said
 
 
 def _label(options: RunOptions) -> str:
@@ -257,6 +273,4 @@ def current_run() -> Run:
 
 def text_tuple(tags: Iterable[str] | str | None) -> tuple[str, ...]:
     """Tags as a tuple; a single text is one tag, not its letters."""
-    if tags is None:
-        return ()
-    return (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
+    return tuple(listed(tags))

@@ -398,3 +398,38 @@ def test_headers_carry_the_run_and_nothing_else_of_it(spans):
     assert [span.attributes[names.RUN_SPANS_MADE] for span in bridges] == [2, 2, 2]
     with tacho.continue_from({"accept": "*/*"}):
         assert not tacho.current_run()
+
+
+OPTIONS = """
+import tachograph as tacho
+from tachograph.testing import captured_spans
+
+class Hostile:
+    def __str__(self): raise RuntimeError("no")
+    __repr__ = __str__
+
+h = Hostile()
+decorators = [
+    tacho.run(agent=h, tags=5, goal=h, session=h, trigger=h, resume=h, version=h),
+    tacho.run(name=5, tags=[h], customer=5, resume="two words"),
+    tacho.agent(name=h, version=h),
+    tacho.step(name=5, capture_output="lots"),
+    tacho.tool(name=h, risk=h, effect="maybe", scope=h, call_id=h),
+    tacho.effect(name=5, risk="huge", scope=5),
+    tacho.model(name=h, provider=h, model=h),
+    tacho.retrieval(name=5, store=h),
+    tacho.memory(name=h, operation=[1], tier=5),
+]
+with captured_spans() as spans:
+    for decorate in decorators:
+        assert decorate(lambda: 1)() == 1
+print(" ".join(span.layer for span in spans))
+print(any(span.attributes.get("tacho.run.resumed") for span in spans))
+"""
+
+
+def test_decorators_with_options_that_make_no_sense_still_record(run_script):
+    """What was given is recorded as far as it can be; the decorated function never notices."""
+    layers, resumed = run_script(OPTIONS).stdout.splitlines()[-2:]
+    assert layers == "run run agent step tool tool model retrieval memory"
+    assert resumed == "False"
