@@ -223,8 +223,8 @@ def test_a_fault_of_the_instrument_never_reaches_the_caller(client, spans, ask, 
         raise ZeroDivisionError("a fault of ours")
 
     for place in ("input_messages", "output_messages"):
-        monkeypatch.setattr(f"tachograph.instruments._anthropic_call.{place}", broken)
-    monkeypatch.setattr("tachograph.instruments._anthropic_stream.MessageBuilder.add", broken)
+        monkeypatch.setattr(f"tachograph.instruments._anthropic_dialect.{place}", broken)
+    monkeypatch.setattr("tachograph.instruments._anthropic_dialect.MessageBuilder.add", broken)
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     assert client.messages.create(**ask).stop_reason == "end_turn"
     with client.messages.stream(**ask) as stream:

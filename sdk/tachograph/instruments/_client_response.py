@@ -1,4 +1,4 @@
-"""Bodies of the Anthropic client's responses, observed where the HTTP client reads them.
+"""Bodies of the clients' responses, observed where the HTTP client reads them.
 
 A response's byte stream is replaced by one that passes everything on and tells an :class:`Observer`: the
 same place where the client's own tracing looks. It sees every way of reading, closing or dropping a response
@@ -7,11 +7,11 @@ without a change in what the caller holds.
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Protocol
-
-import httpx2
 
 from tachograph._guard import guarded
 
@@ -32,8 +32,8 @@ class Observer(Protocol):
 def observe(response: Any, observer: Observer) -> None:
     """Tell ``observer`` what becomes of the unread body of ``response``."""
     body = response.stream
-    wrapper = _SyncBody if isinstance(body, httpx2.SyncByteStream) else _AsyncBody
-    response.stream = wrapper(body, observer)
+    sync, asynchronous = _body_types(_http_library(response))
+    response.stream = (sync if hasattr(body, "__iter__") else asynchronous)(body, observer)
 
 
 def message_fields(message: Any) -> Mapping[str, Any]:
@@ -55,9 +55,29 @@ def body_fields(response: Any) -> Mapping[str, Any]:
     return fields if isinstance(fields, Mapping) else {}
 
 
-def wire_fields(headers: Any, raw: bytes) -> Mapping[str, Any]:
+def wire_fields(response: Any, raw: bytes) -> Mapping[str, Any]:
     """The message in the bytes of a body as they came over the wire, compressed or not."""
-    return body_fields(httpx2.Response(200, headers=headers, content=raw))
+    library = sys.modules[_http_library(response)]
+    return body_fields(library.Response(200, headers=response.headers, content=raw))
+
+
+def _http_library(response: Any) -> str:
+    """``httpx`` or ``httpx2``: clients take either, and each wants bodies of its own types."""
+    return next(
+        name
+        for name in (base.__module__.partition(".")[0] for base in type(response).__mro__)
+        if name in {"httpx", "httpx2"}
+    )
+
+
+@functools.cache
+def _body_types(library: str) -> tuple[type, type]:
+    """Our two kinds of body as that library's."""
+    module = sys.modules[library]
+    return (
+        type("SyncBody", (_SyncBody, module.SyncByteStream), {}),
+        type("AsyncBody", (_AsyncBody, module.AsyncByteStream), {}),
+    )
 
 
 class _Body:
@@ -78,7 +98,7 @@ class _Body:
             self._observer.closed()
 
 
-class _SyncBody(_Body, httpx2.SyncByteStream):
+class _SyncBody(_Body):
     def __iter__(self) -> Iterator[bytes]:
         for data in self._body:
             self._observer.chunk(data)
@@ -90,7 +110,7 @@ class _SyncBody(_Body, httpx2.SyncByteStream):
         self._body.close()
 
 
-class _AsyncBody(_Body, httpx2.AsyncByteStream):
+class _AsyncBody(_Body):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for data in self._body:
             self._observer.chunk(data)

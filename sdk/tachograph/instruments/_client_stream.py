@@ -1,26 +1,20 @@
-"""Streams of the Anthropic client, observed while their caller reads them.
+"""Streams of the generated clients, observed while their caller reads them.
 
 The stream's own iterator is replaced by one that passes everything on, so the caller keeps the very
-stream object, with its type and methods. The end of the record is the first of: the ``message_stop``
-event, an error, ``close()``, or the stream being dropped.
+stream object, with its type and methods. The end of the record is the first of: the event
+after which nothing more is said, an error, ``close()``, or the stream being dropped.
 """
 
 from __future__ import annotations
 
 import inspect
-import json
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from tachograph._guard import guarded
-from tachograph.instruments._anthropic_call import ModelCall
-from tachograph.instruments._anthropic_response import (
-    body_fields,
-    message_fields,
-    observe,
-    wire_fields,
-)
+from tachograph.instruments._client_response import body_fields, observe, wire_fields
+from tachograph.instruments._model_call import ModelCall, is_stream
 
 MAX_BODY_BYTES = 8 << 20
 
@@ -44,7 +38,7 @@ def watch_raw(call: ModelCall, raw: Any) -> None:
 
     def parsed(value: Any) -> Any:
         with guarded("recording a parsed answer"):
-            if hasattr(value, "_iterator") and hasattr(value, "response"):
+            if is_stream(value):
                 _tee(value, watch.as_stream())
         return value
 
@@ -71,7 +65,7 @@ class StreamWatch:
 
     def __init__(self, call: ModelCall) -> None:
         self._call = call
-        self._message = MessageBuilder()
+        self._message = call.dialect.builder()
         self.reading = False
         """While the next event is awaited, a close belongs to that reading, which knows more."""
 
@@ -80,16 +74,19 @@ class StreamWatch:
         with guarded("recording a stream event"):
             if self._call.ended:
                 return
-            kind = getattr(event, "type", None)
-            if kind == "content_block_delta" and not self._message.has_content:
-                self._call.first_chunk()
+            empty = not self._message.has_content
             self._message.add(event)
-            if kind == "message_stop":
+            if empty and self._message.has_content:
+                self._call.first_chunk()
+            if self._message.ended():
                 self._call.answered(self._message.fields())
 
     def exhausted(self) -> None:
-        """The iterator ended. Without ``message_stop`` before it, the answer was cut."""
-        self.failed(EOFError("the stream ended before its message_stop event"))
+        """The iterator ended. An answer that is not whole by then was cut."""
+        if self._message.complete():
+            self._call.answered(self._message.fields())
+        else:
+            self.failed(EOFError("the stream ended before its last event"))
 
     def failed(self, error: BaseException) -> None:
         """Reading raised ``error``, which the caller gets."""
@@ -104,7 +101,7 @@ class StreamWatch:
     def closed(self) -> None:
         """The caller let go."""
         if not self.reading:
-            self._call.answered(self._message.fields(), abandoned=True)
+            self._call.answered(self._message.fields(), abandoned=not self._message.complete())
 
 
 class BodyWatch:
@@ -112,7 +109,7 @@ class BodyWatch:
 
     def __init__(self, call: ModelCall, response: Any) -> None:
         self._call = call
-        self._headers = response.headers
+        self._response = response
         self._raw = bytearray()
         self._stream: StreamWatch | None = None
 
@@ -130,7 +127,7 @@ class BodyWatch:
         """The message is complete."""
         if self._stream is None:
             with guarded("reading a raw answer"):
-                self._call.answered(wire_fields(self._headers, bytes(self._raw)))
+                self._call.answered(wire_fields(self._response, bytes(self._raw)))
 
     def closed(self) -> None:
         """The caller let go."""
@@ -192,62 +189,3 @@ class _AsyncTee:
             watch.reading = False
         watch.saw(event)
         return event
-
-
-class MessageBuilder:
-    """The message so far, gathered from the events of a stream, as the API would have sent it whole."""
-
-    def __init__(self) -> None:
-        self.has_content = False
-        self._message: dict[str, Any] = {}
-        self._blocks: dict[int, dict[str, Any]] = {}
-        self._pieces: dict[tuple[int, str], list[str]] = {}
-
-    def add(self, event: Any) -> None:
-        """Take in one event; events of unknown kinds are passed over."""
-        kind = getattr(event, "type", None)
-        if kind == "message_start":
-            self._message = dict(message_fields(event.message))
-        elif kind == "content_block_start":
-            self._blocks[event.index] = dict(message_fields(event.content_block))
-        elif kind == "content_block_delta":
-            self.has_content = True
-            self._add_delta(event.index, event.delta)
-        elif kind == "message_delta":
-            self._message.update(message_fields(event.delta))
-            usage = {
-                key: value
-                for key, value in message_fields(event.usage).items()
-                if value is not None
-            }
-            self._message["usage"] = {**(self._message.get("usage") or {}), **usage}
-
-    def fields(self) -> Mapping[str, Any]:
-        """The message with the content that has come."""
-        content = []
-        for index, block in sorted(self._blocks.items()):
-            whole = dict(block)
-            for (place, field), pieces in self._pieces.items():
-                if place == index:
-                    whole[field] = _joined(field, whole.get(field), pieces)
-            content.append(whole)
-        return {**self._message, "content": content} if self._message else {}
-
-    def _add_delta(self, index: int, delta: Any) -> None:
-        if delta.type == "text_delta":
-            self._pieces.setdefault((index, "text"), []).append(delta.text)
-        elif delta.type == "thinking_delta":
-            self._pieces.setdefault((index, "thinking"), []).append(delta.thinking)
-        elif delta.type == "input_json_delta":
-            self._pieces.setdefault((index, "input"), []).append(delta.partial_json)
-
-
-def _joined(field: str, start: Any, pieces: list[str]) -> Any:
-    text = "".join(pieces)
-    if field != "input":
-        return f"{start or ''}{text}"
-    try:
-        return json.loads(text) if text else start
-    except ValueError:
-        # An abandoned stream may break off in the middle of the arguments.
-        return text

@@ -1,4 +1,4 @@
-"""One call of the Anthropic client, from the request to the last thing its caller saw of the answer."""
+"""One call of a model's client, from the request to the last thing its caller saw of the answer."""
 
 from __future__ import annotations
 
@@ -6,35 +6,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry import propagate
 from opentelemetry.trace import SpanKind
 
 from tachograph._budget import add_usage
 from tachograph._guard import guarded
 from tachograph._spans import Activation, open_span
-from tachograph.instruments._anthropic_messages import (
-    input_messages,
-    output_messages,
-    system_instructions,
-    tool_definitions,
-)
-from tachograph.instruments._anthropic_response import message_fields
+from tachograph.instruments._client_response import message_fields
+from tachograph.instruments._dialect import Dialect, Fields, Usage
 from tachograph_schemas import names
 
-PATH = "/v1/messages"
-_REQUEST_FIELDS = {
-    "max_tokens": names.GEN_AI_REQUEST_MAX_TOKENS,
-    "temperature": names.GEN_AI_REQUEST_TEMPERATURE,
-    "top_p": names.GEN_AI_REQUEST_TOP_P,
-    "top_k": names.GEN_AI_REQUEST_TOP_K,
-}
 
-
-def asks_a_model(options: Any) -> bool:
-    """Whether these request options ask a model for a message."""
-    url = getattr(options, "url", None)
-    method = getattr(options, "method", "")
-    return isinstance(url, str) and url.partition("?")[0] == PATH and method.lower() == "post"
+class AnswerFailed(Exception):
+    """The API answered without an error status, but says that there is no answer."""
 
 
 class ModelCall:
@@ -42,12 +25,14 @@ class ModelCall:
     an error, the whole answer, or the caller letting go of a stream.
     """  # fmt: skip
 
-    def __init__(self, client: Any, options: Any) -> None:
+    def __init__(self, dialect: Dialect, client: Any, options: Any) -> None:
+        self.dialect = dialect
         given = getattr(options, "json_data", None)
         body = given if isinstance(given, Mapping) else {}
         self._client = client
         self._model = str(body.get("model") or "")
-        self._provider = _provider_of(client)
+        self._provider = dialect.provider_of(client)
+        self._parsed: Any = None
         self._started_s = time.monotonic()
         self._ended = False
         self._handle = open_span(
@@ -73,10 +58,10 @@ class ModelCall:
         with guarded("recording a request to the model"):
             body = options.json_data
             if isinstance(body, Mapping):
-                # Merged into the body already, except by clients older than 1.17.
+                # Merged into the body already, except by older clients.
                 extra = getattr(options, "extra_json", None)
                 self._record_request({**body, **extra} if isinstance(extra, Mapping) else body)
-            return self._without_the_clients_span(options)
+            return self._noting_the_parsed(self.dialect.sent(self._client, options))
         return options
 
     def first_chunk(self) -> None:
@@ -88,10 +73,10 @@ class ModelCall:
         """The client handed ``result`` to its caller: a message, a stream, or a raw response."""
         with guarded("recording an answer of the model"):
             # Imported here because streams end calls, and so know this module.
-            from tachograph.instruments._anthropic_stream import watch_raw, watch_stream
+            from tachograph.instruments._client_stream import watch_raw, watch_stream
 
             response = getattr(result, "http_response", None)
-            if _is_stream(result):
+            if is_stream(result):
                 self.heard_from(result.response)
                 watch_stream(self, result)
             elif response is not None:
@@ -106,7 +91,8 @@ class ModelCall:
     def heard_from(self, response: Any, request_id: str | None = None) -> None:
         """Take the request id from the answer's headers, or as given."""
         headers = getattr(response, "headers", None) or {}
-        self._handle.set({names.ANTHROPIC_REQUEST_ID: request_id or headers.get("request-id")})
+        request_id = request_id or headers.get(self.dialect.request_id_header)
+        self._handle.set({self.dialect.request_id_name: request_id})
 
     def answered(self, message: Mapping[str, Any], *, abandoned: bool = False) -> None:
         """Record the answer, or as much of it as came, charge the budgets, and end the span."""
@@ -126,9 +112,10 @@ class ModelCall:
             return
         try:
             with guarded("recording an error of the model"):
+                message = message or self._what_was_parsed()
                 if message:
                     self._record_answer(message)
-                self._handle.set(_error_facts(error))
+                self._handle.set(self._error_facts(error))
                 self._handle.record_error(error)
         finally:
             self.end()
@@ -147,10 +134,31 @@ class ModelCall:
             names.SERVER_ADDRESS: getattr(url, "host", None),
         }
 
-    def _record_request(self, body: Mapping[str, Any]) -> None:
-        facts = {attribute: body.get(field) for field, attribute in _REQUEST_FIELDS.items()}
-        if body.get("stop_sequences"):
-            facts[names.GEN_AI_REQUEST_STOP_SEQUENCES] = list(body["stop_sequences"])
+    def _noting_the_parsed(self, options: Any) -> Any:
+        """A copy of the options whose parser tells us what it got: should it refuse, tokens were spent."""
+        parse = getattr(options, "post_parser", None)
+        if not callable(parse):
+            return options
+
+        def parse_noted(answer: Any) -> Any:
+            self._parsed = answer
+            return parse(answer)
+
+        return options.model_copy(update={"post_parser": parse_noted})
+
+    def _what_was_parsed(self) -> Fields:
+        return {} if self._parsed is None else message_fields(self._parsed)
+
+    def _error_facts(self, error: BaseException) -> dict[str, Any]:
+        """What the API said about a refused request; nothing for errors without an answer."""
+        return {
+            names.HTTP_RESPONSE_STATUS_CODE: getattr(error, "status_code", None),
+            self.dialect.request_id_name: getattr(error, "request_id", None),
+            **self.dialect.error_facts(error),
+        }
+
+    def _record_request(self, body: Fields) -> None:
+        facts = self.dialect.request_facts(body)
         facts[names.GEN_AI_REQUEST_STREAM] = True if body.get("stream") else None
         model = str(body.get("model") or "")
         if model != self._model:
@@ -159,88 +167,45 @@ class ModelCall:
             self._handle.rename(f"chat {model}")
             facts[names.GEN_AI_REQUEST_MODEL] = model
         self._handle.set(facts)
-        for attribute, value in (
-            (names.GEN_AI_SYSTEM_INSTRUCTIONS, system_instructions(body.get("system"))),
-            (names.GEN_AI_INPUT_MESSAGES, input_messages(body.get("messages"))),
-            (names.GEN_AI_TOOL_DEFINITIONS, tool_definitions(body.get("tools"))),
-        ):
+        for attribute, value in self.dialect.request_payloads(body):
             if value:
                 self._handle.set_json(attribute, value)
 
-    def _without_the_clients_span(self, options: Any) -> Any:
-        """A copy of the options that makes no span; the trace context still travels where it did."""
-        if getattr(options, "span_name", None) is None:
-            return options
-        update: dict[str, Any] = {"span_name": None}
-        settings = getattr(self._client, "_open_telemetry", None) or {}
-        if settings.get("propagation") and getattr(self._client, "_tracer", None) is not None:
-            carrier: dict[str, str] = {}
-            propagate.inject(carrier)
-            given = options.headers if isinstance(options.headers, Mapping) else {}
-            update["headers"] = {**given, **carrier}
-        return options.model_copy(update=update)
-
-    def _record_answer(self, message: Mapping[str, Any]) -> None:
-        reason = message.get("stop_reason")
-        self._handle.set(
-            {
-                names.GEN_AI_RESPONSE_ID: message.get("id"),
-                names.GEN_AI_RESPONSE_MODEL: message.get("model"),
-                names.GEN_AI_RESPONSE_FINISH_REASONS: [reason] if reason else None,
-            }
-        )
-        if message.get("content"):
-            self._handle.set_json(names.GEN_AI_OUTPUT_MESSAGES, output_messages(message))
-        usage = message.get("usage")
-        if isinstance(usage, Mapping):
+    def _record_answer(self, message: Fields) -> None:
+        self._handle.set(self.dialect.answer_facts(message))
+        output = self.dialect.output(message)
+        if output:
+            self._handle.set_json(names.GEN_AI_OUTPUT_MESSAGES, output)
+        usage = self.dialect.usage(message)
+        if usage is not None:
             self._record_usage(usage, str(message.get("model") or self._model))
+        problem = self.dialect.problem(message)
+        if problem is not None:
+            self._handle.record_error(AnswerFailed(problem))
 
-    def _record_usage(self, usage: Mapping[str, Any], model: str) -> None:
-        read = usage.get("cache_read_input_tokens")
-        write = usage.get("cache_creation_input_tokens")
-        fresh = usage.get("input_tokens")
-        split = usage.get("cache_creation") or {}
-        # The API counts the classes apart; the convention's input is all of the prompt.
-        prompt = None if fresh is None else fresh + (read or 0) + (write or 0)
-        details = usage.get("output_tokens_details") or {}
+    def _record_usage(self, usage: Usage, model: str) -> None:
         self._handle.set(
             {
-                names.GEN_AI_USAGE_INPUT_TOKENS: prompt,
-                names.GEN_AI_USAGE_OUTPUT_TOKENS: usage.get("output_tokens"),
-                names.GEN_AI_USAGE_CACHE_READ_TOKENS: read,
-                names.GEN_AI_USAGE_CACHE_WRITE_TOKENS: write,
-                names.GEN_AI_USAGE_REASONING_TOKENS: details.get("thinking_tokens"),
-                names.ANTHROPIC_CACHE_WRITE_5M_TOKENS: split.get("ephemeral_5m_input_tokens"),
-                names.ANTHROPIC_CACHE_WRITE_1H_TOKENS: split.get("ephemeral_1h_input_tokens"),
+                names.GEN_AI_USAGE_INPUT_TOKENS: usage.prompt,
+                names.GEN_AI_USAGE_OUTPUT_TOKENS: usage.output,
+                names.GEN_AI_USAGE_CACHE_READ_TOKENS: usage.cache_read,
+                names.GEN_AI_USAGE_CACHE_WRITE_TOKENS: usage.cache_write,
+                names.GEN_AI_USAGE_REASONING_TOKENS: usage.reasoning,
+                **(usage.raw or {}),
             }
         )
         # A stream may end anywhere; the budgets to charge are those around the call.
         with self._handle.active():
             add_usage(
-                input_tokens=prompt,
-                output_tokens=usage.get("output_tokens"),
-                cache_read_tokens=read,
-                cache_write_tokens=write,
+                input_tokens=usage.prompt,
+                output_tokens=usage.output,
+                cache_read_tokens=usage.cache_read,
+                cache_write_tokens=usage.cache_write,
                 model=model,
                 provider=self._provider,
             )
 
 
-def _is_stream(result: Any) -> bool:
-    from anthropic import AsyncStream, Stream
-
-    return isinstance(result, (Stream, AsyncStream))
-
-
-def _provider_of(client: Any) -> str:
-    named = getattr(getattr(client, "_otel", None), "provider_name", None)
-    return named if isinstance(named, str) else "anthropic"
-
-
-def _error_facts(error: BaseException) -> dict[str, Any]:
-    """What the API said about a refused request; nothing for errors without an answer."""
-    return {
-        names.HTTP_RESPONSE_STATUS_CODE: getattr(error, "status_code", None),
-        names.ANTHROPIC_ERROR_TYPE: getattr(error, "type", None),
-        names.ANTHROPIC_REQUEST_ID: getattr(error, "request_id", None),
-    }
+def is_stream(result: Any) -> bool:
+    """Whether the client handed out a stream of events."""
+    return hasattr(result, "_iterator") and hasattr(result, "response")
