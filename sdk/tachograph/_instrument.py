@@ -1,47 +1,136 @@
-"""Switching on the instruments of client libraries by name."""
+"""Switching on the hooks into other libraries by name.
+
+A hook is put in when its library is imported: at once where the program has it already, else by a finder in
+front of ``sys.meta_path`` that waits for that import. So asking for all that is installed imports nothing, and a
+program pays only for what it uses. docs/decisions/0012-hooks.md says why.
+"""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import re
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
-_CLIENTS = {"anthropic": "anthropic"}
-"""Instrument (and extra of the same name) to the module it needs."""
+from tachograph import _on_import
+from tachograph._guard import LOGGER, guarded
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A library that can be recorded."""
+
+    module: str
+    """The module whose import puts the hook in; a submodule where others may own the package's name."""
+    distribution: str
+    oldest: tuple[int, ...]
+    """The first version that the tests have seen."""
+    below: int
+    """The major version that the tests have not seen."""
+    extra: bool = False
+    """Whether ``tachograph[NAME]`` exists."""
+
+    @property
+    def requirement(self) -> str:
+        """The supported versions, as pip reads them."""
+        return f"{self.distribution}>={'.'.join(map(str, self.oldest))},<{self.below}"
+
+
+HOOKS = {
+    "anthropic": Hook("anthropic", "anthropic", (1,), 3, extra=True),
+    "openai": Hook("openai", "openai", (2,), 4, extra=True),
+}
+"""Hook, and its module in ``tachograph.instruments``, to its library."""
+
+_warned: set[str] = set()
 
 
 def instrument(*names: str) -> list[str]:
-    """Record the calls of client libraries: ``tacho.instrument("anthropic")``.
+    """Record what happens in other libraries: ``tacho.instrument("anthropic", "tenacity")``.
+
+    Nothing is imported by this: a library that the program has not imported yet is hooked into when it is.
+    What the library does, returns and raises stays as it is.
 
     Args:
-        names: Which ones; none means all whose client is installed. Asking twice does no harm.
+        names: Which ones; none means all that are installed. Asking twice does no harm.
 
     Returns:
-        The instruments that are installed now, of those asked for.
+        The hooks that are on now, of those asked for.
 
     Raises:
         ValueError: an unknown name; the message lists the known ones.
-        ImportError: the client is not installed; the message has the command that installs it.
+        ImportError: the library is not installed; the message has the command that installs it.
     """
-    unknown = [name for name in names if name not in _CLIENTS]
-    if unknown:
-        known = ", ".join(sorted(_CLIENTS))
-        raise ValueError(f"no instrument is called {unknown[0]!r}; there are: {known}")
-    wanted = names or tuple(name for name in _CLIENTS if _present(_CLIENTS[name]))
-    for name in wanted:
-        if not _present(_CLIENTS[name]):
+    _check(names)
+    versions = {name: _version(HOOKS[name]) for name in names or HOOKS}
+    for name in names:
+        if versions[name] is None:
+            hook = HOOKS[name]
+            what = f"tachograph[{name}]" if hook.extra else hook.requirement
             raise ImportError(
-                f"the client for {name!r} is not installed: pip install 'tachograph[{name}]'",
-                name=_CLIENTS[name],
+                f"the library for {name!r} is not installed: pip install '{what}'", name=hook.module
             )
-        module = importlib.import_module(f"tachograph.instruments.{name}")
-        cast("Callable[[], None]", module.install)()
-    return list(wanted)
+    wanted = [name for name, version in versions.items() if version is not None]
+    for name in wanted:
+        _warn_of_version(name, cast(str, versions[name]))
+        _on_import.call_after(HOOKS[name].module, name, _installer(name))
+    return wanted
 
 
-def _present(module: str) -> bool:
+def uninstrument(*names: str) -> None:
+    """Give libraries their own methods back: those named, or all. What was recorded stays.
+
+    Raises:
+        ValueError: an unknown name; the message lists the known ones.
+    """
+    _check(names)
+    for name in names or HOOKS:
+        if _on_import.forget(HOOKS[name].module, name):
+            with guarded(f"taking the hook out of {name}"):
+                _module(name).uninstall()
+
+
+def _check(names: tuple[str, ...]) -> None:
+    unknown = [name for name in names if name not in HOOKS]
+    if unknown:
+        known = ", ".join(sorted(HOOKS))
+        raise ValueError(f"no instrument is called {unknown[0]!r}; there are: {known}")
+
+
+def _installer(name: str) -> Callable[[], None]:
+    def install() -> None:
+        with guarded(f"hooking into {name}"):
+            _module(name).install()
+
+    return install
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"tachograph.instruments.{name.replace('-', '_')}")
+
+
+def _version(hook: Hook) -> str | None:
+    # Imported here: it is slow, and programs that hook into nothing do without.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+        return version(hook.distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _warn_of_version(name: str, version: str) -> None:
+    """Say once that a version was not tested. It is hooked into all the same, as far as it can be."""
+    hook = HOOKS[name]
+    found = tuple(int(digits) for digits in re.findall(r"\d+", version)[:3])
+    if name in _warned or (hook.oldest <= found and found[:1] < (hook.below,)):
+        return
+    _warned.add(name)
+    LOGGER.warning(
+        "tachograph hooks into %s %s, which it was not tested with; tested: %s. "
+        "Less may be recorded; the library itself is not affected.",
+        hook.distribution,
+        version,
+        hook.requirement,
+    )

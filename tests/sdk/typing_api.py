@@ -186,6 +186,7 @@ async def facts() -> None:
     assert_type(tacho.flush(timeout_s=1), bool)
     assert_type(tacho.shutdown(timeout_s=1), bool)
     assert_type(tacho.instrument("anthropic"), list[str])
+    tacho.uninstrument("anthropic")
     with captured_spans(deterministic=True) as spans:
         assert_type(spans, SpanList)
         assert_type(spans.one(layer="gate", name="n"), SpanRecord)

@@ -1,0 +1,62 @@
+"""The guides are true: the program in each runs against the real library, and its run holds what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from openai_server import OpenAIServer, completion
+
+from tachograph import _instrument
+from tachograph.demo.model_server import ModelServer
+
+FOLDER = Path(__file__).parents[3] / "docs/integrations"
+GUIDES = {
+    "anthropic": (["model", "run"], "I have read your message."),
+    "openai": (["model", "run"], "Rain."),
+}
+"""Guide to the layers that its program records, in the order of their ends, and a word it prints."""
+
+
+def test_every_hook_has_a_guide_and_every_guide_is_run():
+    files = {path.stem for path in FOLDER.glob("*.md")}
+    assert files == set(GUIDES) == set(_instrument.HOOKS)
+
+
+@pytest.mark.parametrize("guide", sorted(GUIDES))
+def test_the_program_of_a_guide_records_what_it_should(guide, tmp_path):
+    text = (FOLDER / f"{guide}.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "block.py").write_text(block, encoding="utf-8")
+    program = (
+        "import runpy\n"
+        "from tachograph.testing import captured_spans\n"
+        "with captured_spans() as spans:\n"
+        "    runpy.run_path('block.py', run_name='__main__')\n"
+        "print([span.layer for span in spans.all()])\n"
+    )
+    with ModelServer() as claude, OpenAIServer() as gpt:
+        gpt.will_say(completion({"content": "Rain."}))
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=os.environ
+            | {
+                "ANTHROPIC_BASE_URL": claude.url,
+                "ANTHROPIC_API_KEY": "k",
+                "OPENAI_BASE_URL": gpt.url,
+                "OPENAI_API_KEY": "k",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    layers, word = GUIDES[guide]
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == str(layers)
+    assert word in result.stdout
