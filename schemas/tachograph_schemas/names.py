@@ -226,6 +226,8 @@ RETRY_OF: Final = "tacho.retry.of"
 RETRY_ATTEMPT: Final = "tacho.retry.attempt"
 """The attempt that failed, counted from 1."""
 RETRY_WAIT_MS: Final = "tacho.retry.wait_ms"
+RETRY_OUTCOME: Final = "tacho.retry.outcome"
+"""Of the attempt that the retry led to: ``succeeded``, ``failed`` (another follows), ``gave_up``."""
 
 FALLBACK_FROM: Final = "tacho.fallback.from"
 FALLBACK_TO: Final = "tacho.fallback.to"

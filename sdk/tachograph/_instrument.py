@@ -40,6 +40,8 @@ class Hook:
 HOOKS = {
     "anthropic": Hook("anthropic", "anthropic", (1,), 3, extra=True),
     "openai": Hook("openai", "openai", (2,), 4, extra=True),
+    "stamina": Hook("stamina", "stamina", (24,), 27),
+    "tenacity": Hook("tenacity", "tenacity", (8, 2), 10),
 }
 """Hook, and its module in ``tachograph.instruments``, to its library."""
 

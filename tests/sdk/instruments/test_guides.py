@@ -18,6 +18,8 @@ FOLDER = Path(__file__).parents[3] / "docs/integrations"
 GUIDES = {
     "anthropic": (["model", "run"], "I have read your message."),
     "openai": (["model", "run"], "Rain."),
+    "stamina": (["retry", "tool", "run"], "refunded 80"),
+    "tenacity": (["retry", "tool", "run"], "refunded 80"),
 }
 """Guide to the layers that its program records, in the order of their ends, and a word it prints."""
 
