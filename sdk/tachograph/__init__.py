@@ -21,12 +21,8 @@ from tachograph._budget import Budget, budget
 from tachograph._carry import Continued, context_headers, continue_from
 from tachograph._decorators import agent, context, normalize, run, step
 from tachograph._decorators_io import effect, memory, model, retrieval, tool
-<<<<<<< HEAD
 from tachograph._inputs import context_chosen, normalized
-from tachograph._instrument import instrument
-=======
 from tachograph._instrument import instrument, uninstrument
->>>>>>> 0163d5f (OpenAI: Chat Completions and Responses recorded; hooks wait for the import of their library; uninstrument)
 from tachograph._layers import (
     Verdict,
     breaker_event,
@@ -91,11 +87,8 @@ __all__ = [
     "step",
     "stop",
     "tool",
-<<<<<<< HEAD
     "tool_refused",
-=======
     "uninstrument",
->>>>>>> 0163d5f (OpenAI: Chat Completions and Responses recorded; hooks wait for the import of their library; uninstrument)
     "validate",
     "wrap",
 ]

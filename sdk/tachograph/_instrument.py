@@ -40,6 +40,8 @@ class Hook:
 HOOKS = {
     "anthropic": Hook("anthropic", "anthropic", (1,), 3, extra=True),
     "openai": Hook("openai", "openai", (2,), 4, extra=True),
+    "purgatory": Hook("purgatory", "purgatory", (3,), 4),
+    "pybreaker": Hook("pybreaker", "pybreaker", (1, 4), 2),
     "stamina": Hook("stamina", "stamina", (24,), 27),
     "tenacity": Hook("tenacity", "tenacity", (8, 2), 10),
 }

@@ -48,11 +48,8 @@ EXPORTED = [
     "step",
     "stop",
     "tool",
-<<<<<<< HEAD
     "tool_refused",
-=======
     "uninstrument",
->>>>>>> 0163d5f (OpenAI: Chat Completions and Responses recorded; hooks wait for the import of their library; uninstrument)
     "validate",
     "wrap",
 ]

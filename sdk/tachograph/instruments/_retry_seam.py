@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import tenacity
 
-from tachograph._failure import safe_text, type_name
+from tachograph._facts import begin
+from tachograph._failure import type_name
 from tachograph._guard import guarded
-from tachograph._layers import NAME_LIMIT_CHARS
-from tachograph._spans import SpanHandle, open_span
+from tachograph._spans import SpanHandle
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph_schemas import names
 
@@ -62,7 +62,7 @@ def _recorded_decision(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _recorded_async_decision(original: Callable[..., Any]) -> Callable[..., Any]:
-    async def iter(self: Any, retry_state: Any) -> Any:
+    async def decide(self: Any, retry_state: Any) -> Any:
         try:
             decision = await original(self, retry_state)
         except BaseException:
@@ -102,13 +102,13 @@ def _open(state: Any, wait_s: float) -> None:
     named = getattr(state.retry_object.before_sleep, STAMINA_NAME, None)
     if named is None and "tenacity" not in _users:
         return
-    of = safe_text(named or _name_of(state.fn), NAME_LIMIT_CHARS)
+    of = named or _name_of(state.fn)
     facts = {
         names.RETRY_OF: of,
         names.RETRY_ATTEMPT: state.attempt_number,
         names.RETRY_WAIT_MS: wait_s * 1_000,
     }
-    handle = open_span("retry", f"retry {of}", facts)
+    handle = begin("retry", of, facts)
     if not handle.recording:
         return
     error = state.outcome.exception()

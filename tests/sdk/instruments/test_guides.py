@@ -18,6 +18,8 @@ FOLDER = Path(__file__).parents[3] / "docs/integrations"
 GUIDES = {
     "anthropic": (["model", "run"], "I have read your message."),
     "openai": (["model", "run"], "Rain."),
+    "purgatory": (["breaker", "breaker", "run"], "from the cache"),
+    "pybreaker": (["breaker", "breaker", "run"], "from the cache"),
     "stamina": (["retry", "tool", "run"], "refunded 80"),
     "tenacity": (["retry", "tool", "run"], "refunded 80"),
 }
