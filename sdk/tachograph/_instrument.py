@@ -39,9 +39,11 @@ class Hook:
 
 HOOKS = {
     "anthropic": Hook("anthropic", "anthropic", (1,), 3, extra=True),
+    "instructor": Hook("instructor", "instructor", (1, 15), 2),
     "openai": Hook("openai", "openai", (2,), 4, extra=True),
     "purgatory": Hook("purgatory", "purgatory", (3,), 4),
     "pybreaker": Hook("pybreaker", "pybreaker", (1, 4), 2),
+    "pydantic": Hook("pydantic", "pydantic", (2,), 3),
     "stamina": Hook("stamina", "stamina", (24,), 27),
     "tenacity": Hook("tenacity", "tenacity", (8, 2), 10),
 }

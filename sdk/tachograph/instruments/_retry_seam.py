@@ -18,6 +18,7 @@ from tachograph._facts import begin
 from tachograph._failure import type_name
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle
+from tachograph.instruments import _told_elsewhere
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph_schemas import names
 
@@ -103,6 +104,8 @@ def _open(state: Any, wait_s: float) -> None:
     if named is None and "tenacity" not in _users:
         return
     of = named or _name_of(state.fn)
+    if of is None:
+        return
     facts = {
         names.RETRY_OF: of,
         names.RETRY_ATTEMPT: state.attempt_number,
@@ -128,14 +131,16 @@ def _close(state: Any, outcome: str) -> None:
         handle.end()
 
 
-def _name_of(function: Any) -> str:
+def _name_of(function: Any) -> str | None:
+    """What is retried; None for a loop that another hook records."""
     if function is not None:
         name = getattr(function, "__qualname__", None)
         return name if isinstance(name, str) else type_name(function)
     # A loop of attempts has no function; what it stands in has.
     frame = sys._getframe(1)
     while frame.f_back is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES:
-            break
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in _LIBRARIES:
+            return None if package in _told_elsewhere.LOOPS else frame.f_code.co_qualname
         frame = frame.f_back
     return frame.f_code.co_qualname

@@ -17,13 +17,23 @@ from tachograph.demo.model_server import ModelServer
 FOLDER = Path(__file__).parents[3] / "docs/integrations"
 GUIDES = {
     "anthropic": (["model", "run"], "I have read your message."),
+    "instructor": (
+        ["model", "validation", "model", "validation", "repair", "run"],
+        "cap_usd=500000",
+    ),
     "openai": (["model", "run"], "Rain."),
     "purgatory": (["breaker", "breaker", "run"], "from the cache"),
     "pybreaker": (["breaker", "breaker", "run"], "from the cache"),
+    "pydantic": (["validation", "validation", "run"], "cap_usd=500000"),
     "stamina": (["retry", "tool", "run"], "refunded 80"),
     "tenacity": (["retry", "tool", "run"], "refunded 80"),
 }
 """Guide to the layers that its program records, in the order of their ends, and a word it prints."""
+
+ANSWERS = {
+    "instructor": ['{"cap_usd": "$500,000"}', '{"cap_usd": 500000}'],
+}
+"""What the model says to a guide's program, where it matters."""
 
 
 def test_every_hook_has_a_guide_and_every_guide_is_run():
@@ -44,7 +54,7 @@ def test_the_program_of_a_guide_records_what_it_should(guide, tmp_path):
         "print([span.layer for span in spans.all()])\n"
     )
     with ModelServer() as claude, OpenAIServer() as gpt:
-        gpt.will_say(completion({"content": "Rain."}))
+        gpt.will_say(*(completion({"content": text}) for text in ANSWERS.get(guide, ["Rain."])))
         result = subprocess.run(
             [sys.executable, "-c", program],
             cwd=tmp_path,
