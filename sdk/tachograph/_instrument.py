@@ -39,6 +39,8 @@ class Hook:
 
 HOOKS = {
     "anthropic": Hook("anthropic", "anthropic", (1,), 3, extra=True),
+    "httpx": Hook("httpx", "httpx", (0, 25), 1),
+    "httpx2": Hook("httpx2", "httpx2", (2,), 3),
     "instructor": Hook("instructor", "instructor", (1, 15), 2),
     "openai": Hook("openai", "openai", (2,), 4, extra=True),
     "purgatory": Hook("purgatory", "purgatory", (3,), 4),

@@ -17,6 +17,8 @@ from tachograph.demo.model_server import ModelServer
 FOLDER = Path(__file__).parents[3] / "docs/integrations"
 GUIDES = {
     "anthropic": (["model", "run"], "I have read your message."),
+    "httpx": (["run"], "sent: True"),
+    "httpx2": (["run"], "sent: True"),
     "instructor": (
         ["model", "validation", "model", "validation", "repair", "run"],
         "cap_usd=500000",
