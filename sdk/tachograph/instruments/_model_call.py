@@ -13,11 +13,8 @@ from tachograph._guard import guarded
 from tachograph._spans import Activation, open_span
 from tachograph.instruments._client_response import message_fields
 from tachograph.instruments._dialect import Dialect, Fields, Usage
+from tachograph.instruments._reported import ReportedError
 from tachograph_schemas import names
-
-
-class AnswerFailed(Exception):
-    """The API answered without an error status, but says that there is no answer."""
 
 
 class ModelCall:
@@ -181,7 +178,7 @@ class ModelCall:
             self._record_usage(usage, str(message.get("model") or self._model))
         problem = self.dialect.problem(message)
         if problem is not None:
-            self._handle.record_error(AnswerFailed(problem))
+            self._handle.record_error(ReportedError(problem))
 
     def _record_usage(self, usage: Usage, model: str) -> None:
         self._handle.set(
