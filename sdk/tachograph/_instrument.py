@@ -42,6 +42,7 @@ HOOKS = {
     "httpx": Hook("httpx", "httpx", (0, 25), 1),
     "httpx2": Hook("httpx2", "httpx2", (2,), 3),
     "instructor": Hook("instructor", "instructor", (1, 15), 2),
+    "langgraph": Hook("langgraph.pregel", "langgraph", (1,), 2),
     "mcp": Hook("mcp", "mcp", (1, 23), 3),
     "openai": Hook("openai", "openai", (2,), 4, extra=True),
     "purgatory": Hook("purgatory", "purgatory", (3,), 4),

@@ -23,6 +23,10 @@ GUIDES = {
         ["model", "validation", "model", "validation", "repair", "run"],
         "cap_usd=500000",
     ),
+    "langgraph": (
+        ["checkpoint", "checkpoint", "approval", "step", "run", "checkpoint", "approval", "step", "checkpoint", "run"],
+        "'approved': True",
+    ),
     "mcp": (["other", "tool", "run"], "80.0 refunded"),
     "openai": (["model", "run"], "Rain."),
     "purgatory": (["breaker", "breaker", "run"], "from the cache"),
