@@ -39,12 +39,14 @@ class Hook:
 
 HOOKS = {
     "anthropic": Hook("anthropic", "anthropic", (1,), 3, extra=True),
+    "claude-agent-sdk": Hook("claude_agent_sdk", "claude-agent-sdk", (0, 1), 1),
     "httpx": Hook("httpx", "httpx", (0, 25), 1),
     "httpx2": Hook("httpx2", "httpx2", (2,), 3),
     "instructor": Hook("instructor", "instructor", (1, 15), 2),
     "langgraph": Hook("langgraph.pregel", "langgraph", (1,), 2),
     "mcp": Hook("mcp", "mcp", (1, 23), 3),
     "openai": Hook("openai", "openai", (2,), 4, extra=True),
+    "openai-agents": Hook("agents.tracing", "openai-agents", (0, 14), 1),
     "purgatory": Hook("purgatory", "purgatory", (3,), 4),
     "pybreaker": Hook("pybreaker", "pybreaker", (1, 4), 2),
     "pydantic": Hook("pydantic", "pydantic", (2,), 3),

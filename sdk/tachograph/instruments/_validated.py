@@ -33,7 +33,7 @@ def record_validation(check: str, error: BaseException | None) -> None:
                 names.REASON: safe_text(f"{count} error{'s' if count > 1 else ''}: {said}", 2_048),
             }
         )
-        handle.set_input(found[:MOST_ERRORS] or [safe_text(error)])
+        handle.set_input(found[:MOST_ERRORS] or [{"message": safe_text(error)}])
     handle.end()
 
 

@@ -35,8 +35,8 @@ def _recorded_change(original: Callable[..., Any]) -> Callable[..., Any]:
         original(self, state)
         with guarded("recording a circuit breaker"):
             reason = f"{failures} failures in a row" if self.state == "opened" and failures else ""
-            words = [_WORDS.get(word, word) for word in (before, self.state)]
-            breaker_event(safe_text(self.name), *words, reason)
+            old, new = (_WORDS.get(word, word) for word in (before, self.state))
+            breaker_event(safe_text(self.name), old, new, reason)
 
     return set_state
 
