@@ -121,3 +121,27 @@ def test_a_fault_while_hooking_in_does_not_reach_the_import():
         "print(openai.OpenAI.__name__)\n"
     )
     assert out == ["OpenAI"]
+
+
+def test_twice_is_once_and_undoing_it_leaves_the_very_methods_that_were_there():
+    """For every hook whose library is installed, whatever it replaced."""
+    out = child(
+        "import importlib, tachograph as tacho\n"
+        "from tachograph import _instrument\n"
+        "from tachograph.instruments import _patch\n"
+        "before, wrap = {}, _patch.wrap\n"
+        "def spy(owner, name, wrapper):\n"
+        "    before.setdefault((owner, name), vars(owner).get(name))\n"
+        "    return wrap(owner, name, wrapper)\n"
+        "_patch.wrap = spy\n"
+        "on = tacho.instrument()\n"
+        "for name in on: importlib.import_module(_instrument.HOOKS[name].module)\n"
+        "once = {place: vars(place[0])[place[1]] for place in before}\n"
+        "tacho.instrument(); tacho.instrument(*on)\n"
+        "print(once == {place: vars(place[0])[place[1]] for place in before})\n"
+        "print(all(once[place] is not own for place, own in before.items()))\n"
+        "tacho.uninstrument()\n"
+        "print([place for place, own in before.items() if vars(place[0])[place[1]] is not own])\n"
+        "print(len(on) > 10, len(before) > 30)\n"
+    )
+    assert out == ["True", "True", "[]", "True True"]
