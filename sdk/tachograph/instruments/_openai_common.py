@@ -14,11 +14,12 @@ _PROVIDERS = {
     "api.groq.com": "groq",
     "api.mistral.ai": "mistral_ai",
     "api.perplexity.ai": "perplexity",
-    "api.x.ai": "x_ai",
+    "api.x.ai": "x-ai",
     "generativelanguage.googleapis.com": "gcp.gemini",
     "openrouter.ai": "openrouter",
 }
-"""Hosts that speak this protocol, by the convention's name for who runs them: prices differ."""
+"""Hosts that speak this protocol, by who runs them, as prices differ. The names are the convention's where the
+price list knows them; ``x-ai`` is the price list's."""
 
 
 class OpenAIDialect:
