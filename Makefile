@@ -1,5 +1,6 @@
 # One verb a chore. Needs Python 3.11 or later, make, and a package index.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -25,8 +26,8 @@ up: install ## collector and dashboard on the embedded engine, until Ctrl-C
 demo: install ## the same, with runs of the demo agents to look at
 	$(BIN)/tacho demo --up
 
-test: install ## all tests
-	$(BIN)/python -m pytest
+test: install ## all tests, in WORKERS processes (2)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: install ## format, lint, types, import star: what CI asks before the tests
 	$(BIN)/ruff format --check .
