@@ -129,6 +129,7 @@ BOUNDS: Mapping[str, Bounds] = {
     "TACHO_HEARTBEAT_S": Bounds(0, 3_600, "seconds"),
     "TACHO_QUEUE_SPANS": Bounds(1, 100_000_000, "spans"),
     "TACHO_QUEUE_BYTES": Bounds(1 << 10, _TIB, "bytes"),
+    "TACHO_SPOOL_MAX_BYTES": Bounds(0, 1 << 50, "bytes"),
     "TACHO_EXPORT_DELAY_S": Bounds(0, 3_600, "seconds"),
     "TACHO_EXPORT_TIMEOUT_S": Bounds(0.01, 3_600, "seconds"),
 }

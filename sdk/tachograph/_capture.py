@@ -1,7 +1,7 @@
 """Payloads as JSON text, frozen at call time, whatever the value is or does.
 
-Two ways lead to the text. Plain data that surely fits goes through the C encoder of ``json`` (a few
-microseconds for a kilobyte). Everything else goes through :class:`_Writer`, which writes piece by piece
+Two ways lead to the text. Plain data that surely fits goes through ``orjson`` (a microsecond for a
+kilobyte). Everything else goes through :class:`_Writer`, which writes piece by piece
 within a byte limit and stops early, so that a gigabyte of argument costs as much as its first 64 KiB.
 
 User code is run only where a value cannot be read without it (``model_dump``, properties of unknown
@@ -13,14 +13,16 @@ never consumed. What cannot be written becomes ``{"$unserialisable": "module.Cla
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring as quote  # the C version; quotes and escapes one string
 from typing import Any
 
+import orjson
+
 from tachograph._describe import Described, describe
 from tachograph._failure import class_name, not_recorded
 from tachograph._guard import pass_on
+from tachograph._otlp import Json
 
 DEPTH_LIMIT = 48
 """Deeper nesting is cut: no reader unfolds it, and recursion must end well before Python's limit."""
@@ -28,12 +30,7 @@ _HIGHEST_PLAIN_INT_BITS = 4_096
 """Longer integers are written by their size: turning them into decimals takes quadratic time."""
 _ELLIPSIS = "…"
 
-_encode_plain = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
-
-
-def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
+def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
     """``value`` as JSON text of at most ``limit_bytes`` bytes of UTF-8 (16 at least).
 
     Returns:
@@ -44,49 +41,58 @@ def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
     limit_bytes = max(limit_bytes, 16)
     if _is_plain(value, limit_bytes):
         try:
-            text = _encode_plain(value)
-            if (len(text) if text.isascii() else len(text.encode("utf-8"))) <= limit_bytes:
-                return text, 0
-        except (ValueError, RecursionError):
-            # A lone surrogate, nan, an integer of thousands of digits, deep nesting: the slow way.
+            content = orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            # A lone surrogate, an integer of more than 64 bits, deep nesting: the slow way.
             pass
+        else:
+            if len(content) <= limit_bytes:
+                return Json(content), 0
     writer = _Writer(limit_bytes)
     try:
         writer.write(value, 0)
         # Nothing at all fitted: that must still be said in valid JSON.
-        return "".join(writer.out) or '"…"', writer.cut_bytes
+        return Json(("".join(writer.out) or '"…"').encode()), writer.cut_bytes
     except BaseException as error:
         pass_on(error)
-        return '"(not captured)"'[:limit_bytes], 0
+        return Json(b'"(not captured)"'[:limit_bytes]), 0
+
+
+def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
+    """:func:`freeze`, as a text."""
+    content, cut_bytes = freeze(value, limit_bytes)
+    return str(content), cut_bytes
 
 
 def _is_plain(value: Any, room: int) -> bool:
     """Whether ``value`` is made of exact JSON types and small; looks at ``room`` nodes at most."""
-    stack = [value]
-    pop, extend = stack.pop, stack.extend
+    stack = [(value,)]
     while stack:
-        item = pop()
-        kind = type(item)
-        if kind is str:
-            room -= len(item) + 2
-        elif kind is dict:
-            room -= 4 * len(item) + 2
-            if room < 0:
-                return False
-            for key in item:
+        items: Any = stack.pop()
+        if type(items) is dict:
+            for key in items:
                 if type(key) is not str:
                     return False
-                room -= len(key)
-            extend(item.values())
-        elif kind is list or kind is tuple:
-            room -= len(item) + 2
-            if room < 0:
+                room -= len(key) + 4
+            items = items.values()
+        for item in items:
+            kind = type(item)
+            if kind is str:
+                room -= len(item) + 3
+            elif kind is int or kind is bool or item is None:
+                room -= 2
+            elif kind is dict or kind is list or kind is tuple:
+                # Bounded before it is gone through: it may hold a hundred million items.
+                room -= len(item) + 2
+                if room < 0:
+                    return False
+                stack.append(item)
+            elif kind is float:
+                if item - item != 0:
+                    return False  # no number of JSON: nan, infinite
+                room -= 2
+            else:
                 return False
-            extend(item)
-        elif kind is int or kind is bool or kind is float or item is None:
-            room -= 1
-        else:
-            return False
         if room < 0:
             return False
     return True

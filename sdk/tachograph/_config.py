@@ -78,9 +78,18 @@ TABLE: tuple[Setting, ...] = (
             Setting(
                 "TACHO_HEARTBEAT_S", 5.0, "how often open spans are re-sent; 0: never", _seconds
             ),
-            Setting("TACHO_QUEUE_SPANS", 10_000, "finished spans kept while waiting", _count),
             Setting(
-                "TACHO_QUEUE_BYTES", 64 << 20, "payloads kept while waiting", settings.size_bytes
+                "TACHO_SPOOL_MAX_BYTES",
+                256 << 20,
+                "spans kept on disk until they are sent, a process; 0: in memory only",
+                settings.size_bytes,
+            ),
+            Setting("TACHO_QUEUE_SPANS", 10_000, "spans kept in memory without a spool", _count),
+            Setting(
+                "TACHO_QUEUE_BYTES",
+                64 << 20,
+                "their size in memory without a spool",
+                settings.size_bytes,
             ),
             Setting("TACHO_EXPORT_DELAY_S", 1.0, "how long spans gather before a send", _seconds),
             Setting("TACHO_EXPORT_TIMEOUT_S", 10.0, "for one request to the collector", _seconds),
@@ -113,6 +122,7 @@ class Config:
     redact_paths: tuple[str, ...]
     redact_emails: bool
     heartbeat_s: float
+    spool_max_bytes: int
     queue_spans: int
     queue_bytes: int
     export_delay_s: float

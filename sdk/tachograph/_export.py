@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
+from tachograph import _otlp
 from tachograph._guard import contain, say_rarely
+from tachograph._segment import FOREIGN, Record
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
     from tachograph._redact import Redactor
     from tachograph._transport import Transport
 
@@ -27,7 +29,7 @@ class Delivery:
 
     accepted: int = 0
     lost: int = 0
-    retry: list[ReadableSpan] = field(default_factory=list)
+    retry: list[Record] = field(default_factory=list)
     why: str = ""
     after_s: float | None = None
     unreachable: bool = False
@@ -36,11 +38,16 @@ class Delivery:
 class Exporter:
     """Sends batches. Used by one thread at a time."""
 
-    def __init__(self, transport: Transport, redactor: Redactor) -> None:
+    def __init__(
+        self, transport: Transport, redactor: Redactor, resource: bytes, scope: bytes
+    ) -> None:
+        """``resource`` and ``scope`` are the contents of what spans of ours belong to."""
         self.transport = transport
         self.redactor = redactor
+        self.resource = resource
+        self.scope = scope
 
-    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Delivery:
+    def send(self, spans: Sequence[Record], timeout_s: float) -> Delivery:
         """Send a batch; blocks for about ``timeout_s`` a request. Never raises."""
         delivery = Delivery()
         pending = [list(spans)]
@@ -62,11 +69,11 @@ class Exporter:
 
     def _post(
         self,
-        part: list[ReadableSpan],
+        part: list[Record],
         body: bytes,
         timeout_s: float,
         delivery: Delivery,
-        pending: list[list[ReadableSpan]],
+        pending: list[list[Record]],
     ) -> None:
         answer = self.transport.post(body, timeout_s)
         if answer.kind == "accepted":
@@ -85,10 +92,12 @@ class Exporter:
             delivery.lost += len(part)
             delivery.why = answer.why
 
-    def _encode(self, spans: list[ReadableSpan]) -> bytes | None:
+    def _encode(self, spans: list[Record]) -> bytes | None:
         """The body with every secret masked; None when it cannot be made, never an unmasked one."""
         try:
-            request = encode_spans(spans)
+            request = ExportTraceServiceRequest.FromString(
+                _otlp.request(self.resource, (self._scoped(record) for record in spans))
+            )
             self.redactor.redact_request(request)
             body: bytes = request.SerializeToString()
         except Exception as fault:
@@ -99,7 +108,13 @@ class Exporter:
             return None
         return body
 
-    def _encode_singly(self, spans: list[ReadableSpan]) -> bytes:
+    def _scoped(self, record: Record) -> tuple[bytes, bytes]:
+        if not record.kind & FOREIGN:
+            return self.scope, record.content
+        body = 2 + int.from_bytes(record.content[:2], "little")
+        return record.content[2:body], record.content[body:]
+
+    def _encode_singly(self, spans: list[Record]) -> bytes:
         """One span that cannot be encoded must not take its batch along. Bodies add up as bytes."""
         bodies = [self._encode([span]) for span in spans]
         failed = bodies.count(None)
@@ -108,7 +123,7 @@ class Exporter:
         return b"".join(body for body in bodies if body is not None)
 
 
-def _halves(part: list[ReadableSpan]) -> list[list[ReadableSpan]]:
+def _halves(part: list[Record]) -> list[list[Record]]:
     middle = len(part) // 2
     # The last is taken first, so that order is kept.
     return [part[middle:], part[:middle]]

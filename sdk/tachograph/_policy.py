@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, get_args
 
-from tachograph._capture import capture
+from tachograph._capture import capture, freeze
 from tachograph._fingerprint import fingerprint
+from tachograph._otlp import Json
 
 Policy = Literal["full", "preview", "hash", "none"]
 Capture = bool | Policy
@@ -37,12 +38,12 @@ def stricter(one: Policy, other: Policy) -> Policy:
     return one if _STRICTNESS[one] >= _STRICTNESS[other] else other
 
 
-def capture_as(policy: Policy, value: Any, limit_bytes: int) -> tuple[str, int] | None:
-    """:func:`capture` as far as ``policy`` allows; None when nothing is to be recorded."""
+def capture_as(policy: Policy, value: Any, limit_bytes: int) -> tuple[str | Json, int] | None:
+    """:func:`freeze` as far as ``policy`` allows; None when nothing is to be recorded."""
     if policy == "full":
-        return capture(value, limit_bytes)
+        return freeze(value, limit_bytes)
     if policy == "preview":
-        return capture(value, min(limit_bytes, PREVIEW_BYTES))
+        return freeze(value, min(limit_bytes, PREVIEW_BYTES))
     if policy == "hash":
         return hashed(*capture(value, limit_bytes)), 0
     return None

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from opentelemetry.trace import SpanKind
 
 from tachograph._frame import OUTSIDE, Frame, RunState, frame_of
 from tachograph._guard import guarded
+from tachograph._lean import LeanSpan
+from tachograph._otlp import Json
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -25,8 +29,21 @@ LIVE_LIMIT = 50_000
 
 _active: Recorder | None = None
 
-Sink = Callable[["ReadableSpan"], None]
-"""Takes a finished span. Called under the recorder's lock, so it only stores or queues."""
+Sink = Callable[[Any], None]
+"""Takes a finished span (an SDK ``ReadableSpan`` or a :class:`LeanSpan`). Called under the recorder's lock."""
+
+
+class Keeper(Protocol):
+    """Where spans are kept until they are sent. Every method but ``opened`` is called under the lock."""
+
+    def keep(self, span: Any) -> None:
+        """Keep a finished span."""
+
+    def opened(self, span: Any, *, announce: bool) -> None:
+        """Remember that a span is open, so that it is known should the process die."""
+
+    def closed(self, span: Any) -> None:
+        """Forget that it is open."""
 
 
 def active() -> Recorder | None:
@@ -44,43 +61,67 @@ def activate(recorder: Recorder | None) -> Recorder | None:
 class Recorder:
     """What is known about live runs and spans. ``lock`` guards all of it, the sinks included."""
 
-    def __init__(self, tracer: Tracer, capture_limit_bytes: int) -> None:
+    def __init__(self, tracer: Tracer, capture_limit_bytes: int, *, lean: bool = False) -> None:
         self.tracer = tracer
+        self.lean = lean
+        """Whether spans of ours are made without the OpenTelemetry SDK: nobody else wants to see them."""
         self.capture_limit_bytes = capture_limit_bytes
         self.capture_policy: Policy = "full"
         """How much of payloads is recorded at most, whatever a decorator says."""
         self.lock = threading.RLock()
         self.sinks: list[Sink] = []
-        self.on_start: list[Callable[[Any], None]] = []
-        """Told the span of each run that starts, unfinished and readable."""
+        self.keeper: Keeper | None = None
         self.runs: dict[str, RunState] = {}
         self.live: dict[int, Frame] = {}
         """Frames of unfinished spans in runs by span id: how a foreign child that was given no context
         of ours finds its run."""
 
-    def opened(self, span: Span, frame: Frame, *, reported: bool) -> None:
-        """Note that a span of ours has started; code inside it sees ``frame``."""
+    def start(
+        self,
+        name: str,
+        context: Context,
+        attributes: dict[str, Any],
+        frame: Frame,
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        start_time_ns: int | None = None,
+    ) -> Span:
+        """Start a span of ours under the current one of ``context``."""
+        if self.lean:
+            return LeanSpan(self, name, context, attributes, frame, kind, start_time_ns)
+        texts = {key: str(value) if type(value) is Json else value for key, value in attributes.items()}
+        span = self.tracer.start_span(
+            name, context, kind=kind, attributes=texts, start_time=start_time_ns
+        )
+        if span.is_recording():
+            return span
+        # The program samples its own traces; a run is recorded whatever it chose, for us alone.
+        own = span.get_span_context()
+        return LeanSpan(self, name, context, attributes, frame, kind, start_time_ns, own)
+
+    def opened(self, span: Span, frame: Frame, *, reported: bool, announce: bool = False) -> None:
+        """Note that a span of ours has started; code inside it sees ``frame``.
+
+        ``reported``: it is worth telling of while it runs; ``announce``: at once.
+        """
         run = frame.run
         if run is None or not span.is_recording():
             return
-        span_id = span.get_span_context().span_id
-        with self.lock:
-            self._keep_live(span_id, frame)
-            if reported and not run.ended:
-                run.open_spans[span_id] = span
+        span_id = span.span_id if type(span) is LeanSpan else span.get_span_context().span_id
+        # Single operations on dictionaries need no lock; those who list them do so in one, too.
+        self._keep_live(span_id, frame)
+        if reported and not run.ended:
+            run.open_spans[span_id] = span
+            if self.keeper is not None:
+                self.keeper.opened(span, announce=announce)
 
     def run_started(self, run: RunState, frame: Frame) -> None:
         """Note a new run; its span is reported as in progress at once."""
+        if type(run.span) is LeanSpan:
+            run.span.frame = frame
         with self.lock:
             self.runs[run.id] = run
-        self.opened(run.span, frame, reported=True)
-        self.announce(run.span)
-
-    def announce(self, span: Span) -> None:
-        """Report a span that has just started as in progress, at once."""
-        if span.is_recording():
-            for tell in self.on_start:
-                tell(span)
+        self.opened(run.span, frame, reported=True, announce=True)
 
     def run_ending(self, run: RunState) -> int:
         """How many spans the run made, counting its own, which is about to end."""
@@ -88,7 +129,9 @@ class Recorder:
             run.ended = True
             self.runs.pop(run.id, None)
             # What is still open belongs to work the run left behind: no longer in progress here.
-            run.open_spans.clear()
+            left, run.open_spans = run.open_spans, {}
+            for span in left.values():
+                self._closed(span)
             return run.spans_ended + 1
 
     def span_started(self, span: Span, parent: Context | None) -> None:
@@ -105,14 +148,21 @@ class Recorder:
         for key, value in frame.stamps().items():
             if key not in attributes:
                 span.set_attribute(key, value)
-        with self.lock:
-            self._keep_live(span.get_span_context().span_id, frame)
+        self._keep_live(span.get_span_context().span_id, frame)
 
     def _keep_live(self, span_id: int, frame: Frame) -> None:
         self.live[span_id] = frame
         if len(self.live) > LIVE_LIMIT:
             # Instrumentation that never ends its spans must not fill the agent's memory.
-            del self.live[next(iter(self.live))]
+            with self.lock:
+                self.live.pop(next(iter(list(self.live))), None)
+
+    def lean_ended(self, span: LeanSpan) -> None:
+        """Count a finished span of ours and hand it on."""
+        run = span.frame.run
+        with self.lock:
+            self.live.pop(span.span_id, None)
+            self._hand_on(span, run, span.span_id)
 
     def span_ended(self, span: ReadableSpan) -> None:
         """Count a finished span and hand it to the sinks, in one step with closing it."""
@@ -123,22 +173,36 @@ class Recorder:
         with self.lock:
             frame = self.live.pop(context.span_id, None)
             run = frame.run if frame is not None else self.runs.get(str(run_id))
-            if run is not None:
-                run.spans_ended += 1
-                run.open_spans.pop(context.span_id, None)
-            for sink in self.sinks:
-                with guarded("keeping a finished span"):
-                    sink(span)
+            self._hand_on(span, run, context.span_id)
+
+    def _hand_on(self, span: Any, run: RunState | None, span_id: int) -> None:
+        if run is not None:
+            run.spans_ended += 1
+            opened = run.open_spans.pop(span_id, None)
+            if opened is not None:
+                self._closed(opened)
+        if self.keeper is not None:
+            with guarded("keeping a finished span"):
+                self.keeper.keep(span)
+        for sink in self.sinks:
+            with guarded("keeping a finished span"):
+                sink(span)
+
+    def _closed(self, span: Any) -> None:
+        if self.keeper is not None:
+            with guarded("forgetting an open span"):
+                self.keeper.closed(span)
 
     def still_open(self) -> list[Span]:
         """The unfinished spans of live runs that are worth reporting."""
         with self.lock:
-            return [span for run in self.runs.values() for span in run.open_spans.values()]
+            runs = list(self.runs.values())
+        return [span for run in runs for span in list(run.open_spans.values())]
 
-    def is_open(self, span_id: int, run_id: str) -> bool:
-        """Whether a span has not ended yet. Only meaningful while holding ``lock``."""
-        run = self.runs.get(run_id)
-        return run is not None and span_id in run.open_spans
+    def is_open(self, span_id: int) -> bool:
+        """Whether a span of a run has not ended yet. Only meaningful while holding ``lock``."""
+        frame = self.live.get(span_id)
+        return frame is not None and frame.run is not None and span_id in frame.run.open_spans
 
     def after_fork(self) -> None:
         """In the child: other threads are gone, so is whatever they held. The run goes on in both."""

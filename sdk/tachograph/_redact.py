@@ -68,8 +68,8 @@ class Redactor:
         paths: Iterable[str] = (),
         emails: bool = False,
     ) -> None:
-        self._rules = Rules(hooks, paths)
-        self._emails = emails
+        self.rules = Rules(hooks, paths)
+        self.emails = emails
 
     def redact_request(self, request: Any) -> None:
         """Mask an ExportTraceServiceRequest in place. Never raises; counts in ``tacho.redacted_count``."""
@@ -128,7 +128,7 @@ class Redactor:
                 head, count = self.redact(key, text[:EXAMINED_LIMIT_CHARS])
                 return f"{head} [{cut} characters were not examined and left out]", count + 1
             masked, count = self._redact(key, text, 0)
-            ruled, found = self._rules.apply(key, masked)
+            ruled, found = self.rules.apply(key, masked)
         except RuleError:
             return UNREADABLE, 1
         except BaseException as error:
@@ -148,7 +148,7 @@ class Redactor:
         if is_sensitive(key):
             return mask(kind_of(key), text), 1
         text, count = self._by_names(text, depth)
-        text, found = mask_shapes(text, emails=self._emails)
+        text, found = mask_shapes(text, emails=self.emails)
         return text, count + found
 
     def _by_names(self, text: str, depth: int) -> tuple[str, int]:

@@ -35,8 +35,21 @@ class Rules:
                 # Without it secrets would pass: mask everything rather than the wrong things.
                 LOGGER.error("tachograph: redact pattern %r: %s; all texts are masked", hook, error)
                 self._hooks.append(re.compile(r"(?s).+"))
+        self.paths = tuple(str(path) for path in paths)
         # fnmatch translates to an expression that never backtracks over a star twice.
-        self._paths = [re.compile(fnmatch.translate(str(path))) for path in paths]
+        self._paths = [re.compile(fnmatch.translate(path)) for path in self.paths]
+
+    @property
+    def patterns(self) -> tuple[tuple[str, int], ...]:
+        """The expressions and their flags."""
+        expressions = (hook for hook in self._hooks if isinstance(hook, re.Pattern))
+        return tuple((hook.pattern, hook.flags) for hook in expressions)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of the functions."""
+        functions = (hook for hook in self._hooks if not isinstance(hook, re.Pattern))
+        return tuple(f"{hook.__module__}.{getattr(hook, '__qualname__', '?')}" for hook in functions)
 
     def apply(self, key: str, text: str) -> tuple[str, int]:
         """The text under the attribute ``key`` after every rule, and how many values were masked.

@@ -17,7 +17,7 @@ from tachograph import _code_version, _recorder
 from tachograph._binding import Option, resolve
 from tachograph._facts import listed, misused
 from tachograph._failure import clean, cleaned, safe_text
-from tachograph._frame import RunState, frame_of
+from tachograph._frame import OUTSIDE, RunState, frame_of
 from tachograph._guard import guarded
 from tachograph._policy import PREVIEW_BYTES, Policy
 from tachograph._spans import SpanHandle, handle_for
@@ -88,7 +88,7 @@ def _open_sub_agent(
 ) -> SpanHandle:
     frame = replace(frame_of(context), layer="agent", agent=options.agent_name)
     stamped = {**frame.stamps(), **cleaned(attributes), names.LAYER: "agent"}
-    span = recorder.tracer.start_span(_label(options), context, attributes=stamped)
+    span = recorder.start(_label(options), context, stamped, frame)
     recorder.opened(span, frame, reported=True)
     return handle_for(recorder, span, frame, context)
 
@@ -120,7 +120,7 @@ def _open_outermost(
         names.RUN_CODE_VERSION: _code_version.known_for(options.source_file),
         **stamp,
     }
-    span = recorder.tracer.start_span(_label(options), context, attributes=cleaned(attributes))
+    span = recorder.start(_label(options), context, cleaned(attributes), OUTSIDE)
     trace_id = format(span.get_span_context().trace_id, "032x")
     run_id = stamp.setdefault(names.RUN_ID, trace_id)
     span.set_attribute(names.RUN_ID, run_id)

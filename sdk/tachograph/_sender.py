@@ -1,8 +1,9 @@
 """The background thread that carries finished spans to the collector.
 
-A bounded queue, one thread, one batch at a time, in order: a final span never overtakes the in-progress
-copies of itself, because both go through the same queue under the recorder's lock. Trouble is logged once
-a minute; what had to be dropped is counted. The thread starts with the first span.
+A spool, one thread, one batch at a time, in order: a final span never overtakes the in-progress copies of
+itself, because both go through the same spool under the recorder's lock. Trouble is logged once a minute; what
+had to be dropped is counted. The thread starts with the first span. When it has nothing else to do it sends what
+processes that are gone left behind.
 """
 
 from __future__ import annotations
@@ -10,22 +11,32 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach
-from opentelemetry.sdk.trace import ReadableSpan, Span
 
+from tachograph import _otlp
 from tachograph._export import Delivery, Exporter
 from tachograph._guard import contain, guarded, say_rarely
+from tachograph._lean import OPEN_MARK, LeanSpan
+from tachograph._segment import FINAL, FOREIGN, Record
+from tachograph._spool import Mark, Spool, final_count
 from tachograph._threads import not_carried
-from tachograph_schemas import names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
     from tachograph._config import Config
     from tachograph._recorder import Recorder
 
 BATCH_SPANS = 512
+_BATCH_BYTES = 3 << 20
+"""A batch is taken out of the spool up to this size, so that it rarely has to be split."""
+_RECOVERY_S = 60.0
+"""How often the spools of processes that are gone are looked for."""
 HEARTBEAT_SPANS = 1_000
 """At most so many open spans are re-sent in one beat."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 30.0
@@ -33,76 +44,92 @@ _LONGEST_EXIT_S = 30.0
 """An exit is not held up longer than this, however steadily the collector accepts."""
 
 
-class _Item(NamedTuple):
-    span: ReadableSpan
-    size_bytes: int
-    final: bool
-
-
 class Sender:
-    """Queue, thread and counters. Everything mutable is guarded by the recorder's lock."""
+    """Spool, thread and counters. Everything mutable is guarded by the recorder's lock."""
 
-    def __init__(self, recorder: Recorder, exporter: Exporter, config: Config) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        exporter: Exporter,
+        spool: Spool,
+        config: Config,
+        recover: Callable[[], Iterator[Delivery]],
+    ) -> None:
+        """``recover`` sends a batch that a process which is gone left behind at each step."""
         self._recorder = recorder
         self._exporter = exporter
+        self.spool = spool
         self._config = config
+        self._recover = recover
         self._reset()
 
     def _reset(self) -> None:
         self._wake = threading.Condition(self._recorder.lock)
-        self._queue: deque[_Item] = deque()
-        self._queue_bytes = 0
         self._thread: threading.Thread | None = None
+        self._slots: dict[int, int] = {}
+        """Where open spans stand in the spool's table, by span id."""
         self._oldest_s = 0.0
         self._hurry = False
         self._next_beat_s = 0.0
+        self._next_recovery_s = 0.0
+        self._recovery: Iterator[Delivery] | None = None
         self._give_up_s: float | None = None
-        self._lost = 0
+        self._stopped = False
+        self._lost_by_refusal = 0
         self._lost_at_flush = 0
         self._accepted = 0
         self._taken = 0
-        self._settled = 0
+        self._dealt_with = 0
         self._flying = 0
+
+    @property
+    def _lost(self) -> int:
+        return self._lost_by_refusal + self.spool.dropped_finals
+
+    @property
+    def _settled(self) -> int:
+        return self._dealt_with + self.spool.dropped
 
     # --- what comes in -----------------------------------------------------------------------------
 
-    def put(self, span: ReadableSpan) -> None:
-        """Queue a finished span. The caller holds the recorder's lock. Never blocks."""
-        self._append(span, final=True)
+    def keep(self, span: Any) -> None:
+        """Keep a finished span. The caller holds the recorder's lock. Never blocks."""
+        if type(span) is LeanSpan:
+            self._append(FINAL, span.final_bytes())
+        else:
+            self._append(FINAL | FOREIGN, _foreign(span))
 
-    def report(self, span: Span) -> None:
-        """Queue an in-progress copy of a span that has just started, and send it at once."""
-        copy = in_progress(span)
-        with self._wake:
-            context = span.get_span_context()
-            if context is not None and self._recorder.is_open(context.span_id, _run_id(copy)):
-                self._append(copy, final=False)
+    def opened(self, span: Any, *, announce: bool) -> None:
+        """Remember that a span is open; ``announce``: send it as it is now, at once."""
+        kind, content = _open_record(span)
+        span_id = span.get_span_context().span_id if kind else span.span_id
+        slots = self.spool.slots
+        if slots is not None:
+            self._slots[span_id] = slots.put(kind, content)
+        if announce:
+            with self._wake:
+                self._append(kind, content)
                 self._hurry = True
                 self._wake.notify_all()
 
-    def _append(self, span: ReadableSpan, *, final: bool) -> None:
-        size_bytes = sum(len(v) for v in (span.attributes or {}).values() if type(v) is str)
-        while self._queue and (
-            len(self._queue) >= self._config.queue_spans
-            or self._queue_bytes + size_bytes > self._config.queue_bytes
-        ):
-            self._drop(self._queue.popleft())
-        if not self._queue:
+    def closed(self, span: Any) -> None:
+        """Forget that a span is open. The caller holds the recorder's lock."""
+        span_id = span.span_id if type(span) is LeanSpan else span.get_span_context().span_id
+        slot = self._slots.pop(span_id, -1)
+        if slot >= 0 and self.spool.slots is not None:
+            self.spool.slots.free(slot)
+
+    def _append(self, kind: int, content: bytes) -> None:
+        spool = self.spool
+        waiting = spool.waiting
+        if not waiting:
             self._oldest_s = time.monotonic()
-        self._queue.append(_Item(span, size_bytes, final))
-        self._queue_bytes += size_bytes
+        spool.append(kind, content)
         self._taken += 1
         if self._thread is None:
             self._start()
-        elif len(self._queue) in {1, BATCH_SPANS}:
+        elif not waiting or spool.waiting == BATCH_SPANS:
             self._wake.notify_all()
-
-    def _drop(self, item: _Item) -> None:
-        self._queue_bytes -= item.size_bytes
-        self._settled += 1
-        if item.final:
-            self._lost += 1
-            say_rarely("queue", "tachograph: the queue is full; the oldest spans are dropped")
 
     def _start(self) -> None:
         self._next_beat_s = time.monotonic() + self._config.heartbeat_s
@@ -162,21 +189,36 @@ class Sender:
             self._give_up_s = started_s + timeout_s
             self._wake.notify_all()
             while thread is not None and thread.is_alive() and self._settled < self._taken:
-                if time.monotonic() >= self._give_up_s:
+                if self._stopped or time.monotonic() >= self._give_up_s:
                     break
                 self._wake.wait(max(self._give_up_s - time.monotonic(), 0.001))
                 if patient and self._accepted > seen:
                     seen = self._accepted
                     latest_s = started_s + _LONGEST_EXIT_S
                     self._give_up_s = min(time.monotonic() + timeout_s, latest_s)
-            self._lost += self._flying + sum(item.final for item in self._queue)
-            if self._lost:
-                say_rarely("exit", "tachograph: %d spans were not delivered", self._lost)
-            return self._lost == self._lost_at_flush
+            unsent = self._flying + self.spool.waiting_finals
+            kept = self.spool.close(keep=unsent > 0)
+            self._say_unsent(unsent, kept)
+            return not unsent and self._lost == self._lost_at_flush
+
+    def _say_unsent(self, unsent: int, kept: Path | None) -> None:
+        if unsent and kept is not None:
+            say_rarely(
+                "exit",
+                "tachograph: %d spans were not delivered yet; they are in %s, and sent by the next program that "
+                "records here or by `tacho recover`",
+                unsent,
+                kept,
+            )
+        elif unsent or self._lost:
+            say_rarely(
+                "exit", "tachograph: %d spans were not delivered", unsent + self._lost
+            )
 
     def after_fork(self) -> None:
         """In the child: the queue is the parent's to send, the connection the parent's to use."""
         self._exporter.transport.close()
+        self.spool.after_fork()
         self._reset()
 
     # --- the thread ----------------------------------------------------------------------------------
@@ -188,26 +230,27 @@ class Sender:
             with self._wake:
                 while (pause_s := self._pause_s()) > 0:
                     self._wake.wait(None if pause_s == float("inf") else pause_s)
-                if self._give_up_s is not None and not self._queue:
+                if self._stopped or (self._give_up_s is not None and not self.spool.waiting):
                     self._exporter.transport.close()
                     return
                 self._hurry = False
             try:
                 self._beat()
-                self._deliver(self._take())
+                self._deliver(*self._take())
+                self._look_after_others()
             except Exception as fault:
                 if not contain("sending spans", fault):
                     raise
 
     def _pause_s(self) -> float:
         """Seconds until there is something to do. The caller holds the lock."""
-        if self._give_up_s is not None or (self._queue and self._hurry):
+        if self._give_up_s is not None or (self.spool.waiting and self._hurry):
             return 0.0
         now_s = time.monotonic()
-        if len(self._queue) >= BATCH_SPANS:
+        if self.spool.waiting >= BATCH_SPANS:
             return 0.0
-        pauses = [float("inf")]
-        if self._queue:
+        pauses = [0.0 if self._recovery is not None else self._next_recovery_s - now_s]
+        if self.spool.waiting:
             pauses.append(self._oldest_s + self._config.export_delay_s - now_s)
         if self._recorder.runs and self._config.heartbeat_s:
             pauses.append(self._next_beat_s - now_s)
@@ -219,63 +262,77 @@ class Sender:
         if not period_s or time.monotonic() < self._next_beat_s:
             return
         self._next_beat_s = time.monotonic() + period_s
-        copies = [
-            in_progress(span)
-            for span in self._recorder.still_open()[-HEARTBEAT_SPANS:]
-            if isinstance(span, ReadableSpan)
-        ]
-        with self._wake:
-            for copy in copies:
-                context = copy.get_span_context()
-                # Ended meanwhile, its final span is in the queue already and must stay the last word.
-                if context is not None and self._recorder.is_open(context.span_id, _run_id(copy)):
-                    self._append(copy, final=False)
+        for span in self._recorder.still_open()[-HEARTBEAT_SPANS:]:
+            if not span.is_recording():
+                continue
+            kind, content = _open_record(span)
+            span_id = span.get_span_context().span_id
+            with self._wake:
+                # Ended meanwhile, its final span is in the spool already and must stay the last word.
+                if self._recorder.is_open(span_id):
+                    self._append(kind, content)
+                    self._replace_slot(span_id, kind, content)
 
-    def _take(self) -> list[_Item]:
+    def _replace_slot(self, span_id: int, kind: int, content: bytes) -> None:
+        slot, slots = self._slots.get(span_id, -1), self.spool.slots
+        if slot >= 0 and slots is not None:
+            self._slots[span_id] = slots.replace(slot, kind, content)
+
+    def _take(self) -> tuple[list[Record], list[Mark]]:
         with self._wake:
-            batch = [self._queue.popleft() for _ in range(min(BATCH_SPANS, len(self._queue)))]
-            self._queue_bytes -= sum(item.size_bytes for item in batch)
+            taken = self.spool.take(BATCH_SPANS, _BATCH_BYTES)
+            self._flying = final_count(taken[0])
             self._oldest_s = time.monotonic()
-            return batch
+        spare = self.spool.prepare()
+        if spare is not None:
+            with self._wake:
+                self.spool.add(spare)
+        return taken
 
-    def _deliver(self, batch: list[_Item]) -> None:
+    def _deliver(self, records: list[Record], marks: list[Mark]) -> None:
         """Send a batch until it is accepted, refused, or there is no time left."""
         pause_s = _FIRST_PAUSE_S
-        finals = {id(item.span) for item in batch if item.final}
-        spans = [item.span for item in batch]
-        self._flying = len(finals)
-        while spans:
-            delivery = self._exporter.send(spans, self._timeout_s())
+        while records:
+            delivery = self._exporter.send(records, self.timeout_s())
             # In-progress copies are worth one attempt: the next beat brings fresher ones.
-            again = [span for span in delivery.retry if id(span) in finals]
+            again = [record for record in delivery.retry if record.final]
+            if not again:
+                with self._wake:
+                    self.spool.settle(marks)
             self._flying = len(again)
-            self._settle(delivery, len(spans) - len(again))
-            spans = again
-            if spans and not self._wait_to_retry(delivery, pause_s):
-                self._give_up(len(spans))
+            self._settle(delivery, len(records) - len(again))
+            records = again
+            if records and not self._wait_to_retry(delivery, pause_s):
+                with self._wake:
+                    self._stopped = True
+                    self._wake.notify_all()
                 return
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
-    def _timeout_s(self) -> float:
+    def _look_after_others(self) -> None:
+        """One step of sending what processes that are gone left; nothing while there is work of our own."""
+        if self._give_up_s is not None or self.spool.waiting:
+            return
+        if self._recovery is None:
+            if time.monotonic() < self._next_recovery_s:
+                return
+            self._recovery = self._recover()
+        delivery = next(self._recovery, None)
+        if delivery is None or delivery.retry:
+            self._recovery = None
+            self._next_recovery_s = time.monotonic() + _RECOVERY_S
+
+    def timeout_s(self) -> float:
+        """For the next request, seconds."""
         if self._give_up_s is None:
             return self._config.export_timeout_s
         return max(min(self._config.export_timeout_s, self._give_up_s - time.monotonic()), 0.05)
 
-    def _give_up(self, unsent: int) -> None:
-        """The process exits and the collector does not answer: what is left is lost, and counted."""
-        with self._wake:
-            finals = sum(item.final for item in self._queue)
-            settled = unsent + len(self._queue)
-            self._queue.clear()
-            self._queue_bytes = 0
-            self._flying = 0
-            self._settle(Delivery(lost=unsent + finals), settled)
-
     def _settle(self, delivery: Delivery, settled: int) -> None:
         with self._wake:
             self._accepted += delivery.accepted
-            self._lost += delivery.lost
-            self._settled += settled
+            self._lost_by_refusal += delivery.lost
+            self._dealt_with += settled
             self._wake.notify_all()
         if delivery.lost and delivery.why:
             say_rarely(
@@ -316,23 +373,17 @@ class Sender:
             return True
 
 
-def in_progress(span: ReadableSpan) -> ReadableSpan:
-    """A copy of an unfinished span as it is now: no end time, ``tacho.open`` set."""
-    return ReadableSpan(
-        name=span.name,
-        context=span.get_span_context(),
-        parent=span.parent,
-        resource=span.resource,
-        attributes={**(span.attributes or {}), names.OPEN: True},
-        events=span.events,
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=None,
-        instrumentation_scope=span.instrumentation_scope,
+def _open_record(span: Any) -> tuple[int, bytes]:
+    """The kind and content of a span that is in progress."""
+    if type(span) is LeanSpan:
+        return 0, span.open_bytes()
+    return FOREIGN, _foreign(span, is_open=True)
+
+
+def _foreign(span: ReadableSpan, *, is_open: bool = False) -> bytes:
+    """A span of the OpenTelemetry SDK behind its scope."""
+    scope = _otlp.scope_of(span.instrumentation_scope)
+    mark = OPEN_MARK if is_open else b""
+    return b"".join(
+        (len(scope).to_bytes(2, "little"), scope, _otlp.readable(span, is_open=is_open), mark)
     )
-
-
-def _run_id(span: ReadableSpan) -> str:
-    return str((span.attributes or {}).get(names.RUN_ID, ""))

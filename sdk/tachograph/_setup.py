@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,15 @@ from tachograph import _config, _recorder, _threads
 from tachograph._guard import LOGGER, guarded
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     from tachograph._config import Config
     from tachograph._policy import Policy
     from tachograph._recorder import Recorder
-    from tachograph._redact import Hook
+    from tachograph._redact import Hook, Redactor
     from tachograph._sender import Sender
+    from tachograph._transport import Transport
 
 EXIT_TIMEOUT_S = 1.8
 """How long the exit of the process waits for a collector that accepts nothing: two seconds, less what
@@ -84,10 +87,8 @@ def init(
 def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     global _sender
     # Imported here: `import tachograph` must stay fast for programs that record nothing.
-    from tachograph._export import Exporter
     from tachograph._fingerprint import keep_key_in
     from tachograph._redact import Redactor
-    from tachograph._sender import Sender
     from tachograph._transport import Transport
     from tachograph_schemas.settings import home
 
@@ -95,18 +96,54 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     if config.api_key:
         headers["Authorization"] = f"Bearer {config.api_key}"
     transport = Transport(config.traces_url, headers, config.compression)
-    recorder = _recorder_on(_provider(config), config.capture_limit_bytes)
+    provider = _provider(config)
+    recorder = _recorder_on(provider, config.capture_limit_bytes)
     recorder.capture_policy = config.capture
-    keep_key_in(home(config.home))
+    folder = home(config.home)
+    keep_key_in(folder)
     redactor = Redactor(hooks, paths=config.redact_paths, emails=config.redact_emails)
-    sender = Sender(recorder, Exporter(transport, redactor), config)
-    recorder.sinks.append(sender.put)
-    recorder.on_start.append(sender.report)
+    sender = _sender_for(recorder, transport, redactor, provider, config, folder)
+    recorder.keeper = sender
     if config.propagate_threads:
         _threads.install()
     _sender = sender
     _recorder.activate(recorder)
     _register_hooks()
+
+
+def _sender_for(
+    recorder: Recorder,
+    transport: Transport,
+    redactor: Redactor,
+    provider: TracerProvider,
+    config: Config,
+    folder: Path,
+) -> Sender:
+    from tachograph import _orphans, _otlp
+    from tachograph._export import Exporter
+    from tachograph._sender import Sender
+    from tachograph._spool import Spool
+
+    destination = _orphans.destination_of(transport, redactor)
+    resource, scope = _otlp.resource(provider.resource), _otlp.field(0x0A, b"tachograph")
+    service = str(provider.resource.attributes.get("service.name", ""))
+    spool = Spool(
+        folder if config.spool_max_bytes else None,
+        _orphans.about(service, destination, resource, scope),
+        max_bytes=config.spool_max_bytes,
+        memory_records=config.queue_spans,
+        memory_bytes=config.queue_bytes,
+    )
+    recovery = partial(_orphans.Recovery, folder, transport, redactor, destination)
+    sender = Sender(
+        recorder,
+        Exporter(transport, redactor, resource, scope),
+        spool,
+        config,
+        lambda: recovery(lambda: sender.timeout_s()).steps(),
+    )
+    spool.open()
+    return sender
 
 
 def _provider(config: Config) -> TracerProvider:
@@ -126,9 +163,31 @@ def _provider(config: Config) -> TracerProvider:
         attributes["service.name"] = config.service or _script_name()
     if config.service_version:
         attributes["service.version"] = config.service_version
-    ours = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
+    ours = _own_provider(Resource.create(attributes))
     trace.set_tracer_provider(ours)
     return ours
+
+
+def _own_provider(resource: Resource) -> TracerProvider:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from tachograph._processor import TachographProcessor
+
+    class OwnProvider(TracerProvider):
+        """The provider of a program that has none. Nobody else looks at our spans, until somebody does."""
+
+        tachograph_alone = True
+
+        def add_span_processor(self, span_processor: SpanProcessor) -> None:
+            """Somebody who is not us wants to see every span: from now on ours are made for all."""
+            super().add_span_processor(span_processor)
+            if not isinstance(span_processor, TachographProcessor):
+                self.tachograph_alone = False
+                for recorder in (_recorder.active(), _without_export):
+                    if recorder is not None:
+                        recorder.lean = False
+
+    return OwnProvider(resource=resource, shutdown_on_exit=False)
 
 
 def _script_name() -> str:
@@ -142,7 +201,11 @@ def _script_name() -> str:
 def _recorder_on(provider: TracerProvider, capture_limit_bytes: int) -> Recorder:
     from tachograph._processor import TachographProcessor
 
-    recorder = _recorder.Recorder(provider.get_tracer("tachograph"), capture_limit_bytes)
+    recorder = _recorder.Recorder(
+        provider.get_tracer("tachograph"),
+        capture_limit_bytes,
+        lean=getattr(provider, "tachograph_alone", False),
+    )
     provider.add_span_processor(TachographProcessor(recorder))
     return recorder
 
@@ -192,7 +255,7 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
         if recorder is not None:
             with recorder.lock:
                 recorder.sinks.clear()
-                recorder.on_start.clear()
+                recorder.keeper = None
         _threads.uninstall()
         return sender.shutdown(timeout_s, patient=patient)
     return False

@@ -26,13 +26,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach, get_current
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
-from opentelemetry.trace import set_span_in_context as span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    set_span_in_context,
+)
 
 from tachograph import _recorder
 from tachograph._failure import clean, cleaned, describe_error, safe_text
 from tachograph._frame import FRAME_KEY, OUTSIDE, Frame, frame_of
 from tachograph._guard import contain, guarded
+from tachograph._lean import LeanSpan
+from tachograph._otlp import Json
 from tachograph._policy import Policy, capture_as, stricter
 from tachograph.errors import Refused, RunStopped
 from tachograph_schemas import names
@@ -46,6 +54,10 @@ REPORTED_WHILE_OPEN: frozenset[names.Layer] = frozenset(
     ("run", "agent", "step", "tool", "model", "approval")
 )
 """Layers that can last: their spans are re-sent by the heartbeat until they end."""
+
+
+_SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+"""Under which OpenTelemetry keeps the current span in a context."""
 
 
 class SpanHandle:
@@ -111,12 +123,13 @@ class SpanHandle:
             if captured is not None:
                 self.set_payload(attribute, *captured)
 
-    def set_payload(self, attribute: str, text: str, cut_bytes: int = 0) -> None:
+    def set_payload(self, attribute: str, text: str | Json, cut_bytes: int = 0) -> None:
         """Set a payload that was captured before, with what its capture cut off."""
         if self._ended:
             return
         with guarded("setting a payload"):
-            self._span.set_attribute(attribute, text)
+            span = self._span
+            span.set_attribute(attribute, text if type(span) is LeanSpan else str(text))  # type: ignore[arg-type]  # its own
             if cut_bytes:
                 self._truncated_bytes += cut_bytes
                 self._span.set_attribute(names.TRUNCATED_BYTES, self._truncated_bytes)
@@ -267,19 +280,17 @@ def _open(
     outer = frame_of(context)
     frame = Frame(layer, outer.run, agent or outer.agent, outer.budgets)
     given = {names.LAYER: layer, **frame.stamps(), **cleaned(attributes or {})}
-    span = recorder.tracer.start_span(
-        clean(name), context, kind=kind, attributes=given, start_time=start_time_ns
+    span = recorder.start(
+        clean(name), context, given, frame, kind=kind, start_time_ns=start_time_ns
     )
-    recorder.opened(span, frame, reported=layer in REPORTED_WHILE_OPEN)
-    if given.get(names.TOOL_EFFECT) == "write":
-        # What changes the world must be known even if the process dies before the next heartbeat.
-        recorder.announce(span)
+    # What changes the world is told of at once: the machine may be lost with the process.
+    announce = given.get(names.TOOL_EFFECT) == "write"
+    recorder.opened(span, frame, reported=layer in REPORTED_WHILE_OPEN, announce=announce)
     return handle_for(recorder, span, frame, context)
 
 
 def handle_for(recorder: Recorder, span: Span, frame: Frame, base: Context) -> SpanHandle:
     """The handle of a started span; code inside it sees ``frame`` on top of ``base``."""
-    inside = span_in_context(span, base)
-    # One copy less than set_value: this is the hot path of every decorated call.
-    inside = Context({**inside, FRAME_KEY: frame})
+    # One copy less than two calls of set_value: this is the hot path of every decorated call.
+    inside = Context({**base, _SPAN_KEY: span, FRAME_KEY: frame})
     return SpanHandle(span, frame, recorder, inside)

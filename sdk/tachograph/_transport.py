@@ -43,6 +43,7 @@ class Transport:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{url!r} is not an http(s) URL of a collector")
         self.url = url
+        self.authorization = headers.get("Authorization", "")
         self._https = parts.scheme == "https"
         self._host = parts.hostname
         self._port = parts.port or (443 if self._https else 80)

@@ -1,0 +1,305 @@
+"""Our own span: standard OpenTelemetry to everybody else, and little more than its own bytes to us.
+
+Other instrumentation takes it for the current span: it can be asked for its context, have attributes set,
+be named as a parent. What is known when it starts is written as OTLP then, so that the spool holds it
+while the call runs; the end adds the rest, and nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
+
+from tachograph import _otlp
+from tachograph._failure import clean, describe_error
+from tachograph._guard import guarded, say_rarely
+from tachograph._ids import new_span_id, new_trace_id
+from tachograph._otlp import Json
+from tachograph_schemas import names
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import TraceState
+
+    from tachograph._frame import Frame
+    from tachograph._recorder import Recorder
+
+EVENT_LIMIT = 128
+"""The newest are kept, as the OpenTelemetry SDK does."""
+ATTRIBUTE_LIMIT = 1_024
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+OPEN_MARK = _otlp.attribute(names.OPEN, True)
+
+
+class LeanEvent(NamedTuple):
+    """An event of a span; ``timestamp`` in nanoseconds since the epoch."""
+
+    name: str
+    timestamp: int
+    attributes: Mapping[str, Any]
+
+
+class LeanLink(NamedTuple):
+    """A link of a span."""
+
+    context: SpanContext
+    attributes: Mapping[str, Any]
+
+
+class LeanSpan(Span):
+    """A span being recorded. Reads like the SDK's ``ReadableSpan``, writes like the API's ``Span``."""
+
+    __slots__ = (
+        "_context",
+        "_head",
+        "_later",
+        "_parent",
+        "_recorder",
+        "_started_with",
+        "_status",
+        "dropped_events",
+        "end_time",
+        "events",
+        "frame",
+        "kind",
+        "links",
+        "name",
+        "parent_id",
+        "slot",
+        "span_id",
+        "start_time",
+        "trace_id",
+    )
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        name: str,
+        context: Context,
+        attributes: dict[str, Any],
+        frame: Frame,
+        kind: SpanKind = SpanKind.INTERNAL,
+        start_time_ns: int | None = None,
+        own: SpanContext | None = None,
+    ) -> None:
+        above = get_current_span(context)
+        self._parent: LeanSpan | SpanContext | None = None
+        self.parent_id = 0
+        if type(above) is LeanSpan:
+            self._parent, self.trace_id, self.parent_id = above, above.trace_id, above.span_id
+        elif above is not INVALID_SPAN and (found := above.get_span_context()).is_valid:
+            self._parent, self.trace_id, self.parent_id = found, found.trace_id, found.span_id
+        else:
+            self.trace_id = new_trace_id() if own is None else own.trace_id
+        self.span_id = new_span_id() if own is None else own.span_id
+        self._context = own
+        self._recorder = recorder
+        self.name = name
+        self.kind = kind
+        self.frame = frame
+        self._started_with = attributes
+        self._later: dict[str, Any] = {}
+        self.events: list[LeanEvent] = []
+        self.links: list[LeanLink] = []
+        self.dropped_events = 0
+        self._status: Status | None = None
+        self.slot = -1
+        """Where in the spool's table of open spans it stands; below 0 when it does not."""
+        self.end_time: int | None = None
+        self._head: bytes | None = None
+        self.start_time = time.time_ns() if start_time_ns is None else start_time_ns
+
+    # --- what is read --------------------------------------------------------------------------------
+
+    def get_span_context(self) -> SpanContext:
+        """The context that children, links and headers carry."""
+        context = self._context
+        if context is None:
+            context = self._context = SpanContext(
+                self.trace_id, self.span_id, False, _SAMPLED, self._trace_state()
+            )
+        return context
+
+    context = property(get_span_context)
+
+    def _trace_state(self) -> TraceState | None:
+        parent = self._parent
+        if parent is None:
+            return None
+        return parent.trace_state if isinstance(parent, SpanContext) else parent._trace_state()
+
+    @property
+    def parent(self) -> SpanContext | None:
+        """The context of the parent."""
+        found = self._parent
+        return found.get_span_context() if isinstance(found, LeanSpan) else found
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """A copy of the attributes, payloads as text."""
+        return {
+            key: str(value) if type(value) is Json else value
+            for key, value in (self._started_with | self._later).items()
+        }
+
+    @property
+    def status(self) -> Status:
+        """As the SDK's spans have it."""
+        return self._status or Status(StatusCode.UNSET)
+
+    def is_recording(self) -> bool:
+        """Until it has ended."""
+        return self.end_time is None
+
+    # --- what is written -----------------------------------------------------------------------------
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set one attribute; values that OpenTelemetry has no form for are left out, and said."""
+        if self.end_time is not None:
+            return
+        kind = type(value)
+        if not (kind is str or kind is Json or kind is int or kind is bool or kind is float):
+            value = _accepted(key, value)
+            if value is None:
+                return
+        if key in self._started_with:
+            self._started_with = {**self._started_with, key: value}
+            self._head = None
+        elif key in self._later or len(self._later) < ATTRIBUTE_LIMIT:
+            self._later[key] = value
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set several attributes."""
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Add an event, at the present time unless ``timestamp`` (nanoseconds) says another."""
+        if self.end_time is not None:
+            return
+        kept = {
+            key: found
+            for key, value in (attributes or {}).items()
+            if (found := _accepted(key, value)) is not None
+        }
+        if len(self.events) >= EVENT_LIMIT:
+            del self.events[0]
+            self.dropped_events += 1
+        self.events.append(LeanEvent(clean(name), timestamp or time.time_ns(), kept))
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        """Add a link."""
+        if self.end_time is None and len(self.links) < EVENT_LIMIT:
+            self.links.append(LeanLink(context, dict(attributes or {})))
+
+    def update_name(self, name: str) -> None:
+        """Rename it."""
+        if self.end_time is None:
+            self.name, self._head = name, None
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status; OK is final and UNSET is no change, as the specification says."""
+        if self.end_time is not None:
+            return
+        if isinstance(status, StatusCode):
+            status = Status(status, description if status is StatusCode.ERROR else None)
+        if status.is_unset or (self._status is not None and self._status.is_ok):
+            return
+        self._status = status
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add an event that describes an exception."""
+        with guarded("recording an exception"):
+            facts = {**describe_error(exception), "exception.escaped": str(escaped)}
+            self.add_event(names.EXCEPTION_EVENT, {**facts, **(attributes or {})}, timestamp)
+
+    def end(self, end_time: int | None = None) -> None:
+        """End it, and hand it on."""
+        if self.end_time is None:
+            self.end_time = time.time_ns() if end_time is None else end_time
+            self._recorder.lean_ended(self)
+
+    # --- its bytes -----------------------------------------------------------------------------------
+
+    def _start_bytes(self) -> bytes:
+        found = self._head
+        if found is None:
+            start = _otlp.head(
+                self.trace_id,
+                self.span_id,
+                self.parent_id,
+                self.name,
+                self.kind.value,
+                self.start_time,
+            )
+            parts = [start]
+            parent = self._parent
+            if parent is not None and (parent.__class__ is SpanContext or self._trace_state()):
+                parts.append(_otlp.parentage(self.parent, self._trace_state()))
+            parts += [_otlp.attribute(key, value) for key, value in self._started_with.items()]
+            found = self._head = b"".join(parts)
+        return found
+
+    def _later_bytes(self) -> list[bytes]:
+        # Copied at once: other threads may add meanwhile.
+        parts = [_otlp.attribute(key, value) for key, value in list(self._later.items())]
+        if self.events:
+            parts += [_otlp.event(found) for found in list(self.events)]
+            if self.dropped_events:
+                parts.append(b"\x60" + _otlp.varint(self.dropped_events))
+        if self.links:
+            parts += [_otlp.link(found.context, found.attributes) for found in list(self.links)]
+        if self._status is not None:
+            parts.append(
+                _otlp.status(self._status.status_code.value, self._status.description or "")
+            )
+        return parts
+
+    def open_bytes(self) -> bytes:
+        """The span as it is now, marked as in progress."""
+        return b"".join((self._start_bytes(), *self._later_bytes(), OPEN_MARK))
+
+    def final_bytes(self) -> bytes:
+        """The finished span."""
+        end_ns = self.end_time or self.start_time
+        return b"".join((self._start_bytes(), *self._later_bytes(), _otlp.end_time(end_ns)))
+
+
+def _accepted(key: str, value: Any) -> Any:
+    """The value as it is kept, copied where it could change later; None when it cannot be sent."""
+    if isinstance(value, (str, bool, int, float, bytes)):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, (memoryview, bytearray)):
+        items = tuple(value)
+        if all(item is None or isinstance(item, (str, bool, int, float, bytes)) for item in items):
+            return items
+    elif isinstance(value, Mapping):
+        pairs = {str(name): _accepted(key, item) for name, item in value.items()}
+        return {name: item for name, item in pairs.items() if item is not None}
+    say_rarely(
+        f"attribute:{key}",
+        "tachograph: the attribute %s is a %s, which OpenTelemetry has no form for; left out",
+        key,
+        type(value).__name__,
+    )
+    return None

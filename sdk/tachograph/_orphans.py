@@ -1,0 +1,271 @@
+"""What processes that are gone left in their spools: found, sent, reported as interrupted, removed.
+
+A spool whose lock can be taken has no owner any more. Whoever takes it sends what was not sent, then the spans that
+were open when the process died, and removes the directory. Killed half way, the next one starts where this one
+noted that it was; what is sent twice has the same span id, and the collector keeps one.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tachograph import _otlp
+from tachograph._export import Delivery, Exporter
+from tachograph._guard import LOGGER, contain
+from tachograph._redact import Redactor
+from tachograph._segment import Left, Record, note_shipped, read_left
+from tachograph._slots import read_open
+from tachograph._spool import ABOUT, DIRECTORY, OWNER
+from tachograph._transport import Transport
+from tachograph_schemas import names
+
+_BATCH_RECORDS, _BATCH_BYTES = 512, 3 << 20
+_HALF_MADE_S = 3_600.0
+"""After so long a directory that never got its name is nobody's."""
+_INTERRUPTED = "its process ended before it did"
+_RUN_LAYER = _otlp.attribute(names.LAYER, "run")
+_INTERRUPTED_RUN = _otlp.attribute(names.RUN_OUTCOME, "interrupted") + _otlp.attribute(
+    names.RUN_STOP_REASON, _INTERRUPTED
+)
+_INTERRUPTED_SPAN = _otlp.attribute(names.INTERRUPTED, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where spans go, and what is masked on the way: what a spool says of its owner."""
+
+    url: str
+    key_digest: str
+    """Of the API key: spans of one project must not be sent with the key of another."""
+    patterns: tuple[tuple[str, int], ...] = ()
+    paths: tuple[str, ...] = ()
+    emails: bool = False
+    functions: tuple[str, ...] = ()
+    """Names of redaction functions: only the program itself has them."""
+
+    def takes(self, other: Destination) -> bool:
+        """Whether spans meant for ``other`` may be sent here: to the same collector, with the same key."""
+        same = self.url == other.url or (_is_loopback(self.url) and _is_loopback(other.url))
+        return same and self.key_digest == other.key_digest
+
+
+def _is_loopback(url: str) -> bool:
+    return re.match(r"https?://(127\.|localhost[:/]|\[::1\])", url) is not None
+
+
+def destination_of(transport: Transport, redactor: Redactor) -> Destination:
+    """Where a process with this transport and redactor sends its spans."""
+    key = transport.authorization
+    # What tells keys apart without holding one.
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16] if key else ""
+    rules = redactor.rules
+    return Destination(
+        transport.url, digest, rules.patterns, rules.paths, redactor.emails, rules.functions
+    )
+
+
+def about(service: str, destination: Destination, resource: bytes, scope: bytes) -> dict[str, Any]:
+    """What a spool says of itself, for :func:`recover`."""
+    return {
+        "version": 1,
+        "service": service,
+        "started_s": round(time.time(), 3),
+        "url": destination.url,
+        "key_digest": destination.key_digest,
+        "patterns": destination.patterns,
+        "paths": destination.paths,
+        "emails": destination.emails,
+        "functions": destination.functions,
+        "resource": base64.b64encode(resource).decode(),
+        "scope": base64.b64encode(scope).decode(),
+    }
+
+
+@dataclass(slots=True)
+class Orphan:
+    """A spool without an owner, locked by us."""
+
+    folder: Path
+    lock: int
+    service: str = ""
+    destination: Destination = field(default_factory=lambda: Destination("", ""))
+    resource: bytes = b""
+    scope: bytes = b""
+
+    def read_about(self) -> None:
+        """Read what it says of itself.
+
+        Raises:
+            ValueError, KeyError, OSError: it cannot be understood.
+        """
+        said = json.loads((self.folder / ABOUT).read_text("utf-8"))
+        self.service = str(said["service"])
+        self.resource = base64.b64decode(said["resource"])
+        self.scope = base64.b64decode(said["scope"])
+        self.destination = Destination(
+            said["url"],
+            said["key_digest"],
+            tuple((pattern, flags) for pattern, flags in said["patterns"]),
+            tuple(said["paths"]),
+            bool(said["emails"]),
+            tuple(said["functions"]),
+        )
+
+    def segments(self) -> list[tuple[Path, Left]]:
+        """Files with records that were not sent, in order."""
+        found = ((path, read_left(path)) for path in self.folder.glob("*.ring"))
+        left = [(path, left) for path, left in found if left is not None]
+        return sorted(left, key=lambda pair: pair[1].sequence)
+
+    def release(self, *, remove: bool) -> None:
+        """Unlock it; ``remove``: all of it was dealt with."""
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self.lock)
+
+
+def find(home: Path) -> Iterator[Orphan]:
+    """The spools under ``home`` that nobody owns, each locked until it is released."""
+    parent = home / DIRECTORY
+    try:
+        folders = sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime)
+    except OSError:
+        return
+    for folder in folders:
+        if folder.name.startswith("."):
+            with contextlib.suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _HALF_MADE_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+            continue
+        lock = _claim(folder)
+        if lock is not None:
+            yield Orphan(folder, lock)
+
+
+def _claim(folder: Path) -> int | None:
+    try:
+        lock = os.open(folder / OWNER, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:
+            return lock
+    except OSError:
+        pass  # its owner lives
+    os.close(lock)
+    return None
+
+
+@dataclass(slots=True)
+class Recovery:
+    """Sends orphans to one destination, a batch a step. ``timeout_s`` is asked before each request."""
+
+    home: Path
+    transport: Transport
+    redactor: Redactor
+    destination: Destination
+    timeout_s: Callable[[], float]
+    force: bool = False
+    """Send spools that were meant for another collector, too."""
+    held: list[tuple[Orphan, str]] = field(default_factory=list)
+    """Spools that were left where they are, and why."""
+    spools: int = 0
+    spans: int = 0
+    interrupted: int = 0
+    """Spans that were open when their process died."""
+
+    def steps(self) -> Iterator[Delivery]:
+        """Send everything; each step is one batch. Stops at a batch that must be tried again later."""
+        for orphan in find(self.home):
+            done = False
+            try:
+                for delivery in self._steps_of(orphan):
+                    yield delivery
+                    if delivery.retry:
+                        return
+                done = not (self.held and self.held[-1][0] is orphan)
+            except Exception as fault:
+                if not contain(f"recovering {orphan.folder}", fault):
+                    raise
+                self.held.append((orphan, f"{type(fault).__name__}: {fault}"))
+            finally:
+                orphan.release(remove=done)
+            self.spools += done
+
+    def _steps_of(self, orphan: Orphan) -> Iterator[Delivery]:
+        try:
+            orphan.read_about()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.held.append((orphan, f"what it says of itself cannot be read: {error}"))
+            return
+        exporter = self._exporter_for(orphan)
+        if exporter is None:
+            return
+        for path, left in orphan.segments():
+            for position, batch in _batches(left):
+                delivery = exporter.send(batch, self.timeout_s())
+                if not delivery.retry:
+                    note_shipped(path, position)
+                    self.spans += sum(record.final for record in batch)
+                yield delivery
+                if delivery.retry:
+                    return
+        opened = [_interrupted(record) for record in read_open(orphan.folder)]
+        if opened:
+            delivery = exporter.send(opened, self.timeout_s())
+            self.interrupted += 0 if delivery.retry else len(opened)
+            yield delivery
+            if delivery.retry:
+                return
+        LOGGER.debug("tachograph: %s was recovered", orphan.folder)
+
+    def _exporter_for(self, orphan: Orphan) -> Exporter | None:
+        meant = orphan.destination
+        if not self.force and not self.destination.takes(meant):
+            key = "" if self.destination.url != meant.url else " with another API key"
+            self.held.append((orphan, f"it was meant for {meant.url}{key}"))
+            return None
+        redactor = self.redactor
+        if meant.functions and meant.functions != self.destination.functions:
+            why = f"its program masks with functions of its own ({', '.join(meant.functions)})"
+            self.held.append((orphan, f"{why}: run the program again, and it is sent"))
+            return None
+        if not meant.functions:
+            hooks = [re.compile(pattern, flags) for pattern, flags in meant.patterns]
+            redactor = Redactor(hooks, paths=meant.paths, emails=meant.emails)
+        return Exporter(self.transport, redactor, orphan.resource, orphan.scope)
+
+
+def _batches(left: Left) -> Iterator[tuple[int, list[Record]]]:
+    batch: list[Record] = []
+    size_bytes, position = 0, left.shipped_to
+    for position, record in left.records():  # noqa: B007 - used after the loop
+        batch.append(record)
+        size_bytes += len(record.content)
+        if len(batch) >= _BATCH_RECORDS or size_bytes >= _BATCH_BYTES:
+            yield position, batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield position, batch
+
+
+def _interrupted(record: Record) -> Record:
+    """An open span as its run's process left it: attributes add up, so they are put behind it."""
+    content = record.content + _INTERRUPTED_SPAN
+    # An attribute is written in one way only, so that its bytes tell the run's own span.
+    if _RUN_LAYER in record.content:
+        content += _INTERRUPTED_RUN
+    return Record(record.kind, content)

@@ -1,0 +1,107 @@
+"""The table of open spans in the spool: what was running when the process died.
+
+Each open span has a slot for as long as it is open: its bytes, then their number in one store, then 0 when it
+ends. A span that a killed process left in it is reported as interrupted by whoever recovers the spool.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from tachograph._segment import Record, allocate
+
+FILE_NAME = "open"
+_POOLS = ((4 << 10, 192), (80 << 10, 12))
+"""Bytes of a slot and how many there are: most spans are small, some carry a payload at its limit."""
+_SIZE_BYTES = sum(size * count for size, count in _POOLS)
+_WORD = 8
+_KIND_BIT = 32
+"""The word before a span holds its length and, from this bit on, its kind."""
+
+
+class Slots:
+    """The table, for its owner. :meth:`put` may be called by any thread, the rest with a lock held."""
+
+    def __init__(self, folder: Path) -> None:
+        """Create the file.
+
+        Raises:
+            OSError: there is no room for it, or it cannot be made.
+        """
+        self.path = folder / FILE_NAME
+        self._map = allocate(self.path, _SIZE_BYTES)
+        self._words = memoryview(self._map).cast("Q")
+        # The last freed is used first: its page is in memory.
+        self._free = [
+            [start for start, at_size in _starts() if at_size == size][::-1] for size, _ in _POOLS
+        ]
+
+    def put(self, kind: int, content: bytes) -> int:
+        """Keep an open span; its slot, or -1 when there is none left that is large enough."""
+        for (size, _), free in zip(_POOLS, self._free, strict=True):
+            if len(content) + _WORD <= size and free:
+                slot = free.pop()
+                self._write(slot, kind, content)
+                return slot
+        return -1
+
+    def replace(self, slot: int, kind: int, content: bytes) -> int:
+        """Keep a later state of the span in ``slot``; its slot from now on."""
+        if len(content) + _WORD <= self._size_of(slot):
+            # Emptied first: killed in between, the span is missing rather than a mixture.
+            self._words[slot // _WORD] = 0
+            self._write(slot, kind, content)
+            return slot
+        moved = self.put(kind, content)
+        if moved < 0:
+            return slot
+        self.free(slot)
+        return moved
+
+    def _write(self, slot: int, kind: int, content: bytes) -> None:
+        start = slot + _WORD
+        self._map[start : start + len(content)] = content
+        self._words[slot // _WORD] = len(content) | kind << _KIND_BIT
+
+    def free(self, slot: int) -> None:
+        """The span has ended."""
+        self._words[slot // _WORD] = 0
+        self._free[0 if self._size_of(slot) == _POOLS[0][0] else 1].append(slot)
+
+    @staticmethod
+    def _size_of(slot: int) -> int:
+        small, count = _POOLS[0]
+        return small if slot < small * count else _POOLS[1][0]
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._words.release()
+        self._map.close()
+
+
+def _starts() -> Iterator[tuple[int, int]]:
+    at = 0
+    for size, count in _POOLS:
+        for _ in range(count):
+            yield at, size
+            at += size
+
+
+def read_open(folder: Path) -> list[Record]:
+    """The spans that a process that is gone left open, as their slots hold them."""
+    try:
+        data = (folder / FILE_NAME).read_bytes()
+    except FileNotFoundError:
+        return []
+    found = []
+    for start, size in _starts():
+        if start + _WORD > len(data):
+            break
+        (word,) = struct.unpack_from("=Q", data, start)
+        kind, length = word >> _KIND_BIT, word & (1 << _KIND_BIT) - 1
+        if 0 < length <= size - _WORD:
+            found.append(Record(kind, data[start + _WORD : start + _WORD + length]))
+    return found
