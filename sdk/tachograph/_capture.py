@@ -29,6 +29,12 @@ DEPTH_LIMIT = 48
 _HIGHEST_PLAIN_INT_BITS = 4_096
 """Longer integers are written by their size: turning them into decimals takes quadratic time."""
 _ELLIPSIS = "…"
+_EXACT_TYPES = (
+    orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+"""What else the encoder knows (enumerations by value, UUIDs) it writes as :class:`_Writer` does."""
 
 def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
     """``value`` as JSON text of at most ``limit_bytes`` bytes of UTF-8 (16 at least).
@@ -39,11 +45,11 @@ def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
         as properties and ``model_dump`` of the value themselves do.
     """
     limit_bytes = max(limit_bytes, 16)
-    if _is_plain(value, limit_bytes):
+    if _is_small(value, limit_bytes):
         try:
-            content = orjson.dumps(value)
+            content = orjson.dumps(value, option=_EXACT_TYPES)
         except orjson.JSONEncodeError:
-            # A lone surrogate, an integer of more than 64 bits, deep nesting: the slow way.
+            # A class of the user's, a lone surrogate, an integer of more than 64 bits: the slow way.
             pass
         else:
             if len(content) <= limit_bytes:
@@ -64,38 +70,32 @@ def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
     return str(content), cut_bytes
 
 
-def _is_plain(value: Any, room: int) -> bool:
-    """Whether ``value`` is made of exact JSON types and small; looks at ``room`` nodes at most."""
-    stack = [(value,)]
-    while stack:
-        items: Any = stack.pop()
-        if type(items) is dict:
-            for key in items:
-                if type(key) is not str:
-                    return False
-                room -= len(key) + 4
-            items = items.values()
-        for item in items:
-            kind = type(item)
-            if kind is str:
-                room -= len(item) + 3
-            elif kind is int or kind is bool or item is None:
-                room -= 2
-            elif kind is dict or kind is list or kind is tuple:
-                # Bounded before it is gone through: it may hold a hundred million items.
-                room -= len(item) + 2
-                if room < 0:
-                    return False
-                stack.append(item)
-            elif kind is float:
-                if item - item != 0:
-                    return False  # no number of JSON: nan, infinite
-                room -= 2
-            else:
-                return False
+def _is_small(value: Any, room: int) -> bool:
+    """Whether ``value`` surely fits, as far as its plain containers and texts tell; ``room`` nodes at most.
+
+    What it is made of besides is for the encoder to say, but for numbers that JSON has no form for, which the
+    encoder would call null.
+    """
+    kind = type(value)
+    if kind is str:
+        return len(value) <= room
+    stack = [value]
+    if kind is not dict and kind is not list and kind is not tuple:
+        stack[0] = (value,)
+    for container in stack:  # grows while it is gone through
+        # Before it is gone through: it may hold a hundred million items.
+        room -= 4 * len(container)
         if room < 0:
             return False
-    return True
+        for item in container.values() if type(container) is dict else container:
+            kind = type(item)
+            if kind is str:
+                room -= len(item)
+            elif kind is dict or kind is list or kind is tuple:
+                stack.append(item)
+            elif kind is float and item - item != 0:
+                return False
+    return room >= 0
 
 
 class _Writer:

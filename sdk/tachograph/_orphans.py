@@ -186,6 +186,10 @@ class Recovery:
     spans: int = 0
     interrupted: int = 0
     """Spans that were open when their process died."""
+    lost: int = 0
+    """Spans that the collector refused."""
+    waiting: Orphan | None = None
+    """The spool at which the collector took no more."""
 
     def steps(self) -> Iterator[Delivery]:
         """Send everything; each step is one batch. Stops at a batch that must be tried again later."""
@@ -193,6 +197,9 @@ class Recovery:
             done = False
             try:
                 for delivery in self._steps_of(orphan):
+                    self.lost += delivery.lost
+                    if delivery.retry:
+                        self.waiting = orphan
                     yield delivery
                     if delivery.retry:
                         return

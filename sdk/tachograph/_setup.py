@@ -89,13 +89,9 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     # Imported here: `import tachograph` must stay fast for programs that record nothing.
     from tachograph._fingerprint import keep_key_in
     from tachograph._redact import Redactor
-    from tachograph._transport import Transport
     from tachograph_schemas.settings import home
 
-    headers = dict(config.headers)
-    if config.api_key:
-        headers["Authorization"] = f"Bearer {config.api_key}"
-    transport = Transport(config.traces_url, headers, config.compression)
+    transport = transport_for(config)
     provider = _provider(config)
     recorder = _recorder_on(provider, config.capture_limit_bytes)
     recorder.capture_policy = config.capture
@@ -109,6 +105,20 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     _sender = sender
     _recorder.activate(recorder)
     _register_hooks()
+
+
+def transport_for(config: Config) -> Transport:
+    """The way to the collector.
+
+    Raises:
+        ValueError: the endpoint is no URL.
+    """
+    from tachograph._transport import Transport
+
+    headers = dict(config.headers)
+    if config.api_key:
+        headers["Authorization"] = f"Bearer {config.api_key}"
+    return Transport(config.traces_url, headers, config.compression)
 
 
 def _sender_for(

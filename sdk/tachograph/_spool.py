@@ -81,7 +81,8 @@ class Spool:
         # Not under its name before it is locked: it would look like one whose process is gone.
         hidden = parent / f".{name}"
         try:
-            parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            parent.mkdir(exist_ok=True, mode=0o700)
             hidden.mkdir(mode=0o700)
             self._owner = os.open(hidden / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)

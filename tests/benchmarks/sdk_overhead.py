@@ -7,7 +7,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -45,7 +44,6 @@ def run() -> None:
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Nowhere()))
     tracer = provider.get_tracer("bench")
-    trace.set_tracer_provider(provider)
 
     def bare(order: dict) -> str:
         with tracer.start_as_current_span("execute_tool look_up") as span:

@@ -53,7 +53,7 @@ def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
             timeout=60,
             check=check,
             cwd=tmp_path,
-            env={**kept, "PYTHONPATH": path, **environ},
+            env={**kept, "PYTHONPATH": path, "TACHO_HOME": str(tmp_path / "home"), **environ},
         )
 
     return run

@@ -138,17 +138,33 @@ def test_batches_too_large_are_split(run_script, collector):
     assert len(collector.final()) == 40
 
 
-def test_full_queue_drops_the_oldest_and_says_so(run_script):
-    """Memory is bounded while the collector is away."""
-    source = AGENT + (
-        "for n in range(500): look(n)\n"
-        "from tachograph import _setup\n"
-        "s = _setup._sender\n"
-        "print(len(s._queue) <= 100, s._lost >= 300)\n"
-    )
-    done = run_script(source, "http://127.0.0.1:9", TACHO_QUEUE_SPANS="100")
-    assert done.stdout.split() == ["True", "True"]
+LEFT = AGENT + (
+    "for n in range(2_000): look(n)\n"
+    "from tachograph import _setup\n"
+    "spool = _setup._sender.spool\n"
+    "print(spool.waiting_finals + _setup._sender._flying, spool.dropped_finals, spool.size_bytes)\n"
+)
+
+
+def test_full_memory_drops_the_oldest_and_says_so(run_script):
+    """Without a spool, memory is bounded while the collector is away."""
+    bounds = {"TACHO_SPOOL_MAX_BYTES": "0", "TACHO_QUEUE_SPANS": "100"}
+    done = run_script(LEFT, "http://127.0.0.1:9", **bounds)
+    left, dropped, on_disk = map(int, done.stdout.split())
+    assert left + dropped == 2_000
+    assert left <= 100 + 512
+    assert on_disk == 0
     assert done.stderr.count("queue is full") == 1
+
+
+def test_full_spool_drops_the_oldest_and_says_so(run_script):
+    """The disk is bounded while the collector is away; what was given up is counted."""
+    done = run_script(LEFT, "http://127.0.0.1:9", TACHO_SPOOL_MAX_BYTES="300000")
+    left, dropped, on_disk = map(int, done.stdout.split())
+    assert left + dropped == 2_000
+    assert dropped > 0 < left
+    assert on_disk <= 300_000
+    assert done.stderr.count("spool is full") == 1
 
 
 def test_requests_carry_key_and_compression(run_script, collector):
