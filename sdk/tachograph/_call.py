@@ -17,6 +17,7 @@ from tachograph import _recorder
 from tachograph._binding import Binder
 from tachograph._budget import before_call
 from tachograph._capture import capture
+from tachograph._frame import frame_of
 from tachograph._guard import contain, guarded
 from tachograph._policy import PREVIEW_BYTES, Policy, capture_as, hashed, stricter
 from tachograph._run import RunOptions, finish_run, open_run
@@ -50,7 +51,8 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     recorder = _recorder.active()
     if recorder is None:
         return IDLE
-    before_call(spec.layer)
+    if frame_of().budgets:
+        before_call(spec.layer)
     try:
         given = spec.binder.bind(args, kwargs)
         payload: dict[str, Any] = {}
@@ -68,10 +70,10 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             if policy != "full":
                 # A part of the arguments under a name of its own.
                 attributes.pop(names.GEN_AI_RETRIEVAL_QUERY_TEXT, None)
-            handle = open_span(
-                spec.layer, label, {**attributes, **payload}, agent=spec.agent, kind=spec.kind
-            )
-        handle._truncated_bytes = payload.get(names.TRUNCATED_BYTES, 0)
+            attributes.update(payload)
+            handle = open_span(spec.layer, label, attributes, agent=spec.agent, kind=spec.kind)
+        if captured is not None:
+            handle._truncated_bytes = captured[1]
         return Call(spec, handle)
     except BaseException as fault:
         if not contain("starting to record a call", fault):
@@ -133,8 +135,7 @@ class Call:
         if self._spec is None:
             return
         try:
-            with guarded("recording a result"):
-                self._handle.set_output(result, self._spec.capture_output)
+            self._handle.set_output(result, self._spec.capture_output)
         finally:
             # Also when a Ctrl-C arrived meanwhile and goes on to the agent.
             self._end(None)
@@ -207,10 +208,11 @@ class Call:
         self._handle.set_payload(self._handle.output_name, text, cut_bytes)
 
     def _end(self, error: BaseException | None) -> None:
-        with guarded("ending a call"):
-            if self._spec is not None and self._spec.run is not None and not self._handle._ended:
-                finish_run(self._handle, self._spec.run, error)
-            self._handle.end()
+        spec, handle = self._spec, self._handle
+        if spec is not None and spec.run is not None and not handle._ended:
+            with guarded("ending a run"):
+                finish_run(handle, spec.run, error)
+        handle.end()
 
 
 IDLE = Call(None, NOTHING)

@@ -29,8 +29,8 @@ def _count(text: str) -> int:
 
 
 def _compression(text: str) -> str:
-    if text not in {"auto", "gzip", "none"}:
-        raise ValueError("expected auto, gzip or none")
+    if text not in {"auto", "zstd", "gzip", "none"}:
+        raise ValueError("expected auto, zstd, gzip or none")
     return text
 
 
@@ -94,7 +94,7 @@ TABLE: tuple[Setting, ...] = (
             Setting("TACHO_EXPORT_DELAY_S", 1.0, "how long spans gather before a send", _seconds),
             Setting("TACHO_EXPORT_TIMEOUT_S", 10.0, "for one request to the collector", _seconds),
             Setting(
-                "TACHO_COMPRESSION", "auto", "auto (not on loopback), gzip, none", _compression
+                "TACHO_COMPRESSION", "auto", "auto (zstd where installed, else gzip except on loopback), zstd, gzip, none", _compression
             ),
             Setting(
                 "TACHO_PROPAGATE_THREADS",

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 
 from tachograph import _otlp
 from tachograph._guard import contain, say_rarely
@@ -46,6 +45,7 @@ class Exporter:
         self.redactor = redactor
         self.resource = resource
         self.scope = scope
+        self._resource: bytes | None = None
 
     def send(self, spans: Sequence[Record], timeout_s: float) -> Delivery:
         """Send a batch; blocks for about ``timeout_s`` a request. Never raises."""
@@ -95,18 +95,35 @@ class Exporter:
     def _encode(self, spans: list[Record]) -> bytes | None:
         """The body with every secret masked; None when it cannot be made, never an unmasked one."""
         try:
-            request = ExportTraceServiceRequest.FromString(
-                _otlp.request(self.resource, (self._scoped(record) for record in spans))
-            )
-            self.redactor.redact_request(request)
-            body: bytes = request.SerializeToString()
+            pairs = [self._scoped(record) for record in spans]
+            # Most spans hold nothing to mask and go as they are.
+            closer = [at for at, (_, span) in enumerate(pairs) if not self.redactor.passes(span)]
+            if closer:
+                masked = self._masked([pairs[at][1] for at in closer])
+                for at, span in zip(closer, masked, strict=True):
+                    pairs[at] = pairs[at][0], span
+            return _otlp.request(self._masked_resource(), pairs)
         except Exception as fault:
             if len(spans) > 1:
                 return self._encode_singly(spans)
             if not contain("encoding a span", fault):
                 raise
             return None
-        return body
+
+    def _masked(self, spans: list[bytes]) -> list[bytes]:
+        scope_spans = ScopeSpans.FromString(
+            b"".join(_otlp.field(_otlp.SPAN_TAG, span) for span in spans)
+        )
+        for span in scope_spans.spans:
+            self.redactor.redact_span(span)
+        return [span.SerializeToString() for span in scope_spans.spans]
+
+    def _masked_resource(self) -> bytes:
+        if self._resource is None:
+            found = Resource.FromString(self.resource)
+            self.redactor.redact_attributes(found.attributes)
+            self._resource = found.SerializeToString()
+        return self._resource
 
     def _scoped(self, record: Record) -> tuple[bytes, bytes]:
         if not record.kind & FOREIGN:

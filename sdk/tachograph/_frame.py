@@ -54,10 +54,16 @@ class Frame:
 
     def stamps(self) -> Mapping[str, Any]:
         """What a span made here is stamped with."""
-        stamp: dict[str, Any] = dict(self.run.stamp) if self.run is not None else {}
+        found: dict[str, Any] = {}
+        self.stamp(found)
+        return found
+
+    def stamp(self, attributes: dict[str, Any]) -> None:
+        """Put :meth:`stamps` into ``attributes``."""
+        if self.run is not None:
+            attributes.update(self.run.stamp)
         if self.agent:
-            stamp[names.GEN_AI_AGENT_NAME] = self.agent
-        return stamp
+            attributes[names.GEN_AI_AGENT_NAME] = self.agent
 
 
 OUTSIDE = Frame(layer="other")

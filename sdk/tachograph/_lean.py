@@ -77,7 +77,6 @@ class LeanSpan(Span):
         "links",
         "name",
         "parent_id",
-        "slot",
         "span_id",
         "start_time",
         "trace_id",
@@ -111,12 +110,10 @@ class LeanSpan(Span):
         self.frame = frame
         self._started_with = attributes
         self._later: dict[str, Any] = {}
-        self.events: list[LeanEvent] = []
-        self.links: list[LeanLink] = []
+        self.events: Sequence[LeanEvent] = ()
+        self.links: Sequence[LeanLink] = ()
         self.dropped_events = 0
         self._status: Status | None = None
-        self.slot = -1
-        """Where in the spool's table of open spans it stands; below 0 when it does not."""
         self.end_time: int | None = None
         self._head: bytes | None = None
         self.start_time = time.time_ns() if start_time_ns is None else start_time_ns
@@ -196,15 +193,14 @@ class LeanSpan(Span):
             for key, value in (attributes or {}).items()
             if (found := _accepted(key, value)) is not None
         }
-        if len(self.events) >= EVENT_LIMIT:
-            del self.events[0]
-            self.dropped_events += 1
-        self.events.append(LeanEvent(clean(name), timestamp or time.time_ns(), kept))
+        found = LeanEvent(clean(name), timestamp or time.time_ns(), kept)
+        self.dropped_events += len(self.events) >= EVENT_LIMIT
+        self.events = (*self.events[1 - EVENT_LIMIT :], found)
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         """Add a link."""
         if self.end_time is None and len(self.links) < EVENT_LIMIT:
-            self.links.append(LeanLink(context, dict(attributes or {})))
+            self.links = (*self.links, LeanLink(context, dict(attributes or {})))
 
     def update_name(self, name: str) -> None:
         """Rename it."""
@@ -244,7 +240,7 @@ class LeanSpan(Span):
     def _start_bytes(self) -> bytes:
         found = self._head
         if found is None:
-            start = _otlp.head(
+            head = _otlp.head(
                 self.trace_id,
                 self.span_id,
                 self.parent_id,
@@ -252,37 +248,34 @@ class LeanSpan(Span):
                 self.kind.value,
                 self.start_time,
             )
-            parts = [start]
             parent = self._parent
-            if parent is not None and (parent.__class__ is SpanContext or self._trace_state()):
-                parts.append(_otlp.parentage(self.parent, self._trace_state()))
-            parts += [_otlp.attribute(key, value) for key, value in self._started_with.items()]
-            found = self._head = b"".join(parts)
+            if parent is not None and (type(parent) is SpanContext or self._trace_state()):
+                head += _otlp.parentage(self.parent, self._trace_state())
+            found = self._head = head + _otlp.attributes(self._started_with)
         return found
 
-    def _later_bytes(self) -> list[bytes]:
+    def _later_bytes(self) -> bytes:
         # Copied at once: other threads may add meanwhile.
-        parts = [_otlp.attribute(key, value) for key, value in list(self._later.items())]
-        if self.events:
-            parts += [_otlp.event(found) for found in list(self.events)]
-            if self.dropped_events:
-                parts.append(b"\x60" + _otlp.varint(self.dropped_events))
-        if self.links:
-            parts += [_otlp.link(found.context, found.attributes) for found in list(self.links)]
+        found = _otlp.attributes(self._later.copy())
+        if not self.events and not self.links and self._status is None:
+            return found
+        parts = [found, *map(_otlp.event, self.events)]
+        if self.dropped_events:
+            parts.append(b"\x60" + _otlp.varint(self.dropped_events))
+        parts += [_otlp.link(context, attributes) for context, attributes in self.links]
         if self._status is not None:
-            parts.append(
-                _otlp.status(self._status.status_code.value, self._status.description or "")
-            )
-        return parts
+            said = self._status.description or ""
+            parts.append(_otlp.status(self._status.status_code.value, said))
+        return b"".join(parts)
 
     def open_bytes(self) -> bytes:
         """The span as it is now, marked as in progress."""
-        return b"".join((self._start_bytes(), *self._later_bytes(), OPEN_MARK))
+        return b"".join((self._start_bytes(), self._later_bytes(), OPEN_MARK))
 
     def final_bytes(self) -> bytes:
         """The finished span."""
-        end_ns = self.end_time or self.start_time
-        return b"".join((self._start_bytes(), *self._later_bytes(), _otlp.end_time(end_ns)))
+        end = _otlp.end_time(self.end_time or self.start_time)
+        return b"".join((self._start_bytes(), self._later_bytes(), end))
 
 
 def _accepted(key: str, value: Any) -> Any:

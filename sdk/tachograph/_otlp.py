@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
 _CACHED_CHARS = 64
-_CACHE_LIMIT = 4_096
+_CACHE_LIMIT = 1_024
 _INT64 = range(-(1 << 63), 1 << 63)
 _DOUBLE = struct.Struct("<d").pack
 _DEPTH_LIMIT = 16
+SPAN_TAG = 0x12
+"""Of a span in a ScopeSpans."""
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 _keys: dict[str, bytes] = {}
-_pairs: dict[tuple[str, str], bytes] = {}
+_groups: dict[tuple[str, ...], bytes] = {}
 _heads: dict[tuple[str, int], bytes] = {}
 
 
@@ -97,18 +99,34 @@ def text_attribute(key: str, content: bytes) -> bytes:
 def attribute(key: str, value: Any) -> bytes:
     """An attribute of a span."""
     if type(value) is str:
-        if len(value) > _CACHED_CHARS:
-            return text_attribute(key, utf8(value))
-        found = _pairs.get((key, value))
-        if found is None:
-            if len(_pairs) >= _CACHE_LIMIT:
-                # Ids and the like come once each; starting over is cheaper than knowing which is old.
-                _pairs.clear()
-            found = _pairs[key, value] = text_attribute(key, utf8(value))
-        return found
-    if type(value) is Json:
-        return text_attribute(key, value.utf8)
+        return text_attribute(key, utf8(value))
     return field(0x4A, key_value(key, value))
+
+
+def attributes(found: Mapping[str, Any]) -> bytes:
+    """Attributes of a span. Short texts come together again and again: they are written once."""
+    repeated: list[Any] = []
+    parts = [b""]
+    for key, value in found.items():
+        kind = type(value)
+        if kind is Json:
+            parts.append(text_attribute(key, value.utf8))
+        elif kind is str and len(value) <= _CACHED_CHARS:
+            repeated.append(key)
+            repeated.append(value)
+        else:
+            parts.append(attribute(key, value))
+    if repeated:
+        known = tuple(repeated)
+        written = _groups.get(known)
+        if written is None:
+            if len(_groups) >= _CACHE_LIMIT:
+                # Starting over is cheaper than knowing which ones are old.
+                _groups.clear()
+            pairs = zip(repeated[::2], repeated[1::2], strict=True)
+            written = _groups[known] = b"".join(attribute(key, value) for key, value in pairs)
+        parts[0] = written
+    return b"".join(parts)
 
 
 def key_value(key: str, value: Any) -> bytes:
@@ -224,7 +242,7 @@ def readable(span: ReadableSpan, *, is_open: bool = False) -> bytes:
         span.start_time or 0,
     )
     parts = [start, parentage(parent, context.trace_state)]
-    parts += [attribute(key, value) for key, value in dict(span.attributes or {}).items()]
+    parts.append(attributes(dict(span.attributes or {})))
     parts += [event(found) for found in tuple(span.events)]  # type: ignore[arg-type]  # the SDK's have a time
     parts += [link(found.context, found.attributes) for found in tuple(span.links)]
     code = span.status.status_code.value

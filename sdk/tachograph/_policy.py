@@ -35,6 +35,8 @@ def policy_of(given: Capture) -> Policy:
 
 def stricter(one: Policy, other: Policy) -> Policy:
     """The policy that records less."""
+    if one == other:
+        return one
     return one if _STRICTNESS[one] >= _STRICTNESS[other] else other
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import SpanKind
 
+from tachograph import _otlp
 from tachograph._frame import OUTSIDE, Frame, RunState, frame_of
 from tachograph._guard import guarded
-from tachograph._lean import LeanSpan
+from tachograph._lean import OPEN_MARK, LeanSpan
 from tachograph._otlp import Json
+from tachograph._segment import FINAL, FOREIGN
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -36,14 +38,14 @@ Sink = Callable[[Any], None]
 class Keeper(Protocol):
     """Where spans are kept until they are sent. Every method but ``opened`` is called under the lock."""
 
-    def keep(self, span: Any) -> None:
-        """Keep a finished span."""
+    def keep(self, kind: int, content: bytes) -> None:
+        """Keep a finished span; ``kind`` and ``content`` as in :mod:`tachograph._segment`."""
 
-    def opened(self, span: Any, *, announce: bool) -> None:
-        """Remember that a span is open, so that it is known should the process die."""
+    def opened(self, span_id: int, kind: int, content: bytes, *, announce: bool) -> None:
+        """Keep the state of a span that is open, in case the process dies; ``announce``: send it, too."""
 
-    def closed(self, span: Any) -> None:
-        """Forget that it is open."""
+    def closed(self, span_id: int) -> None:
+        """The span has ended."""
 
 
 def active() -> Recorder | None:
@@ -113,7 +115,7 @@ class Recorder:
         if reported and not run.ended:
             run.open_spans[span_id] = span
             if self.keeper is not None:
-                self.keeper.opened(span, announce=announce)
+                self.keeper.opened(span_id, *open_record(span), announce=announce)
 
     def run_started(self, run: RunState, frame: Frame) -> None:
         """Note a new run; its span is reported as in progress at once."""
@@ -130,8 +132,9 @@ class Recorder:
             self.runs.pop(run.id, None)
             # What is still open belongs to work the run left behind: no longer in progress here.
             left, run.open_spans = run.open_spans, {}
-            for span in left.values():
-                self._closed(span)
+            if self.keeper is not None:
+                for span_id in left:
+                    self.keeper.closed(span_id)
             return run.spans_ended + 1
 
     def span_started(self, span: Span, parent: Context | None) -> None:
@@ -159,10 +162,10 @@ class Recorder:
 
     def lean_ended(self, span: LeanSpan) -> None:
         """Count a finished span of ours and hand it on."""
-        run = span.frame.run
+        content = span.final_bytes() if self.keeper is not None else b""
         with self.lock:
             self.live.pop(span.span_id, None)
-            self._hand_on(span, run, span.span_id)
+            self._hand_on(span, span.frame.run, span.span_id, content)
 
     def span_ended(self, span: ReadableSpan) -> None:
         """Count a finished span and hand it to the sinks, in one step with closing it."""
@@ -170,28 +173,25 @@ class Recorder:
         if context is None or not context.trace_flags.sampled:
             return
         run_id = (span.attributes or {}).get(names.RUN_ID)
+        content = foreign_bytes(span) if self.keeper is not None else b""
         with self.lock:
             frame = self.live.pop(context.span_id, None)
             run = frame.run if frame is not None else self.runs.get(str(run_id))
-            self._hand_on(span, run, context.span_id)
+            self._hand_on(span, run, context.span_id, content)
 
-    def _hand_on(self, span: Any, run: RunState | None, span_id: int) -> None:
+    def _hand_on(self, span: Any, run: RunState | None, span_id: int, content: bytes) -> None:
         if run is not None:
             run.spans_ended += 1
-            opened = run.open_spans.pop(span_id, None)
-            if opened is not None:
-                self._closed(opened)
+            reported = run.open_spans.pop(span_id, None) is not None
+        else:
+            reported = False
         if self.keeper is not None:
-            with guarded("keeping a finished span"):
-                self.keeper.keep(span)
+            self.keeper.keep(FINAL if type(span) is LeanSpan else FINAL | FOREIGN, content)
+            if reported:
+                self.keeper.closed(span_id)
         for sink in self.sinks:
             with guarded("keeping a finished span"):
                 sink(span)
-
-    def _closed(self, span: Any) -> None:
-        if self.keeper is not None:
-            with guarded("forgetting an open span"):
-                self.keeper.closed(span)
 
     def still_open(self) -> list[Span]:
         """The unfinished spans of live runs that are worth reporting."""
@@ -211,3 +211,19 @@ class Recorder:
             run.lock = threading.Lock()
             # The parent reports these; twice would be a race about the final state.
             run.open_spans.clear()
+
+
+def open_record(span: Any) -> tuple[int, bytes]:
+    """The kind and content of a span that is in progress, as it is now."""
+    if type(span) is LeanSpan:
+        return 0, span.open_bytes()
+    return FOREIGN, foreign_bytes(span, is_open=True)
+
+
+def foreign_bytes(span: ReadableSpan, *, is_open: bool = False) -> bytes:
+    """A span of the OpenTelemetry SDK behind its scope."""
+    scope = _otlp.scope_of(span.instrumentation_scope)
+    mark = OPEN_MARK if is_open else b""
+    return b"".join(
+        (len(scope).to_bytes(2, "little"), scope, _otlp.readable(span, is_open=is_open), mark)
+    )

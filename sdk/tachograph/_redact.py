@@ -16,6 +16,7 @@ from typing import Any
 from tachograph._guard import pass_on, say_rarely
 from tachograph._named import has_quoted_name, hint_places, is_sensitive, kind_of, mask_named
 from tachograph._rules import UNREADABLE, Hook, RuleError, Rules
+from tachograph._screen import may_hold_secret
 from tachograph._shapes import is_mask, mask, mask_shapes
 from tachograph_schemas import names
 
@@ -70,22 +71,29 @@ class Redactor:
     ) -> None:
         self.rules = Rules(hooks, paths)
         self.emails = emails
+        # What the user's rules look for, only they know.
+        self._by_screen = not self.rules
+
+    def passes(self, content: bytes) -> bool:
+        """Whether a span as protobuf surely holds nothing to mask; False when that takes a closer look."""
+        return self._by_screen and not may_hold_secret(content, emails=self.emails)
 
     def redact_request(self, request: Any) -> None:
         """Mask an ExportTraceServiceRequest in place. Never raises; counts in ``tacho.redacted_count``."""
         for resource_spans in request.resource_spans:
-            self._attributes(resource_spans.resource.attributes)
+            self.redact_attributes(resource_spans.resource.attributes)
             for scope_spans in resource_spans.scope_spans:
-                self._attributes(scope_spans.scope.attributes)
+                self.redact_attributes(scope_spans.scope.attributes)
                 for span in scope_spans.spans:
-                    self._span(span)
+                    self.redact_span(span)
 
-    def _span(self, span: Any) -> None:
-        masked = self._attributes(span.attributes)
+    def redact_span(self, span: Any) -> None:
+        """Mask a protobuf Span in place. Never raises; counts in ``tacho.redacted_count``."""
+        masked = self.redact_attributes(span.attributes)
         for event in span.events:
-            masked += self._attributes(event.attributes) + self._field("event", event, "name")
+            masked += self.redact_attributes(event.attributes) + self._field("event", event, "name")
         for link in span.links:
-            masked += self._attributes(link.attributes)
+            masked += self.redact_attributes(link.attributes)
         masked += self._field("status", span.status, "message") + self._field("name", span, "name")
         if masked:
             counter = span.attributes.add()
@@ -98,7 +106,8 @@ class Redactor:
             setattr(owner, field, text)
         return count
 
-    def _attributes(self, attributes: Any) -> int:
+    def redact_attributes(self, attributes: Any) -> int:
+        """Mask a list of KeyValue in place; how many values were masked. Never raises."""
         return sum(self._any_value(pair.key, pair.value) for pair in attributes)
 
     def _any_value(self, key: str, value: Any) -> int:

@@ -39,6 +39,9 @@ class Rules:
         # fnmatch translates to an expression that never backtracks over a star twice.
         self._paths = [re.compile(fnmatch.translate(path)) for path in self.paths]
 
+    def __bool__(self) -> bool:
+        return bool(self._hooks or self._paths)
+
     @property
     def patterns(self) -> tuple[tuple[str, int], ...]:
         """The expressions and their flags."""

@@ -12,22 +12,19 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach
 
-from tachograph import _otlp
 from tachograph._export import Delivery, Exporter
 from tachograph._guard import contain, guarded, say_rarely
-from tachograph._lean import OPEN_MARK, LeanSpan
-from tachograph._segment import FINAL, FOREIGN, Record
+from tachograph._recorder import open_record
+from tachograph._segment import Record
 from tachograph._spool import Mark, Spool, final_count
 from tachograph._threads import not_carried
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from opentelemetry.sdk.trace import ReadableSpan
 
     from tachograph._config import Config
     from tachograph._recorder import Recorder
@@ -92,17 +89,17 @@ class Sender:
 
     # --- what comes in -----------------------------------------------------------------------------
 
-    def keep(self, span: Any) -> None:
+    def keep(self, kind: int, content: bytes) -> None:
         """Keep a finished span. The caller holds the recorder's lock. Never blocks."""
-        if type(span) is LeanSpan:
-            self._append(FINAL, span.final_bytes())
+        spool = self.spool
+        if not spool.waiting or self._thread is None or spool.waiting == BATCH_SPANS - 1:
+            self._append(kind, content)
         else:
-            self._append(FINAL | FOREIGN, _foreign(span))
+            spool.append(kind, content)
+            self._taken += 1
 
-    def opened(self, span: Any, *, announce: bool) -> None:
-        """Remember that a span is open; ``announce``: send it as it is now, at once."""
-        kind, content = _open_record(span)
-        span_id = span.get_span_context().span_id if kind else span.span_id
+    def opened(self, span_id: int, kind: int, content: bytes, *, announce: bool) -> None:
+        """Keep the state of an open span; ``announce``: send it as it is now, at once."""
         slots = self.spool.slots
         if slots is not None:
             self._slots[span_id] = slots.put(kind, content)
@@ -112,9 +109,8 @@ class Sender:
                 self._hurry = True
                 self._wake.notify_all()
 
-    def closed(self, span: Any) -> None:
+    def closed(self, span_id: int) -> None:
         """Forget that a span is open. The caller holds the recorder's lock."""
-        span_id = span.span_id if type(span) is LeanSpan else span.get_span_context().span_id
         slot = self._slots.pop(span_id, -1)
         if slot >= 0 and self.spool.slots is not None:
             self.spool.slots.free(slot)
@@ -265,7 +261,7 @@ class Sender:
         for span in self._recorder.still_open()[-HEARTBEAT_SPANS:]:
             if not span.is_recording():
                 continue
-            kind, content = _open_record(span)
+            kind, content = open_record(span)
             span_id = span.get_span_context().span_id
             with self._wake:
                 # Ended meanwhile, its final span is in the spool already and must stay the last word.
@@ -372,18 +368,3 @@ class Sender:
                 self._wake.wait(rest_s)
             return True
 
-
-def _open_record(span: Any) -> tuple[int, bytes]:
-    """The kind and content of a span that is in progress."""
-    if type(span) is LeanSpan:
-        return 0, span.open_bytes()
-    return FOREIGN, _foreign(span, is_open=True)
-
-
-def _foreign(span: ReadableSpan, *, is_open: bool = False) -> bytes:
-    """A span of the OpenTelemetry SDK behind its scope."""
-    scope = _otlp.scope_of(span.instrumentation_scope)
-    mark = OPEN_MARK if is_open else b""
-    return b"".join(
-        (len(scope).to_bytes(2, "little"), scope, _otlp.readable(span, is_open=is_open), mark)
-    )

@@ -117,22 +117,28 @@ class SpanHandle:
         """Freeze any value as JSON into ``attribute``, within the capture limit and policy."""
         if self._recorder is None or self._ended:
             return
-        with guarded("capturing a payload"):
+        try:
             policy = stricter(policy, self._recorder.capture_policy)
             captured = capture_as(policy, value, self._recorder.capture_limit_bytes)
             if captured is not None:
                 self.set_payload(attribute, *captured)
+        except BaseException as fault:
+            if not contain("capturing a payload", fault):
+                raise
 
     def set_payload(self, attribute: str, text: str | Json, cut_bytes: int = 0) -> None:
         """Set a payload that was captured before, with what its capture cut off."""
         if self._ended:
             return
-        with guarded("setting a payload"):
+        try:
             span = self._span
             span.set_attribute(attribute, text if type(span) is LeanSpan else str(text))  # type: ignore[arg-type]  # its own
             if cut_bytes:
                 self._truncated_bytes += cut_bytes
-                self._span.set_attribute(names.TRUNCATED_BYTES, self._truncated_bytes)
+                span.set_attribute(names.TRUNCATED_BYTES, self._truncated_bytes)
+        except BaseException as fault:
+            if not contain("setting a payload", fault):
+                raise
 
     def set_input(self, value: Any, policy: Policy = "full") -> None:
         """Freeze the input as JSON, now: later mutations do not change the record."""
@@ -186,8 +192,11 @@ class SpanHandle:
         if self._ended:
             return
         self._ended = True
-        with guarded("ending a span"):
+        try:
             self._span.end()
+        except BaseException as fault:
+            if not contain("ending a span", fault):
+                raise
 
     def active(self) -> Activation:
         """Make the span the current one: ``with handle.active(): ...``. It does not end the span."""
@@ -279,7 +288,11 @@ def _open(
     context = get_current()
     outer = frame_of(context)
     frame = Frame(layer, outer.run, agent or outer.agent, outer.budgets)
-    given = {names.LAYER: layer, **frame.stamps(), **cleaned(attributes or {})}
+    given: dict[str, Any] = {names.LAYER: layer}
+    frame.stamp(given)
+    for key, value in (attributes or {}).items():
+        if value is not None:
+            given[key] = clean(value) if type(value) is str else value
     span = recorder.start(
         clean(name), context, given, frame, kind=kind, start_time_ns=start_time_ns
     )

@@ -14,11 +14,21 @@ import http.client
 import ssl
 import urllib.request
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
+
+_zstd: Any
+try:
+    from compression import zstd as _zstd  # Python 3.14
+except ImportError:
+    try:
+        from backports import zstd as _zstd
+    except ImportError:
+        _zstd = None
 
 _ANSWER_LIMIT_BYTES = 1 << 20
 _LOOPBACK = ("127.", "localhost", "::1")
+_NOT_UNDERSTOOD = (400, 415)
 _RETRYABLE = (408, 429, 500, 502, 503, 504)
 
 
@@ -33,6 +43,8 @@ class Answer:
     """What the collector asked to wait, for ``retry``."""
     unreachable: bool = False
     """Nobody listens: another attempt within the second is of little use."""
+    status: int = 0
+    """Of HTTP, for ``refused``."""
 
 
 class Transport:
@@ -49,17 +61,29 @@ class Transport:
         self._port = parts.port or (443 if self._https else 80)
         self._path = parts.path + (f"?{parts.query}" if parts.query else "")
         loopback = self._host.startswith(_LOOPBACK)
-        self._gzip = compression == "gzip" or (compression == "auto" and not loopback)
+        self._coding = _coding(compression, loopback=loopback)
         self._proxy = None if loopback else _proxy_for(parts.scheme, self._host)
         self._headers = {"Content-Type": "application/x-protobuf", "Connection": "keep-alive"}
         self._headers |= headers
-        if self._gzip:
-            self._headers["Content-Encoding"] = "gzip"
+        self._coding_was_taken = False
         self._connection: http.client.HTTPConnection | None = None
 
     def post(self, body: bytes, timeout_s: float) -> Answer:
         """Post one body; blocks for about ``timeout_s`` at most. Never raises."""
-        payload = gzip.compress(body, 1) if self._gzip else body
+        answer = self._post_coded(body, timeout_s)
+        unknown = answer.kind == "refused" and answer.status in _NOT_UNDERSTOOD
+        if unknown and self._coding == "zstd" and not self._coding_was_taken:
+            # Every collector knows gzip; ours knows both.
+            self._coding = "gzip"
+            answer = self._post_coded(body, timeout_s)
+        self._coding_was_taken |= answer.kind == "accepted"
+        return answer
+
+    def _post_coded(self, body: bytes, timeout_s: float) -> Answer:
+        self._headers.pop("Content-Encoding", None)
+        if self._coding:
+            self._headers["Content-Encoding"] = self._coding
+        payload = _compressed(body, self._coding)
         reused = self._connection is not None
         try:
             return self._post(payload, timeout_s)
@@ -107,6 +131,23 @@ class Transport:
             connection.close()
 
 
+def _coding(setting: str, *, loopback: bool) -> str:
+    """The content coding that ``TACHO_COMPRESSION`` means here; empty for none."""
+    if setting == "none":
+        return ""
+    if setting in {"auto", "zstd"} and _zstd is not None:
+        return "zstd"
+    # Without zstd, compressing costs more time than the loopback interface takes for the rest.
+    return "" if setting == "auto" and loopback else "gzip"
+
+
+def _compressed(body: bytes, coding: str) -> bytes:
+    if coding == "zstd" and _zstd is not None:
+        packed: bytes = _zstd.compress(body, 1)
+        return packed
+    return gzip.compress(body, 1) if coding == "gzip" else body
+
+
 def _proxy_for(scheme: str, host: str) -> tuple[str, int] | None:
     """The proxy of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as other clients use it."""
     proxy = urllib.request.getproxies().get(scheme)
@@ -134,7 +175,7 @@ def _judge(response: http.client.HTTPResponse, body: bytes) -> Answer:
         return Answer("too_large", why)
     if status in {401, 403}:
         why += " (check TACHO_API_KEY)"
-    return Answer("refused", why)
+    return Answer("refused", why, status=status)
 
 
 def _retry_after_s(text: str | None) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from backports import zstd
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -42,6 +43,7 @@ class Collector:
     answers: list[int] = field(default_factory=list)
     delay_s: float = 0.0
     rejected: int = 0
+    knows_zstd: bool = True
     body_limit_bytes: int = 1 << 30
     requests: list[dict[str, str]] = field(default_factory=list)
     spans: list[Received] = field(default_factory=list)
@@ -94,8 +96,11 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.headers.get("Content-Encoding") == "gzip":
+            coding = self.headers.get("Content-Encoding")
+            if coding == "gzip":
                 body = gzip.decompress(body)
+            elif coding == "zstd":
+                body = zstd.decompress(body)
             if collector.delay_s:
                 time.sleep(collector.delay_s)  # a slow collector is what the test is about
             with collector.changed:
@@ -103,6 +108,8 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
                 status = collector.answers.pop(0) if collector.answers else 200
                 if len(body) > collector.body_limit_bytes:
                     status = 413
+                if coding == "zstd" and not collector.knows_zstd:
+                    status = 415
                 if status == 200:
                     request = ExportTraceServiceRequest.FromString(body)
                     collector.spans.extend(_received(request))

@@ -125,7 +125,7 @@ def test_flush_is_false_when_something_was_rejected(run_script, collector):
 
 def test_flush_is_true_again_after_a_loss_was_told(run_script, collector):
     """One loss must not spoil every later answer."""
-    collector.answers = [400]
+    collector.answers = [400, 400]
     source = AGENT + "look(1); print(tacho.flush()); look(2); print(tacho.flush())"
     assert run_script(source, collector.url).stdout.split() == ["False", "True"]
 
@@ -168,12 +168,25 @@ def test_full_spool_drops_the_oldest_and_says_so(run_script):
 
 
 def test_requests_carry_key_and_compression(run_script, collector):
-    """Bearer key; gzip when asked for, plain on loopback by default."""
+    """Bearer key; zstd where it is installed, gzip or nothing when asked for."""
     run_script(AGENT + "look(1)", collector.url, TACHO_API_KEY="k-1")
     assert collector.requests[-1]["authorization"] == "Bearer k-1"
-    assert "content-encoding" not in collector.requests[-1]
+    assert collector.requests[-1]["content-encoding"] == "zstd"
     run_script(AGENT + "look(1)", collector.url, TACHO_COMPRESSION="gzip")
     assert collector.requests[-1]["content-encoding"] == "gzip"
+    run_script(AGENT + "look(1)", collector.url, TACHO_COMPRESSION="none")
+    assert "content-encoding" not in collector.requests[-1]
+    assert len(collector.final()) == 3
+
+
+def test_collector_that_does_not_know_zstd_gets_gzip(run_script, collector):
+    """Any OTLP collector takes gzip; nothing is lost while that is found out."""
+    collector.knows_zstd = False
+    source = AGENT + "look(1); print(tacho.flush()); look(2); print(tacho.flush())"
+    assert run_script(source, collector.url).stdout.split() == ["True", "True"]
+    codings = [request["content-encoding"] for request in collector.requests]
+    assert codings[:2] == ["zstd", "gzip"]
+    assert set(codings[2:]) == {"gzip"}
     assert len(collector.final()) == 2
 
 
