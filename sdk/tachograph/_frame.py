@@ -43,7 +43,7 @@ class RunState:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Frame:
     """The nearest enclosing span of ours, as the code inside it sees the world."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
-_CACHED_CHARS = 64
+_CACHED_BYTES = 1_024
 _CACHE_LIMIT = 1_024
 _INT64 = range(-(1 << 63), 1 << 63)
 _DOUBLE = struct.Struct("<d").pack
@@ -26,7 +26,7 @@ SPAN_TAG = 0x12
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 _keys: dict[str, bytes] = {}
-_groups: dict[tuple[str, ...], bytes] = {}
+_groups: dict[tuple[tuple[str, Any], ...], bytes] = {}
 _heads: dict[tuple[str, int], bytes] = {}
 
 
@@ -100,33 +100,30 @@ def attribute(key: str, value: Any) -> bytes:
     """An attribute of a span."""
     if type(value) is str:
         return text_attribute(key, utf8(value))
+    if type(value) is Json:
+        return text_attribute(key, value.utf8)
     return field(0x4A, key_value(key, value))
 
 
 def attributes(found: Mapping[str, Any]) -> bytes:
-    """Attributes of a span. Short texts come together again and again: they are written once."""
-    repeated: list[Any] = []
-    parts = [b""]
-    for key, value in found.items():
-        kind = type(value)
-        if kind is Json:
-            parts.append(text_attribute(key, value.utf8))
-        elif kind is str and len(value) <= _CACHED_CHARS:
-            repeated.append(key)
-            repeated.append(value)
-        else:
-            parts.append(attribute(key, value))
-    if repeated:
-        known = tuple(repeated)
-        written = _groups.get(known)
-        if written is None:
-            if len(_groups) >= _CACHE_LIMIT:
-                # Starting over is cheaper than knowing which ones are old.
-                _groups.clear()
-            pairs = zip(repeated[::2], repeated[1::2], strict=True)
-            written = _groups[known] = b"".join(attribute(key, value) for key, value in pairs)
-        parts[0] = written
-    return b"".join(parts)
+    """Attributes of a span. The same short texts come again and again: together they are written once."""
+    payload = b""
+    known = tuple(found.items())
+    if known and type(known[-1][1]) is Json:
+        payload = text_attribute(known[-1][0], known[-1][1].utf8)
+        known = known[:-1]
+    try:
+        return _groups[known] + payload
+    except (KeyError, TypeError):
+        pass  # not met before, or not hashable
+    written = b"".join([attribute(key, value) for key, value in known])
+    # Only texts: of numbers, 1 and True would be the same.
+    if len(written) <= _CACHED_BYTES and all(type(value) is str for _, value in known):
+        if len(_groups) >= _CACHE_LIMIT:
+            # Starting over is cheaper than knowing which ones are old.
+            _groups.clear()
+        _groups[known] = written
+    return written + payload
 
 
 def key_value(key: str, value: Any) -> bytes:

@@ -17,6 +17,7 @@ FILE_NAME = "open"
 _POOLS = ((4 << 10, 192), (80 << 10, 12))
 """Bytes of a slot and how many there are: most spans are small, some carry a payload at its limit."""
 _SIZE_BYTES = sum(size * count for size, count in _POOLS)
+_WARM_BYTES = 128 << 10
 _WORD = 8
 _KIND_BIT = 32
 """The word before a span holds its length and, from this bit on, its kind."""
@@ -32,7 +33,7 @@ class Slots:
             OSError: there is no room for it, or it cannot be made.
         """
         self.path = folder / FILE_NAME
-        self._map = allocate(self.path, _SIZE_BYTES)
+        self._map = allocate(self.path, _SIZE_BYTES, _WARM_BYTES)
         self._words = memoryview(self._map).cast("Q")
         # The last freed is used first: its page is in memory.
         self._free = [

@@ -24,7 +24,10 @@ from tachograph._segment import FINAL, FRAME_BYTES, HEADER_BYTES, Record, Segmen
 from tachograph._slots import Slots
 
 DIRECTORY, OWNER, ABOUT = "spool", "owner", "about.json"
-SEGMENT_BYTES = 4 << 20
+SEGMENT_BYTES = 1 << 20
+"""Small, so that a sender that keeps up has the same warm memory written again and again."""
+_LATER_BYTES, _SMALL_SEGMENTS = 4 << 20, 8
+"""While the collector is away segments pile up: larger ones then, as each takes a file descriptor."""
 _LEAST_SEGMENT_BYTES = 64 << 10
 _SPARE_SEGMENTS = 2
 _RETRY_S = 10.0
@@ -121,7 +124,8 @@ class Spool:
         needed = size_bytes + FRAME_BYTES + HEADER_BYTES
         if self.folder is None or needed > self._max_bytes or time.monotonic() < self._retry_at_s:
             return False
-        size = max(self._segment_bytes, needed)
+        many = len(self._segments) >= _SMALL_SEGMENTS and self._segment_bytes == SEGMENT_BYTES
+        size = max(_LATER_BYTES if many else self._segment_bytes, needed)
         self._made += 1
         if self._free and size <= self._free[-1].size_bytes:
             segment = self._free.pop()
@@ -225,7 +229,7 @@ class Spool:
             return None
         path = self.folder / f"spare-{secrets.token_hex(4)}.ring"
         try:
-            return Segment(path, self._segment_bytes, 0, prefault=True)
+            return Segment(path, self._segment_bytes, 0)
         except OSError:
             return None  # the next record that needs one meets the same trouble, and says so
 
