@@ -27,7 +27,8 @@ from tachograph._guard import LOGGER, contain
 from tachograph._redact import Redactor
 from tachograph._segment import Left, Record, note_shipped, read_left
 from tachograph._slots import read_open
-from tachograph._spool import ABOUT, DIRECTORY, OWNER
+from tachograph._spool import ABOUT, DIRECTORY, GONE, OWNER
+from tachograph._spool import remove as remove_spool
 from tachograph._transport import Transport
 from tachograph_schemas import names
 
@@ -57,8 +58,12 @@ class Destination:
 
     def takes(self, other: Destination) -> bool:
         """Whether spans meant for ``other`` may be sent here: to the same collector, with the same key."""
-        same = self.url == other.url or (_is_loopback(self.url) and _is_loopback(other.url))
-        return same and self.key_digest == other.key_digest
+        return self.is_at(other) and self.key_digest == other.key_digest
+
+    def is_at(self, other: Destination) -> bool:
+        """Whether it is the same collector: on one machine its port is not what tells."""
+        local = _is_loopback(self.url) and _is_loopback(other.url)
+        return local or self.url == other.url
 
 
 def _is_loopback(url: str) -> bool:
@@ -132,7 +137,7 @@ class Orphan:
     def release(self, *, remove: bool) -> None:
         """Unlock it; ``remove``: all of it was dealt with."""
         if remove:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_spool(self.folder)
         os.close(self.lock)
 
 
@@ -140,10 +145,13 @@ def find(home: Path) -> Iterator[Orphan]:
     """The spools under ``home`` that nobody owns, each locked until it is released."""
     parent = home / DIRECTORY
     try:
-        folders = sorted(parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        folders = sorted(parent.iterdir())
     except OSError:
         return
     for folder in folders:
+        if folder.name.startswith(GONE):
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
         if folder.name.startswith("."):
             with contextlib.suppress(OSError):
                 if time.time() - folder.stat().st_mtime > _HALF_MADE_S:
@@ -242,7 +250,7 @@ class Recovery:
     def _exporter_for(self, orphan: Orphan) -> Exporter | None:
         meant = orphan.destination
         if not self.force and not self.destination.takes(meant):
-            key = "" if self.destination.url != meant.url else " with another API key"
+            key = " with another API key" if self.destination.is_at(meant) else ""
             self.held.append((orphan, f"it was meant for {meant.url}{key}"))
             return None
         redactor = self.redactor

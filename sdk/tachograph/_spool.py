@@ -9,6 +9,7 @@ Every method is called with the recorder's lock held, but for :meth:`Spool.prepa
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -24,6 +25,8 @@ from tachograph._segment import FINAL, FRAME_BYTES, HEADER_BYTES, Record, Segmen
 from tachograph._slots import Slots
 
 DIRECTORY, OWNER, ABOUT = "spool", "owner", "about.json"
+GONE = "gone-"
+"""What a spool's directory is called while it is removed."""
 SEGMENT_BYTES = 1 << 20
 """Small, so that a sender that keeps up has the same warm memory written again and again."""
 _LATER_BYTES, _SMALL_SEGMENTS = 4 << 20, 8
@@ -89,7 +92,9 @@ class Spool:
             hidden.mkdir(mode=0o700)
             self._owner = os.open(hidden / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            (hidden / ABOUT).write_text(json.dumps(self._about), "utf-8")
+            about = os.open(hidden / ABOUT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with open(about, "w", encoding="utf-8") as file:  # noqa: PTH123 - of a descriptor
+                json.dump(self._about, file)
             self.slots = Slots(hidden)
             self.folder = hidden.rename(parent / name)
         except OSError as error:
@@ -255,7 +260,7 @@ class Spool:
         folder, lost = self.folder, sum(record.final for record in self._memory)
         self._release()
         if folder is not None and not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
         self._begin()
         self._home = None
         self.dropped_finals = lost
@@ -277,6 +282,14 @@ class Spool:
         """In the child: the files are the parent's; this process makes its own when it needs them."""
         self._release()
         self._begin()
+
+
+def remove(folder: Path) -> None:
+    """Remove a spool. Under another name first: a process that ends half way must leave no half of a spool."""
+    gone = folder.with_name(f"{GONE}{folder.name}")
+    with contextlib.suppress(OSError):
+        folder = folder.rename(gone)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def final_count(records: list[Record]) -> int:
