@@ -36,6 +36,7 @@ _EXACT_TYPES = (
 )
 """What else the encoder knows (enumerations by value, UUIDs) it writes as :class:`_Writer` does."""
 
+
 def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
     """``value`` as JSON text of at most ``limit_bytes`` bytes of UTF-8 (16 at least).
 

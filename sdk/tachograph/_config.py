@@ -94,7 +94,10 @@ TABLE: tuple[Setting, ...] = (
             Setting("TACHO_EXPORT_DELAY_S", 1.0, "how long spans gather before a send", _seconds),
             Setting("TACHO_EXPORT_TIMEOUT_S", 10.0, "for one request to the collector", _seconds),
             Setting(
-                "TACHO_COMPRESSION", "auto", "auto (zstd where installed, else gzip except on loopback), zstd, gzip, none", _compression
+                "TACHO_COMPRESSION",
+                "auto",
+                "auto (zstd where installed, else gzip except on loopback), zstd, gzip, none",
+                _compression,
             ),
             Setting(
                 "TACHO_PROPAGATE_THREADS",

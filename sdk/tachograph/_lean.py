@@ -93,6 +93,7 @@ class LeanSpan(Span):
         start_time_ns: int | None = None,
         own: SpanContext | None = None,
     ) -> None:
+        self.trace_id: int
         above = get_current_span(context)
         self._parent: LeanSpan | SpanContext | None = None
         self.parent_id = 0
@@ -102,7 +103,7 @@ class LeanSpan(Span):
             self._parent, self.trace_id, self.parent_id = found, found.trace_id, found.span_id
         else:
             self.trace_id = new_trace_id() if own is None else own.trace_id
-        self.span_id = new_span_id() if own is None else own.span_id
+        self.span_id: int = new_span_id() if own is None else own.span_id
         self._context = own
         self._recorder = recorder
         self.name = name

@@ -267,7 +267,7 @@ class Recovery:
 def _batches(left: Left) -> Iterator[tuple[int, list[Record]]]:
     batch: list[Record] = []
     size_bytes, position = 0, left.shipped_to
-    for position, record in left.records():  # noqa: B007 - used after the loop
+    for position, record in left.records():
         batch.append(record)
         size_bytes += len(record.content)
         if len(batch) >= _BATCH_RECORDS or size_bytes >= _BATCH_BYTES:

@@ -43,11 +43,14 @@ class Json:
 
 
 class EventLike(Protocol):
-    """What an event is written from."""
+    """What an event is written from; ``timestamp`` in nanoseconds since the epoch."""
 
-    name: str
-    timestamp: int
-    attributes: Any
+    @property
+    def name(self) -> str: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def attributes(self) -> Any: ...
 
 
 def varint(number: int) -> bytes:
@@ -191,9 +194,7 @@ def event(found: EventLike) -> bytes:
     """An event of a span."""
     pairs = (field(0x1A, key_value(k, v)) for k, v in (found.attributes or {}).items())
     time_ns = (found.timestamp or 0).to_bytes(8, "little")
-    return field(
-        0x5A, b"".join((b"\x09", time_ns, field(0x12, utf8(found.name)), *pairs))
-    )
+    return field(0x5A, b"".join((b"\x09", time_ns, field(0x12, utf8(found.name)), *pairs)))
 
 
 def link(context: SpanContext, attributes: Mapping[str, Any] | None) -> bytes:
@@ -240,7 +241,7 @@ def readable(span: ReadableSpan, *, is_open: bool = False) -> bytes:
     )
     parts = [start, parentage(parent, context.trace_state)]
     parts.append(attributes(dict(span.attributes or {})))
-    parts += [event(found) for found in tuple(span.events)]  # type: ignore[arg-type]  # the SDK's have a time
+    parts += [event(found) for found in tuple(span.events)]
     parts += [link(found.context, found.attributes) for found in tuple(span.links)]
     code = span.status.status_code.value
     if code or span.status.description:

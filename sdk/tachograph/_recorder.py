@@ -91,7 +91,9 @@ class Recorder:
         """Start a span of ours under the current one of ``context``."""
         if self.lean:
             return LeanSpan(self, name, context, attributes, frame, kind, start_time_ns)
-        texts = {key: str(value) if type(value) is Json else value for key, value in attributes.items()}
+        texts = {
+            key: str(value) if type(value) is Json else value for key, value in attributes.items()
+        }
         span = self.tracer.start_span(
             name, context, kind=kind, attributes=texts, start_time=start_time_ns
         )

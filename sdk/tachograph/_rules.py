@@ -52,7 +52,9 @@ class Rules:
     def functions(self) -> tuple[str, ...]:
         """The names of the functions."""
         functions = (hook for hook in self._hooks if not isinstance(hook, re.Pattern))
-        return tuple(f"{hook.__module__}.{getattr(hook, '__qualname__', '?')}" for hook in functions)
+        return tuple(
+            f"{hook.__module__}.{getattr(hook, '__qualname__', '?')}" for hook in functions
+        )
 
     def apply(self, key: str, text: str) -> tuple[str, int]:
         """The text under the attribute ``key`` after every rule, and how many values were masked.

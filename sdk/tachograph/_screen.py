@@ -67,7 +67,9 @@ _SHAPES: Final = tuple(
     )
 )
 _URL: Final = re.compile(rb"/(?:(?<=:/)/|(?<=:\\/))")
-_DIGITS: Final = bytes(ord("0") if chr(code).isdecimal() and code < 128 else code for code in range(256))
+_DIGITS: Final = bytes(
+    ord("0") if chr(code).isdecimal() and code < 128 else code for code in range(256)
+)
 _CARD: Final = re.compile(rb"0000(?:(?:[ -]?0000){3}|[ -]?000000[ -]?00000)")
 
 
@@ -95,7 +97,4 @@ def _has_name(content: bytes) -> bool:
     for rare, letter in _ODD_LETTERS:
         if rare in content and letter in content:
             return True
-    for word, expression in _WORDS:
-        if word in lowered and expression.search(lowered):
-            return True
-    return False
+    return any(word in lowered and expression.search(lowered) for word, expression in _WORDS)

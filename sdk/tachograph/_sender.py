@@ -207,9 +207,7 @@ class Sender:
                 kept,
             )
         elif unsent or self._lost:
-            say_rarely(
-                "exit", "tachograph: %d spans were not delivered", unsent + self._lost
-            )
+            say_rarely("exit", "tachograph: %d spans were not delivered", unsent + self._lost)
 
     def after_fork(self) -> None:
         """In the child: the queue is the parent's to send, the connection the parent's to use."""
@@ -367,4 +365,3 @@ class Sender:
             while (rest_s := deadline_s - time.monotonic()) > 0:
                 self._wake.wait(rest_s)
             return True
-

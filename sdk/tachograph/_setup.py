@@ -150,7 +150,7 @@ def _sender_for(
         Exporter(transport, redactor, resource, scope),
         spool,
         config,
-        lambda: recovery(lambda: sender.timeout_s()).steps(),
+        lambda: recovery(sender.timeout_s).steps(),
     )
     spool.open()
     return sender

@@ -6,7 +6,6 @@ ends. A span that a killed process left in it is reported as interrupted by whoe
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path

@@ -115,13 +115,16 @@ class Spool:
 
     def append(self, kind: int, content: bytes) -> None:
         """Keep a record; the oldest ones give way when there is no room."""
-        segments = self._segments
         self.waiting += 1
-        if self._memory or not segments or not segments[-1].fits(len(content)):
-            if self._memory or not self._extend(len(content)):
-                self._remember(Record(kind, content))
-                return
-        segments[-1].append(kind, content)
+        if self._memory:
+            # Behind what is in memory already: the order stays.
+            self._remember(Record(kind, content))
+            return
+        segments = self._segments
+        if (segments and segments[-1].fits(len(content))) or self._extend(len(content)):
+            segments[-1].append(kind, content)
+        else:
+            self._remember(Record(kind, content))
 
     def _extend(self, size_bytes: int) -> bool:
         """Add an empty segment that takes ``size_bytes``; False when there can be none now."""

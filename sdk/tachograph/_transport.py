@@ -11,21 +11,25 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 - for its side effect
 import gzip
 import http.client
+import importlib
 import ssl
 import urllib.request
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-_zstd: Any
-try:
-    from compression import zstd as _zstd  # Python 3.14
-except ImportError:
-    try:
-        from backports import zstd as _zstd
-    except ImportError:
-        _zstd = None
 
+def _zstd_module() -> Any:
+    """The library for zstd: part of Python from 3.14 on, and of the server extra."""
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+_zstd = _zstd_module()
 _ANSWER_LIMIT_BYTES = 1 << 20
 _LOOPBACK = ("127.", "localhost", "::1")
 _NOT_UNDERSTOOD = (400, 415)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import stat
+import subprocess
 import sys
 import urllib.request
 
 import pytest
-from test_spool_programs import NOWHERE, START, free_port, in_time, numbers, programs
+from test_spool_programs import (
+    NOWHERE,
+    START,
+    environment,
+    free_port,
+    in_time,
+    numbers,
+    programs,
+)
 
 __all__ = ["programs"]
 
@@ -53,9 +61,7 @@ POOL = (
     "    with multiprocessing.get_context({how!r}).Pool(2) as pool:\n"
     "        pool.map(part, range(4), chunksize=1); pool.close(); pool.join()\n"
 )
-HOSTS |= {
-    f"multiprocessing {how}": POOL.format(how=how) for how in ("fork", "spawn", "forkserver")
-}
+HOSTS |= {f"multiprocessing {how}": POOL.format(how=how) for how in ("fork", "spawn", "forkserver")}
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -92,10 +98,6 @@ SERVERS = {
 @pytest.mark.parametrize("server", SERVERS)
 def test_workers_of_a_server_deliver_what_they_served(programs, collector, server):
     """Workers are forked or spawned from a parent that records as well, and end by a signal."""
-    import subprocess
-
-    from test_spool_programs import environment
-
     (programs.folder / "app.py").write_text(APP)
     port = free_port()
     address = str(port) if server == "uvicorn" else f"127.0.0.1:{port}"
@@ -136,7 +138,7 @@ def test_spool_is_for_its_owner_alone(programs):
     program.stdout.readline()
     (folder,) = programs.left()
     for path in (programs.home, folder.parent, folder, *folder.iterdir()):
-        assert stat.S_IMODE(os.stat(path).st_mode) & 0o077 == 0, path
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     program.communicate("x", timeout=60)
 
 
@@ -157,7 +159,10 @@ def test_recovery_masks_as_the_program_would_have(programs, collector):
     code, said = programs.recover(collector.url)
     assert (code, said["spans"]) == (1, 0)
     assert "functions of its own" in said["held"][0]["why"]
-    programs.run(own.replace("os._exit(0)", "wait_for_recovery = tacho.flush(); time.sleep(1)"), collector.url)
+    programs.run(
+        own.replace("os._exit(0)", "wait_for_recovery = tacho.flush(); time.sleep(1)"),
+        collector.url,
+    )
     assert in_time(lambda: programs.left() == [])
     assert "order-123" not in str(collector.final())
     assert len({s.span_id for s in collector.final()}) == 3

@@ -77,6 +77,7 @@ class Programs:
     def recover(self, url: str, *words: str, **more: str) -> tuple[int, dict[str, object]]:
         done = subprocess.run(
             [sys.executable, "-m", "tachograph.cli", "recover", "--json", *words],
+            check=False,
             capture_output=True,
             text=True,
             timeout=60,
@@ -204,7 +205,10 @@ def test_call_that_killed_the_process_is_known_with_its_arguments(programs, coll
     assert last.open
     assert last.end_time_ns == 0
     assert last.attributes["tacho.interrupted"] is True
-    assert json.loads(last.attributes["gen_ai.tool.call.arguments"]) == {"order": "A-7", "usd": 12.5}
+    assert json.loads(last.attributes["gen_ai.tool.call.arguments"]) == {
+        "order": "A-7",
+        "usd": 12.5,
+    }
     run = [s for s in collector.spans if s.name == "invoke_agent billing"][-1]
     assert run.open
     assert run.attributes["tacho.run.outcome"] == "interrupted"
@@ -220,7 +224,9 @@ def test_later_program_sends_what_a_dead_one_left(programs, collector):
     source = START + "look(2); wait()\n"
     program = programs.start(source, collector.url)
     assert collector.wait_for(lambda: len(collector.final()) >= 2)
-    assert collector.wait_for(lambda: any(s.name == "invoke_agent billing" for s in collector.spans))
+    assert collector.wait_for(
+        lambda: any(s.name == "invoke_agent billing" for s in collector.spans)
+    )
     assert in_time(lambda: len(programs.left()) == 1)
     program.communicate("x", timeout=60)
     assert numbers(collector) == [1, 2]

@@ -15,6 +15,8 @@ SELECT
     toUInt64(arraySum(x -> least(toUInt64OrZero(x.3['tacho.waiting_ns']), x.5), said)
         + greatest(between_ns, arraySum(x -> greatest(0, toInt64(toUInt64OrZero(x.3['tacho.waiting_ns'])) - toInt64(x.5)), said))),
     multiIf(
+        -- said by whoever recovered what a dead process left; of the last attempt, as a resumed run goes on
+        isNull(ended) AND arrayLast(x -> x.2 = 0, said).3['tacho.run.outcome'] = 'interrupted', 'interrupted',
         isNull(ended), 'running',
         arrayLast(x -> x.3['tacho.run.outcome'] != '', said).3['tacho.run.outcome'] AS outcome_said IN ('success', 'failure', 'stopped'), outcome_said,
         tail.2 = 'error', 'failure',
