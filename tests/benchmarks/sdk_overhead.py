@@ -1,20 +1,38 @@
-"""What recording costs the caller: a decorated call against a bare OpenTelemetry span, interleaved."""
+"""What recording costs: the caller, the whole process with the export, the import, the wire and the exit.
+
+Beside a bare OpenTelemetry span with the same payload (1 KB in, 1 KB out), in the same run.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import tachograph as tacho
 
+from .peers import sdk
+from .peers.sdk_child.calls import make
+
 ROUNDS, CALLS = 15, 300
-ARGUMENT = {"customer": "C-1", "lines": [{"sku": f"S{n}", "quantity": n} for n in range(20)]}
-RESULT = "x" * 1024
+EXIT = """
+import sys, time
+import tachograph as tacho
+tacho.init(endpoint="http://127.0.0.1:9", service="bench")
+@tacho.tool
+def look(n): return n
+for n in range(3_000): look(n)
+print(time.time(), flush=True)
+"""
 
 
 class Nowhere(SpanExporter):
@@ -27,53 +45,131 @@ class Nowhere(SpanExporter):
         pass
 
 
-def cpu_us(call: Callable[[dict], str]) -> float:
+def cpu_us(call: Callable[[dict], object]) -> float:
     """CPU of the calling thread, microseconds a call."""
     started = time.thread_time_ns()
-    for _ in range(CALLS):
-        call(ARGUMENT)
+    for argument in ARGUMENTS:
+        call(argument)
     return (time.thread_time_ns() - started) / CALLS / 1e3
 
 
-def plain(order: dict) -> str:
-    return RESULT
+async def cpu_us_async(call) -> float:
+    """The same, of a coroutine function awaited in a row."""
+    started = time.thread_time_ns()
+    for argument in ARGUMENTS:
+        await call(argument)
+    return (time.thread_time_ns() - started) / CALLS / 1e3
 
 
-def run() -> None:
-    """Print microseconds a call and the ratio to the bare span, medians over interleaved rounds."""
+ARGUMENTS, RESULTS = make(CALLS)
+
+
+def plain(payload: dict) -> str:
+    return RESULTS[payload["i"]]
+
+
+async def plain_async(payload: dict) -> str:
+    return RESULTS[payload["i"]]
+
+
+def _bare() -> tuple[Callable, Callable]:
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Nowhere()))
     tracer = provider.get_tracer("bench")
 
-    def bare(order: dict) -> str:
-        with tracer.start_as_current_span("execute_tool look_up") as span:
-            span.set_attribute("gen_ai.operation.name", "execute_tool")
-            span.set_attribute("gen_ai.tool.call.arguments", json.dumps(order))
-            result = plain(order)
-            span.set_attribute("gen_ai.tool.call.result", json.dumps(result))
-        return result
+    def bare(payload: dict) -> str:
+        with tracer.start_as_current_span("plain") as span:
+            span.set_attribute("input.value", json.dumps(payload))
+            result = plain(payload)
+            span.set_attribute("output.value", result)
+            return result
 
+    async def bare_async(payload: dict) -> str:
+        with tracer.start_as_current_span("plain") as span:
+            span.set_attribute("input.value", json.dumps(payload))
+            result = await plain_async(payload)
+            span.set_attribute("output.value", result)
+            return result
+
+    return bare, bare_async
+
+
+def _caller_rows() -> None:
+    bare, bare_async = _bare()
     off = tacho.tool(plain)
-    rows = {"plain call": plain, "decorated, SDK off": off, "bare OpenTelemetry span": bare}
-    off_us = [cpu_us(off) for _ in range(ROUNDS)]
+    times: dict[str, list[float]] = {"decorated, SDK off": [cpu_us(off) for _ in range(ROUNDS)]}
     tacho.init(endpoint="http://127.0.0.1:9", service="bench")  # nothing listens there
-    rows["decorated, recording"] = tacho.tool(plain)
-    rows["decorated, payloads off"] = tacho.tool(capture_input=False, capture_output=False)(plain)
-
-    times: dict[str, list[float]] = {name: [] for name in rows}
-    times["decorated, SDK off"] = off_us
+    rows = {
+        "plain call": plain,
+        "bare OpenTelemetry span": bare,
+        "decorated, recording, spool included": tacho.tool(plain),
+        "decorated, payloads off": tacho.tool(capture_input=False, capture_output=False)(plain),
+    }
+    rows_async = {
+        "bare OpenTelemetry span, async": bare_async,
+        "decorated, recording, async": tacho.tool(plain_async),
+    }
 
     @tacho.run(agent="bench")
-    def measure() -> None:
+    async def measure() -> None:
         for _ in range(ROUNDS):
             for name, call in rows.items():
-                if name != "decorated, SDK off":
-                    times[name].append(cpu_us(call))
+                times.setdefault(name, []).append(cpu_us(call))
+            for name, call in rows_async.items():
+                times.setdefault(name, []).append(await cpu_us_async(call))
 
-    measure()
-    reference = statistics.median(times["bare OpenTelemetry span"])
-    print("| call | CPU of the caller, us | against a bare span |\n| --- | --- | --- |")
-    for name, values in times.items():
-        middle = statistics.median(values)
-        print(f"| {name} | {middle:.2f} | {middle / reference:.2f} |")
+    asyncio.run(measure())
     tacho.shutdown(0.1)
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    print("| call | CPU of the caller, us | against a bare span |\n| --- | --- | --- |")
+    for name, value in middle.items():
+        reference = "bare OpenTelemetry span" + (", async" if "async" in name else "")
+        print(f"| {name} | {value:.2f} | {value / middle[reference]:.2f} |")
+
+
+def _process_rows() -> None:
+    found = {
+        peer: [sdk.measure(peer, None, 40, turn) for turn in range(3)] for peer in ("otel", "ours")
+    }
+
+    def middle(peer: str, what: str) -> float:
+        return statistics.median(getattr(record, what) for record in found[peer])
+
+    print("\n| process of its own, sink on loopback | bare OpenTelemetry | Tachograph | ratio |")
+    print("| --- | --- | --- | --- |")
+    for title, what in (
+        ("CPU, s for 100,000 calls, export included", "process_cpu_s_per_100k"),
+        ("wire, bytes a call", "wire_bytes"),
+        ("import, CPU s", "import_cpu_s"),
+        ("import, MB", "import_mb"),
+        ("import, modules", "modules"),
+    ):
+        bare, ours = middle("otel", what), middle("ours", what)
+        print(f"| {title} | {bare:,.2f} | {ours:,.2f} | {ours / bare:.2f} |")
+    delivered = {peer: sum(r.delivered for r in rs) for peer, rs in found.items()}
+    calls = {peer: sum(r.calls for r in rs) for peer, rs in found.items()}
+    shares = {peer: f"{delivered[peer] / calls[peer]:.0%}" for peer in found}
+    print(f"| delivered | {shares['otel']} | {shares['ours']} | |")
+
+
+def _exit_row() -> None:
+    with tempfile.TemporaryDirectory(prefix="tacho-exit-") as home:
+        script = Path(home) / "agent.py"
+        script.write_text(EXIT, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=sdk.clean_environment() | {"TACHO_HOME": home},
+        )
+        print(
+            f"\nExit with 3,000 spans and nothing listening: {time.time() - float(done.stdout):.2f} s"
+        )
+
+
+def run() -> None:
+    """Print microseconds a call and ratios to the bare span, medians over interleaved rounds."""
+    _caller_rows()
+    _process_rows()
+    _exit_row()

@@ -132,6 +132,15 @@ def test_a_silent_run_is_interrupted_after_a_while(client, load, ask):
     assert runs(ask, "outcome") == [("interrupted",)]
 
 
+def test_a_recovered_run_is_interrupted_at_once_and_running_when_resumed(load, ask):
+    dead = {"tacho__open": True, "tacho__run__outcome": "interrupted", "tacho__run__id": "r1"}
+    load(Trace(1).span(1, ms=None, tacho__layer="run", tacho__run__trigger="cli", **dead).body())
+    assert runs(ask, "outcome") == [("interrupted",)]
+    again = {"tacho__open": True, "tacho__run__id": "r1", "tacho__run__trigger": "cli"}
+    load(Trace(2).span(1, ms=None, at_ms=500, tacho__layer="run", **again).body())
+    assert runs(ask, "outcome") == [("running",)]
+
+
 def test_a_run_over_two_traces_is_one_run(load, ask):
     first = Trace(1).span(1, "run", tacho__layer="run", tacho__run__id="r1", error="killed")
     second = Trace(2).span(
