@@ -270,8 +270,8 @@ class LeanSpan(Span):
         return b"".join(parts)
 
     def open_bytes(self) -> bytes:
-        """The span as it is now, marked as in progress."""
-        return b"".join((self._start_bytes(), self._later_bytes(), OPEN_MARK))
+        """The span as it is now, without an end; :data:`OPEN_MARK` behind it says that it is in progress."""
+        return self._start_bytes() + self._later_bytes()
 
     def final_bytes(self) -> bytes:
         """The finished span."""

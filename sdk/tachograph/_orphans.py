@@ -24,6 +24,7 @@ from typing import Any
 from tachograph import _otlp
 from tachograph._export import Delivery, Exporter
 from tachograph._guard import LOGGER, contain
+from tachograph._lean import OPEN_MARK
 from tachograph._redact import Redactor
 from tachograph._segment import Left, Record, note_shipped, read_left
 from tachograph._slots import read_open
@@ -279,7 +280,7 @@ def _batches(left: Left) -> Iterator[tuple[int, list[Record]]]:
 
 def _interrupted(record: Record) -> Record:
     """An open span as its run's process left it: attributes add up, so they are put behind it."""
-    content = record.content + _INTERRUPTED_SPAN
+    content = record.content + OPEN_MARK + _INTERRUPTED_SPAN
     # An attribute is written in one way only, so that its bytes tell the run's own span.
     if _RUN_LAYER in record.content:
         content += _INTERRUPTED_RUN

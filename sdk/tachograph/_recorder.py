@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind
 from tachograph import _otlp
 from tachograph._frame import OUTSIDE, Frame, RunState, frame_of
 from tachograph._guard import guarded
-from tachograph._lean import OPEN_MARK, LeanSpan
+from tachograph._lean import LeanSpan
 from tachograph._otlp import Json
 from tachograph._segment import FINAL, FOREIGN
 from tachograph_schemas import names
@@ -225,7 +225,5 @@ def open_record(span: Any) -> tuple[int, bytes]:
 def foreign_bytes(span: ReadableSpan, *, is_open: bool = False) -> bytes:
     """A span of the OpenTelemetry SDK behind its scope."""
     scope = _otlp.scope_of(span.instrumentation_scope)
-    mark = OPEN_MARK if is_open else b""
-    return b"".join(
-        (len(scope).to_bytes(2, "little"), scope, _otlp.readable(span, is_open=is_open), mark)
-    )
+    length = len(scope).to_bytes(2, "little")
+    return b"".join((length, scope, _otlp.readable(span, is_open=is_open)))

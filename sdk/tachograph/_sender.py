@@ -18,6 +18,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach
 
 from tachograph._export import Delivery, Exporter
 from tachograph._guard import contain, guarded, say_rarely
+from tachograph._lean import OPEN_MARK
 from tachograph._recorder import open_record
 from tachograph._segment import Record
 from tachograph._spool import Mark, Spool, final_count
@@ -105,7 +106,7 @@ class Sender:
             self._slots[span_id] = slots.put(kind, content)
         if announce:
             with self._wake:
-                self._append(kind, content)
+                self._append(kind, content + OPEN_MARK)
                 self._hurry = True
                 self._wake.notify_all()
 
@@ -264,7 +265,7 @@ class Sender:
             with self._wake:
                 # Ended meanwhile, its final span is in the spool already and must stay the last word.
                 if self._recorder.is_open(span_id):
-                    self._append(kind, content)
+                    self._append(kind, content + OPEN_MARK)
                     self._replace_slot(span_id, kind, content)
 
     def _replace_slot(self, span_id: int, kind: int, content: bytes) -> None:
