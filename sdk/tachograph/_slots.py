@@ -42,10 +42,15 @@ class Slots:
     def put(self, kind: int, content: bytes) -> int:
         """Keep an open span; its slot, or -1 when there is none left that is large enough."""
         for (size, _), free in zip(_POOLS, self._free, strict=True):
-            if len(content) + _WORD <= size and free:
+            if len(content) + _WORD > size:
+                continue
+            try:
+                # Asked and taken in one step: there may be other threads.
                 slot = free.pop()
-                self._write(slot, kind, content)
-                return slot
+            except IndexError:
+                continue
+            self._write(slot, kind, content)
+            return slot
         return -1
 
     def replace(self, slot: int, kind: int, content: bytes) -> int:
