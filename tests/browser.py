@@ -30,9 +30,12 @@ def executable():
     return named or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """One browser for all tests; absent, tests skip, and fail in CI."""
+    """One browser for the tests of a file; absent, tests skip, and fail in CI.
+
+    Not longer: while it is driven, an event loop counts as running in this thread, and no other test could run one.
+    """
     with sync_api.sync_playwright() as playwright:
         try:
             opened = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)

@@ -30,14 +30,12 @@ def claude(server):
 
 @pytest.fixture
 def spans():
-    from tachograph.instruments.anthropic import uninstall
-
     tacho.instrument("anthropic")
     try:
         with captured_spans() as collected:
             yield collected
     finally:
-        uninstall()
+        tacho.uninstrument("anthropic")
 
 
 def run_span(spans):
