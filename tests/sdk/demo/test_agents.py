@@ -282,7 +282,9 @@ def test_monday_gives_a_partial_answer_and_stops_before_the_renewal(claude, span
 
 def test_crash_charges_every_invoice_once_in_one_run(claude, collector, tmp_path):
     month = crash.job()
-    told = Claude(claude.model, claude.options, environment={"TACHO_ENDPOINT": collector.url})
+    # A home of its own: what other tests left behind is not sent here.
+    at = {"TACHO_ENDPOINT": collector.url, "TACHO_HOME": str(tmp_path / "home")}
+    told = Claude(claude.model, claude.options, environment=at)
     assert crash.play(told, month, tmp_path) == "20 invoices charged, each once"
 
     charged = (tmp_path / "ledger").read_text().split()
