@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from clickhouse_connect.driver.client import Client
@@ -28,7 +29,7 @@ class Housekeeping:
         self._layout = layout
         self._max_disk_bytes = max_disk_bytes
         self._metrics = metrics
-        self._index: WordIndex | None = None
+        self._index = WordIndex(layout)
         self._stored_bytes = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -51,16 +52,21 @@ class Housekeeping:
         self._stored_bytes = dropped.stored_bytes or retention.stored_bytes(client, self._layout)
 
     def complete_index(self, client: Client) -> None:
-        """Index the words of what came since the last time."""
-        self._index = self._index or WordIndex(self._layout)
-        self._index.catch_up(client, self._stop.wait)
+        """Index the words of what came since the last time, for as long as a round takes.
+
+        An index that the engine cannot finish, on a full disk for example, must not keep the size from being kept.
+        """
+        until = time.monotonic() + _SIZE_EVERY_S
+        self._index.catch_up(
+            client, lambda wait_s: self._stop.wait(wait_s) or time.monotonic() >= until
+        )
 
     def _run(self) -> None:
         rounds = 0
         while not self._stop.is_set():
             self._attempt(self.keep_size)
             # The first time soon after a start, because programs that run for minutes exist as well.
-            if rounds % _INDEX_EVERY == 1:
+            if rounds % _INDEX_EVERY == 1 or self._index.is_behind:
                 self._attempt(self.complete_index)
             rounds += 1
             self._stop.wait(_SIZE_EVERY_S)

@@ -38,6 +38,7 @@ _NS_PER_DAY = 86_400 * 10**9
 _CHECKPOINT_EVERY_S = 1.0
 _STOP_S = 5.0
 _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+_RECOVERED_AT_ONCE = 10  # batches; planning one computation takes a tenth of a second
 _HUNGRY_TRIES = 3  # then a batch that the engine has no memory for is halved, and a body set aside
 
 
@@ -155,7 +156,10 @@ class Loader:
         kept_after = min(self._log.kept_after, mark)
         known = self._engine.stored_after(writer, kept_after)
         newest = max((one.sequence for one in known), default=0)
-        if self._is_broken or (kept_after < mark and newest < mark):
+        due = mark
+        while due > max(newest, kept_after) and self._quarantine.holds_sequence(due):
+            due -= 1  # was set aside: the engine never had it
+        if self._is_broken or (kept_after < due and newest < due):
             logger.warning(
                 "The engine does not have what the log's checkpoint says: its data %s. What the log "
                 "still holds is stored again.",
@@ -172,8 +176,10 @@ class Loader:
         if self._log.committed <= mark:
             return
         self._stored = {one for one in known if one.sequence > mark}
-        for batch in self._engine.batches_after(writer, mark):
-            self._roll_ups.stored(batch)
+        batches = self._engine.batches_after(writer, mark)
+        for first in range(0, len(batches), _RECOVERED_AT_ONCE):
+            for batch in batches[first : first + _RECOVERED_AT_ONCE]:
+                self._roll_ups.stored(batch)
             self._roll_ups.compute()
 
     def _compute_missing_runs(self) -> None:

@@ -44,18 +44,20 @@ class Quarantine:
         """What is here, oldest first; bodies about to be tried again are not counted."""
         return found_in(self.directory)
 
-    def put(self, record: Record, reason: str) -> None:
+    def put(self, record: Record, reason: str, signal: str = "") -> None:
         """Keep a body and why it is here; the log may forget the record afterwards. Blocks on the disk.
+
+        ``signal`` is what the facts said of a body that was here before: perhaps more than this version knows.
 
         Raises:
             OSError: it cannot be written; the log must keep it.
         """
-        signal = signal_of(record)
+        signal = signal or signal_of(record) or f"kind {record.kind}"
         facts = {
             "sequence": record.sequence,
             "received_ns": record.received_ns,
             "project": record.project,
-            "signal": signal or f"kind {record.kind}",
+            "signal": signal,
             "records": record.spans,
             "quarantined_ns": time.time_ns(),
             "reason": reason,
@@ -68,7 +70,8 @@ class Quarantine:
             _write(self.directory / f"{stem}{BODY_SUFFIX}", record.body)
             sync_directory(self.directory)
             self._make_room()
-        self._metrics.add(names.METRIC_BODIES_QUARANTINED, signal=signal or "unknown")
+        known = signal if signal in KINDS else "unknown"
+        self._metrics.add(names.METRIC_BODIES_QUARANTINED, signal=known)
         logger.error(
             "A body of %d records (%s) cannot be stored and was put into %s: %s",
             record.spans,
@@ -80,6 +83,10 @@ class Quarantine:
     def holds(self, sequence: int, received_ns: int) -> bool:
         """Whether this record of the log is here."""
         return (self.directory / f"{_stem(sequence, received_ns)}{BODY_SUFFIX}").exists()
+
+    def holds_sequence(self, sequence: int) -> bool:
+        """Whether a record of the log with this number is here, whenever it came."""
+        return any(self.directory.glob(f"{sequence:020d}-*{BODY_SUFFIX}"))
 
     def retry_all(self) -> int:
         """Mark everything that is here to be tried again; returns how many bodies that are.

@@ -124,6 +124,7 @@ class QuarantineRetry:
                 number("sequence"), number("received_ns"), number("records"), project, data, kind
             ),
             reason,
+            str(facts.get("signal", "")),
         )
         body.delete()
 

@@ -64,10 +64,11 @@ class RollUps:
                 if is_over:
                     del self._resting[run]
                 else:
-                    self._grown.setdefault(run, batches[0])
-        self._rest(self._engine.roll_up(self._writer_id, batches, self._resting))
-        # A run that was computed because its end came is up to date.
+                    self._grown.setdefault(run, min(batches))
+        large = self._engine.roll_up(self._writer_id, batches, self._resting)
+        # A run that was computed because its end came is up to date, and rests again from now on.
         self._grown = {run: since for run, since in self._grown.items() if run in self._resting}
+        self._rest(large)
 
     def give_up(self) -> None:
         """Forget what is to be computed: it was refused, and nothing else may wait for it."""

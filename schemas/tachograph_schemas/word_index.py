@@ -7,11 +7,14 @@ collector calls :meth:`WordIndex.catch_up` now and then; parts without the index
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from clickhouse_connect.driver.client import Client
 
 from tachograph_schemas.layout import ONE_MACHINE, Layout
+
+logger = logging.getLogger(__name__)
 
 INSERT_SETTINGS: Mapping[str, str] = {"exclude_materialize_skip_indexes_on_insert": "words_text"}
 """What an insert of spans must be sent with; merges are told by the table itself (migration 0001)."""
@@ -29,15 +32,20 @@ class WordIndex:
         self._layout = layout
         self._table = "span_rows_local" if layout.cluster else "span_rows"
         self._indexed: dict[str, frozenset[str]] = {}
+        self.is_behind = False
+        """Whether the last call ended before all was indexed."""
 
     def catch_up(self, client: Client, is_over: Callable[[float], bool]) -> list[str]:
         """Index every day that changed since the last call, oldest first; returns those days.
 
         Costs about 25 to 35 microseconds of CPU a span and KB, once; a day that has its index already costs a
         moment. Blocks as long as that takes, or until ``is_over(seconds)``, which waits, says True. The engine
-        goes on with a day that was begun, also after its next start.
+        goes on with a day that was begun, also after its next start; the next call waits for that first.
         """
         changed: list[str] = []
+        self.is_behind = True
+        if not self._is_done(client, is_over):
+            return changed
         for day, parts in sorted(self._parts(client).items()):
             if self._indexed.get(day) == frozenset(parts):
                 continue
@@ -47,20 +55,33 @@ class WordIndex:
                 f" MATERIALIZE INDEX words_text IN PARTITION '{day}'",
                 settings={"mutations_sync": 0},
             )
-            while self._is_indexing(client):
-                if is_over(_LOOK_EVERY_S):
-                    return changed
-            self._indexed[day] = frozenset(self._parts(client).get(day, ()))
+            if not self._is_done(client, is_over):
+                return changed
+            self._indexed[day] = frozenset(
+                filter(_is_altered, self._parts(client).get(day, ())),
+            )
             changed.append(day)
+        self.is_behind = False
         return changed
 
-    def _is_indexing(self, client: Client) -> bool:
+    def _is_done(self, client: Client, is_over: Callable[[float], bool]) -> bool:
+        """Wait for what the engine has under way; whether it was done before ``is_over``."""
+        while (fault := self._under_way(client)) is not None:
+            if is_over(_LOOK_EVERY_S):
+                if fault:
+                    logger.warning("The index of words cannot be built now: %s", fault)
+                return False
+        return True
+
+    def _under_way(self, client: Client) -> str | None:
+        """What last went wrong with the change under way, mostly nothing; ``None`` without one."""
         rows = client.query(
-            "SELECT count() FROM system.mutations"
-            " WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done",
+            "SELECT max(latest_fail_reason) FROM system.mutations"
+            " WHERE database = currentDatabase() AND table = {table:String} AND NOT is_done"
+            " HAVING count() > 0",
             parameters={"table": self._table},
         ).result_rows
-        return bool(rows[0][0])
+        return str(rows[0][0]) if rows else None
 
     def _parts(self, client: Client) -> dict[str, list[str]]:
         rows = client.query(
@@ -70,3 +91,11 @@ class WordIndex:
             parameters={"table": self._table},
         ).result_rows
         return {str(day): list(names) for day, names in rows}
+
+
+def _is_altered(part: str) -> bool:
+    """Whether a part went through an ALTER, by its name; those that came meanwhile did not.
+
+    The name is ``partition_first_last_level``, and behind that the version of the last ALTER.
+    """
+    return part.count("_") == 4

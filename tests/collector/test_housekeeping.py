@@ -12,6 +12,7 @@ from tachograph_collector.housekeeping import Housekeeping
 from tachograph_collector.metrics import Metrics
 from tachograph_schemas import store
 from tachograph_schemas.store import Layout
+from tachograph_schemas.word_index import WordIndex
 
 
 @pytest.fixture
@@ -74,3 +75,41 @@ def test_a_fault_is_logged_and_ends_nothing(tmp_path, caplog):
     assert "nothing" not in caplog.text.replace("keep_size did not work", "")
     chores.stop()
     assert not any(thread.name == "housekeeping" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def halted(stored):
+    """A session on an engine that has what :func:`stored` has, and builds nothing for now."""
+    client = store.connect(stored)
+    client.command("SYSTEM STOP MERGES span_rows")
+    yield client
+    client.command("SYSTEM START MERGES span_rows")
+    client.close()
+
+
+def test_an_index_that_cannot_be_finished_keeps_nothing_else_waiting(stored, halted, monkeypatch):
+    monkeypatch.setattr("tachograph_collector.housekeeping._SIZE_EVERY_S", 0.3)
+    metrics = Metrics()
+    chores = Housekeeping(stored, Layout(), 0, metrics)
+    for _ in range(2):
+        chores.complete_index(halted)
+    assert asked(stored, "SELECT count(), sum(is_done) FROM system.mutations") == [(1, 0)]
+    halted.command("SYSTEM START MERGES span_rows")
+    monkeypatch.undo()
+    chores.complete_index(halted)
+    assert indexed_bytes(stored) > 0
+
+
+def test_what_came_while_the_index_was_built_is_indexed_the_next_time(stored, halted):
+    index = WordIndex()
+
+    def more_comes(wait_s: float) -> bool:
+        halted.command("INSERT INTO span_rows SELECT * FROM span_rows LIMIT 1")
+        halted.command("SYSTEM START MERGES span_rows")
+        return threading.Event().wait(wait_s)
+
+    days = index.catch_up(halted, more_comes)
+    assert len(days) == 1
+    assert index.catch_up(halted, threading.Event().wait) == days
+    assert index.catch_up(halted, threading.Event().wait) == []
+    assert not index.is_behind

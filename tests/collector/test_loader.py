@@ -339,3 +339,18 @@ def test_a_server_takes_every_signal_over_http(tmp_path, clickhouse_server):
         for table, rows in (("spans", 3), ("logs", 2), ("metrics", 6)):
             assert client.query(f"SELECT count() FROM {table}").result_rows == [(rows,)]
     engine.close()
+
+
+def test_a_start_behind_a_body_that_was_set_aside_does_not_store_the_whole_log_again(
+    engine_home, caplog
+):
+    first = Pipeline(engine_home).start()
+    first.send(plain_body(1, 3))
+    done = threading.Event()
+    first.log.append("default", b"from the future", 1, lambda error: done.set(), 200)
+    assert done.wait(10)
+    first.stop()
+    assert len(first.kept_aside.bodies()) == 1
+    second = Pipeline(engine_home).start()
+    second.stop()
+    assert "does not have what" not in caplog.text

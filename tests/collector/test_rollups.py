@@ -110,3 +110,26 @@ def test_a_refused_computation_holds_nothing_up(engine_home, monkeypatch):
     stored(pipeline, steps(1, 22, 20))
     until(lambda: pipeline.log.checkpoint == pipeline.log.committed)
     pipeline.stop()
+
+
+def test_transport_noise_alone_makes_a_resting_run_grow(engine_home):
+    pipeline = Pipeline(engine_home).start()
+    stored(pipeline, steps(1, 2, 20))
+    until(lambda: pipeline.log.checkpoint == 1)
+    noise = Trace(1, scope="opentelemetry.instrumentation.requests")
+    noise.span(30, "GET", 0, http__request__method="GET")
+    stored(pipeline, noise.body())
+    pipeline.stop()
+    assert pipeline.rows("SELECT countIf(is_infrastructure) FROM spans") == [(1,)]
+    assert pipeline.rows("SELECT span_count FROM runs") == [(21,)]
+
+
+def test_a_run_that_ended_while_it_rested_is_done_with(engine_home):
+    pipeline = Pipeline(engine_home).start()
+    stored(pipeline, steps(1, 2, 20))
+    stored(pipeline, steps(1, 22, 20))
+    stored(pipeline, root(1))
+    until(lambda: pipeline.log.checkpoint == pipeline.log.committed)
+    assert pipeline.loader._roll_ups.oldest_waiting is None
+    pipeline.stop()
+    assert pipeline.rows("SELECT span_count FROM runs") == [(41,)]
