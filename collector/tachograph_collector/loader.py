@@ -38,7 +38,6 @@ _NS_PER_DAY = 86_400 * 10**9
 _CHECKPOINT_EVERY_S = 1.0
 _STOP_S = 5.0
 _RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
-_RECOVERED_AT_ONCE = 10  # batches; planning one computation takes a tenth of a second
 _HUNGRY_TRIES = 3  # then a batch that the engine has no memory for is halved, and a body set aside
 
 
@@ -176,11 +175,7 @@ class Loader:
         if self._log.committed <= mark:
             return
         self._stored = {one for one in known if one.sequence > mark}
-        batches = self._engine.batches_after(writer, mark)
-        for first in range(0, len(batches), _RECOVERED_AT_ONCE):
-            for batch in batches[first : first + _RECOVERED_AT_ONCE]:
-                self._roll_ups.stored(batch)
-            self._roll_ups.compute()
+        self._roll_ups.recover(self._engine.batches_after(writer, mark))
 
     def _compute_missing_runs(self) -> None:
         """Runs are made of spans: those whose rows are gone can be computed again."""

@@ -15,6 +15,7 @@ from tachograph_collector.store import EngineStore
 from tachograph_schemas.ingest import RunKey
 
 _REST_S_PER_SPAN = 250e-6
+_RECOVERED_AT_ONCE = 10
 _LONGEST_REST_S = 20.0  # well before a run that is silent counts as interrupted
 
 
@@ -42,6 +43,12 @@ class RollUps:
     def stored(self, batch: int) -> None:
         """There is another batch whose runs are to be computed."""
         self._batches.append(batch)
+
+    def recover(self, batches: list[int]) -> None:
+        """Compute the runs of many batches that an earlier process stored, a few batches at a time."""
+        for first in range(0, len(batches), _RECOVERED_AT_ONCE):
+            self._batches += batches[first : first + _RECOVERED_AT_ONCE]
+            self.compute()
 
     def compute(self) -> None:
         """Compute the runs that the stored batches touched, and those whose rest is over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from clickhouse_connect.driver.client import Client
 
@@ -88,8 +88,8 @@ def stored_bytes(client: Client, layout: Layout = ONE_MACHINE) -> int:
 def keep_size(client: Client, max_bytes: int, layout: Layout = ONE_MACHINE) -> Dropped:
     """Drop the oldest days until the tables take at most ``max_bytes``; 0 means no limit.
 
-    The newest day always stays, however large: it is being written. Blocks until the days are gone; the runs of
-    a day go with its spans.
+    The newest day always stays, however large, and so do today and what came "later": today is being written, also
+    where the clock was ahead once. Blocks until the days are gone; the runs of a day go with its spans.
 
     Raises:
         StoreError: the engine refuses.
@@ -98,10 +98,10 @@ def keep_size(client: Client, max_bytes: int, layout: Layout = ONE_MACHINE) -> D
     gone: list[date] = []
     while max_bytes and stored > max_bytes and len(gone) < _MOST_ROUNDS:
         days = sorted(day for day in _bytes_of_days(client, layout) if day is not None)
-        if len(days) < 2:
+        if len(days) < 2 or days[0] >= datetime.now(UTC).date():
             logger.warning(
-                "The stored data takes %d bytes, more than TACHO_MAX_DISK_BYTES=%d, and is all of one"
-                " day: raise the limit or record less.",
+                "The stored data takes %d bytes, more than TACHO_MAX_DISK_BYTES=%d, and nothing of it is of a"
+                " day that has ended: raise the limit or record less.",
                 stored,
                 max_bytes,
             )

@@ -91,7 +91,13 @@ def test_the_day_being_written_stays_however_large(client, fill, caplog):
         dropped = retention.keep_size(client, 1)
     assert len(dropped.days) == 1
     assert stored(client) == ["r0"]
-    assert "is all of one day" in caplog.text
+    assert "raise the limit" in caplog.text
+
+
+def test_today_stays_although_a_clock_was_ahead_once(client, fill):
+    fill(1, 0, -3)
+    assert len(retention.keep_size(client, 1).days) == 1
+    assert stored(client) == ["r-3", "r0"]
 
 
 def test_without_a_limit_nothing_goes(client, fill):
