@@ -15,6 +15,8 @@ else:
     from backports import zstd
 
 _STEP_BYTES = 1 << 20
+_FEED_BYTES = 1 << 16  # what follows a member is copied at its end
+_MOST_MEMBERS = 10_000  # an empty one takes 9 bytes, and time
 # A frame may ask its reader for a window of any size; this one is what every level up to 19 needs.
 _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 _FAULTS = (zlib.error, zstd.ZstdError, EOFError)
@@ -103,26 +105,27 @@ def inflated(raw: bytes, encoding: str, most_bytes: int, claim: Callable[[int], 
         TooLargeError: it is over ``most_bytes`` when decompressed.
     """
     parts: list[bytes] = []
-    size = 0
+    size = at = 0
     try:
-        while True:
+        for _ in range(_MOST_MEMBERS):
             inflater = _INFLATERS[encoding]()
-            data = raw
             while not inflater.eof:
+                data = raw[at : at + _FEED_BYTES] if inflater.starving() else b""
+                at += len(data)
                 part = inflater.inflate(data)
-                data = b""
                 size += len(part)
                 if size > most_bytes:
                     raise too_large(most_bytes)
                 claim(len(part))
                 parts.append(part)
-                if not part and inflater.starving():
+                if not part and not data and inflater.starving():
                     raise BadBodyError(f"The {encoding} body is cut short.")
-            raw = inflater.rest()
-            if not raw:
+            at -= len(inflater.rest())
+            if at == len(raw):
                 return b"".join(parts)
             if encoding == "deflate":
                 raise BadBodyError("Something follows the deflate body.")
+        raise BadBodyError(f"The {encoding} body is in more than {_MOST_MEMBERS} pieces.")
     except _FAULTS as error:
         raise BadBodyError(f"The body is not sound {encoding}: {error}.") from error
 

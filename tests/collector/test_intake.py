@@ -100,10 +100,12 @@ def test_any_path_before_v1_traces_is_understood(face):
             413,
             "TACHO_MAX_BODY_BYTES",
         ),
+        (gzip.compress(b"") * 20_000, {"content_encoding": "gzip"}, 400, "10000 pieces"),
+        (zstd.compress(b"") * 20_000, {"content_encoding": "zstd"}, 400, "10000 pieces"),
     ],
     ids=[
         *("garbage", "cut", "no gzip", "cut gzip", "no zstd", "cut zstd", "encoding", "chain"),
-        *("type", "no type", "large", "gzip bomb", "zstd bomb"),
+        *("type", "no type", "large", "gzip bomb", "zstd bomb", "gzip crumbs", "zstd crumbs"),
     ],
 )
 def test_a_refused_body_gets_the_reason_and_harms_no_neighbour(face, body, headers, status, says):

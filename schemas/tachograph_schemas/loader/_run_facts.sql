@@ -83,8 +83,10 @@ FROM
         countIf(layer = 'tool') AS plain_tool_calls,
         countIf(layer = 'tool' AND status = 'error') AS plain_tool_errors,
         arraySort(arrayDistinct(arrayMap(t -> replaceRegexpOne(t, '^mcp__.*__', ''), groupUniqArrayIf(tool, layer = 'tool' AND tool != '')))) AS plain_tools
+    -- Said to be read first: with FINAL the engine would else read every column of whatever lies near the runs. Only what
+    -- all writes of a span have in common, its key, may be asked before they are replaced.
     FROM span_rows FINAL
-    WHERE (project, run_id) IN (SELECT project, run_id FROM recomputed)
+    PREWHERE (project, run_id) IN (SELECT project, run_id FROM recomputed)
     GROUP BY project, run_id
     -- transport noise alone is no run
     HAVING countIf(NOT is_infrastructure) > 0

@@ -18,7 +18,8 @@ doubtful AS (
     SELECT project, run_id FROM shared
     UNION DISTINCT
     SELECT project, run_id FROM span_rows FINAL
-    WHERE layer IN ('model', 'tool') AND (project, run_id) IN (SELECT project, run_id FROM touched)
+    PREWHERE (project, run_id) IN (SELECT project, run_id FROM touched)
+    WHERE layer IN ('model', 'tool')
     GROUP BY project, run_id
     HAVING uniqExact(scope) > 1
         OR countIf(layer = 'tool' AND tool = '') > 0

@@ -9,7 +9,7 @@ ${touched},
             cityHash64(project, run_id, trace_id, span_id) AS own, cityHash64(project, run_id, trace_id, parent_span_id) AS above,
             layer, replaceRegexpOne(tool, '^mcp__.*__', '') AS tool
         FROM span_rows FINAL
-        WHERE (project, run_id) IN (SELECT project, run_id FROM doubtful)
+        PREWHERE (project, run_id) IN (SELECT project, run_id FROM doubtful)
     ),
     counted.run_id != '' AS is_doubtful,
     if(is_doubtful, counted.calls, plain_calls) AS calls,
