@@ -284,3 +284,25 @@ def test_an_attempt_that_was_killed_leaves_the_count_of_spans_unknown(load, ask)
     )
     load(first.body(), later.body())
     assert runs(ask, "outcome, span_count, spans_made") == [("success", 2, None)]
+
+
+def test_a_call_that_two_runs_tell_of_counts_in_one_of_them_over_several_batches(load, ask):
+    """The same answers seen by a gateway, an agent and a tracer, each with a trace of its own."""
+
+    began_ns = Trace(1).start_ns
+
+    def told(number: int, *answers: str) -> bytes:
+        trace = Trace(number, scope=f"teller-{number}")
+        trace.start_ns = began_ns
+        trace.span(1, "invoke_agent a", ms=900)
+        for at, answer in enumerate(answers, start=2):
+            words = {"gen_ai__response__id": answer, "gen_ai__usage__input_tokens": 10}
+            trace.span(at, "chat", 1, at_ms=ord(answer[0]) * 10, ms=5, **words, **CALL)
+        return trace.body()
+
+    load(told(1, "a", "b"))
+    load(told(2, "b", "c"))
+    load(told(3, "c", "d"))
+    load(told(4, "unrelated"))
+    totals = ask("SELECT count(), sum(model_calls), sum(input_tokens) FROM runs")
+    assert totals == [(4, 5, 50)]

@@ -88,6 +88,15 @@ FROM
                                     layer = 'model' AND startsWith(scope, 'logfire') AND (is_log OR (classes = 0 AND NOT has_failed)) AS is_stream,
                                     cityHash64(project, run_id, trace_id, parent_span_id, request_model) AS stream
                                 FROM span_rows FINAL
+                                -- The runs that the condition below can mean, by their key: else all spans would be read
+                                PREWHERE (project, run_id) IN (
+                                    SELECT project, run_id FROM doubtful
+                                    UNION DISTINCT
+                                    SELECT project, run_id FROM span_rows
+                                    WHERE start_time BETWEEN nearby.1 AND nearby.2 AND response_id != '' AND (project, response_id) IN (
+                                        SELECT project, response_id FROM span_rows WHERE response_id != '' AND (project, run_id) IN (SELECT project, run_id FROM doubtful)
+                                    )
+                                )
                                 WHERE layer IN ('model', 'tool') AND (
                                     (project, run_id) IN (SELECT project, run_id FROM doubtful)
                                     -- and what other runs tell of the same answers
