@@ -217,7 +217,9 @@ def captured_spans(*, deterministic: bool = False) -> Iterator[SpanList]:
     try:
         yield spans
     finally:
-        if _recorder.active() is recorder:  # else ``init`` was called in the block, and stays in force
+        if (
+            _recorder.active() is recorder
+        ):  # else ``init`` was called in the block, and stays in force
             _recorder.activate(before)
         with recorder.lock:
             recorder.sinks.remove(spans._keep)
