@@ -27,7 +27,7 @@ from tachograph._guard import LOGGER, contain
 from tachograph._lean import OPEN_MARK
 from tachograph._redact import Redactor
 from tachograph._segment import Left, Record, note_shipped, read_left
-from tachograph._slots import read_open
+from tachograph._slots import read_alive_ns, read_open
 from tachograph._spool import ABOUT, DIRECTORY, GONE, OWNER
 from tachograph._spool import remove as remove_spool
 from tachograph._transport import Transport
@@ -239,7 +239,8 @@ class Recovery:
                 yield delivery
                 if delivery.retry:
                     return
-        opened = [_interrupted(record) for record in read_open(orphan.folder)]
+        alive_ns = read_alive_ns(orphan.folder)
+        opened = [_interrupted(record, alive_ns) for record in read_open(orphan.folder)]
         if opened:
             delivery = exporter.send(opened, self.timeout_s())
             self.interrupted += 0 if delivery.retry else len(opened)
@@ -278,9 +279,11 @@ def _batches(left: Left) -> Iterator[tuple[int, list[Record]]]:
         yield position, batch
 
 
-def _interrupted(record: Record) -> Record:
+def _interrupted(record: Record, alive_ns: int) -> Record:
     """An open span as its run's process left it: attributes add up, so they are put behind it."""
     content = record.content + OPEN_MARK + _INTERRUPTED_SPAN
+    if alive_ns:
+        content += _otlp.attribute(names.ALIVE_UNIX_NS, alive_ns)
     # An attribute is written in one way only, so that its bytes tell the run's own span.
     if _RUN_LAYER in record.content:
         content += _INTERRUPTED_RUN

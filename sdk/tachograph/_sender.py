@@ -257,6 +257,9 @@ class Sender:
         if not period_s or time.monotonic() < self._next_beat_s:
             return
         self._next_beat_s = time.monotonic() + period_s
+        with self._wake:
+            if self.spool.slots is not None:
+                self.spool.slots.alive(time.time_ns())
         for span in self._recorder.still_open()[-HEARTBEAT_SPANS:]:
             if not span.is_recording():
                 continue

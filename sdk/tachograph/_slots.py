@@ -7,6 +7,7 @@ ends. A span that a killed process left in it is reported as interrupted by whoe
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from tachograph._segment import Record, allocate
 FILE_NAME = "open"
 _POOLS = ((4 << 10, 192), (80 << 10, 12))
 """Bytes of a slot and how many there are: most spans are small, some carry a payload at its limit."""
-_SIZE_BYTES = sum(size * count for size, count in _POOLS)
+_SLOTS_BYTES = sum(size * count for size, count in _POOLS)
 _WARM_BYTES = 128 << 10
 _WORD = 8
+_SIZE_BYTES = _SLOTS_BYTES + _WORD
+"""Behind the slots stands when the process was last seen alive, in nanoseconds since 1970."""
 _KIND_BIT = 32
 """The word before a span holds its length and, from this bit on, its kind."""
 
@@ -81,6 +84,10 @@ class Slots:
         small, count = _POOLS[0]
         return small if slot < small * count else _POOLS[1][0]
 
+    def alive(self, now_ns: int) -> None:
+        """Note that the process lives: without it a call that hung for an hour would seem to have died at once."""
+        self._words[_SLOTS_BYTES // _WORD] = now_ns
+
     def close(self) -> None:
         """Let go of the memory."""
         self._words.release()
@@ -110,3 +117,12 @@ def read_open(folder: Path) -> list[Record]:
         if 0 < length <= size - _WORD:
             found.append(Record(kind, data[start + _WORD : start + _WORD + length]))
     return found
+
+
+def read_alive_ns(folder: Path) -> int:
+    """When a process that is gone was last seen alive, since 1970; 0 if it was not noted."""
+    try:
+        data = (folder / FILE_NAME).read_bytes()[_SLOTS_BYTES:_SIZE_BYTES]
+    except FileNotFoundError:
+        return 0
+    return int.from_bytes(data, sys.byteorder)

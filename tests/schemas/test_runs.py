@@ -141,6 +141,32 @@ def test_a_recovered_run_is_interrupted_at_once_and_running_when_resumed(load, a
     assert runs(ask, "outcome") == [("running",)]
 
 
+def test_a_recovered_run_took_until_its_last_sign_of_life(load, ask):
+    """Not until its spans were found and sent, a minute later here: that may be the next morning."""
+    dead = {"tacho__open": True, "tacho__layer": "run", "tacho__run__outcome": "interrupted"}
+    trace = Trace(1).span(2, "look", 1, at_ms=100, ms=50, tacho__layer="tool")
+    load(trace.span(1, ms=None, **dead).body())
+    took = "duration_ns, (toUnixTimestamp64Nano(last_seen_at) - toUnixTimestamp64Nano(started_at))"
+    assert runs(ask, took) == [(150_000_000, 150_000_000)]
+    alive_ns = trace.start_ns + 40 * NS
+    hung = Trace(2)
+    hung.start_ns = trace.start_ns
+    load(hung.span(1, ms=None, tacho__alive_unix_ns=alive_ns, **dead).body())
+    assert ask("SELECT max(duration_ns) FROM runs") == [(40 * NS,)]
+
+
+def test_the_wait_for_a_new_attempt_begins_when_the_dead_one_was_last_alive(load, ask):
+    """Its spans may be recovered after the new attempt has begun."""
+    same = {"tacho__layer": "run", "tacho__run__id": "r1"}
+    dead = same | {"tacho__open": True, "tacho__run__outcome": "interrupted"}
+    first, again = Trace(1), Trace(2)
+    again.start_ns = first.start_ns
+    alive_ns = first.start_ns + 5 * NS
+    load(again.span(1, at_ms=9_000, ms=1_000, **same).body())
+    load(first.span(1, ms=None, tacho__alive_unix_ns=alive_ns, **dead).body())
+    assert runs(ask, "outcome, duration_ns, waiting_ns") == [("success", 10 * NS, 4 * NS)]
+
+
 def test_a_run_over_two_traces_is_one_run(load, ask):
     first = Trace(1).span(1, "run", tacho__layer="run", tacho__run__id="r1", error="killed")
     second = Trace(2).span(

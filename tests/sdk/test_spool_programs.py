@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from otlp_server import Collector, running_collector
 
+from tachograph._slots import read_alive_ns
+
 ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:9"
 PRELUDE = """
@@ -215,6 +217,24 @@ def test_call_that_killed_the_process_is_known_with_its_arguments(programs, coll
     assert run.attributes["tacho.run.goal"] == "refund A-7"
     assert last.parent_id == run.span_id
     assert numbers(collector) == [1]
+
+
+def test_hung_call_is_known_to_have_hung(programs, collector):
+    """Killed in a long call, the process is told to have lived until its last heartbeat."""
+    beating = START.replace("heartbeat_s=0)", "heartbeat_s=0.05)")
+    source = beating + "@tacho.run\ndef hang():\n    said('hung'); wait()\nhang()\n"
+    program = programs.start(source, NOWHERE)
+    assert program.stdout is not None
+    program.stdout.readline()
+    (spool,) = programs.left()
+    assert in_time(lambda: read_alive_ns(spool) > 0)
+    since_ns = read_alive_ns(spool)
+    assert in_time(lambda: read_alive_ns(spool) > since_ns)
+    program.kill()
+    program.communicate(timeout=60)
+    alive_ns = read_alive_ns(spool)
+    programs.recover(collector.url)
+    assert collector.spans[-1].attributes["tacho.alive_unix_ns"] == alive_ns
 
 
 def test_later_program_sends_what_a_dead_one_left(programs, collector):

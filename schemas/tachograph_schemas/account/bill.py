@@ -142,7 +142,7 @@ def _percent(part: float, whole: float | None) -> str:
 def _time(view: Timeline, calls: list[AccountSpan]) -> str:
     run = view.run
     total = words.duration(run.duration_ns)
-    so_far = " so far" if run.ended_at is None else ""
+    so_far = " so far" if run.outcome == "running" else ""
     parts = []
     models_ns = covered(calls)
     tools_ns = covered(view.calls("tool"))

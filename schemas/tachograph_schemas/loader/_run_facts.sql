@@ -1,6 +1,7 @@
 -- What the spans of a run say about it, one row a run of `recomputed`, in the order of the insert's columns
 SELECT
-    seen_at, has_heartbeat, project, run_id, head.1, ifNull(nullIf(first_agent, ''), head.2) AS agent_name, first_service,
+    -- one that is known to be dead was last seen at its last step, whenever its spans were recovered
+    if(said_interrupted, last_end, seen_at), has_heartbeat AND NOT said_interrupted, project, run_id, head.1, ifNull(nullIf(first_agent, ''), head.2) AS agent_name, first_service,
     coalesce(nullIf(arrayFirst(x -> x.3['gen_ai.agent.version'] != '', arraySort(x -> (x.2, x.1), said)).3['gen_ai.agent.version'], ''), first_version),
     arrayFirst(x -> x.3['tacho.run.code_version'] != '', said).3['tacho.run.code_version'],
     arrayFirst(x -> x.3['tacho.run.entrypoint'] != '', said).3['tacho.run.entrypoint'],
@@ -16,7 +17,7 @@ SELECT
         + greatest(between_ns, arraySum(x -> greatest(0, toInt64(toUInt64OrZero(x.3['tacho.waiting_ns'])) - toInt64(x.5)), said))),
     multiIf(
         -- said by whoever recovered what a dead process left; of the last attempt, as a resumed run goes on
-        isNull(ended) AND arrayLast(x -> x.2 = 0, said).3['tacho.run.outcome'] = 'interrupted', 'interrupted',
+        isNull(ended) AND arrayLast(x -> x.2 = 0, said).3['tacho.run.outcome'] = 'interrupted' AS said_interrupted, 'interrupted',
         isNull(ended), 'running',
         arrayLast(x -> x.3['tacho.run.outcome'] != '', said).3['tacho.run.outcome'] AS outcome_said IN ('success', 'failure', 'stopped'), outcome_said,
         tail.2 = 'error', 'failure',
@@ -45,7 +46,8 @@ FROM
                 'tacho.run.outcome', 'tacho.run.stop_reason', 'tacho.run.goal', 'tacho.run.spans_made'
             ) AND value != '',
             attributes
-        ) AS facts
+        ) AS facts,
+        toInt64OrZero(attributes['tacho.alive_unix_ns']) AS alive_ns, fromUnixTimestamp64Nano(alive_ns, 'UTC') AS alive_at
     SELECT
         project, run_id, max(received_at) AS seen_at, max(mapContains(attributes, 'tacho.layer')) > 0 AS has_heartbeat,
         min(rank) AS least_rank,
@@ -53,7 +55,7 @@ FROM
         argMax((end_time, status, status_message, output, error_type), (-rank, start_time)) AS tail,
         arraySort(x -> x.1, groupArrayIf((start_time, rank, facts, layer, duration_ns), notEmpty(facts))) AS said,
         -- the attempts of a run that was resumed; one that was killed ended when it was last heard of
-        arraySort(groupArrayIf((start_time, if(isNull(end_time), received_at, start_time + toIntervalNanosecond(duration_ns))), layer = 'run')) AS attempts,
+        arraySort(groupArrayIf((start_time, if(isNull(end_time), if(alive_ns = 0, received_at, alive_at), start_time + toIntervalNanosecond(duration_ns))), layer = 'run')) AS attempts,
         arraySum(
             (begun, ended_before) -> greatest(0, toUnixTimestamp64Nano(begun) - toUnixTimestamp64Nano(ended_before)),
             attempts.1, arrayShiftRight(attempts.2, 1, attempts.1[1])
@@ -64,7 +66,7 @@ FROM
         argMinIf(session_id, (rank, start_time), session_id != '') AS first_session,
         argMinIf(user_id, (rank, start_time), user_id != '') AS first_user,
         argMinIf(customer, (rank, start_time), customer != '') AS first_customer,
-        min(start_time) AS started, max(start_time + toIntervalNanosecond(duration_ns)) AS last_end,
+        min(start_time) AS started, max(greatest(start_time + toIntervalNanosecond(duration_ns), alive_at)) AS last_end,
         countIf(layer = 'run' AND isNull(end_time)) AS unended, countIf(layer = 'stop') AS stops, count() AS spans, countIf(status = 'error') AS errors,
         arraySort(groupUniqArrayArray(tags)) AS all_tags,
         CAST(sumMap([layer], [toUInt64(1)]), 'Map(LowCardinality(String), UInt64)') AS layers,
