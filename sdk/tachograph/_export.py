@@ -16,8 +16,11 @@ from tachograph._segment import FOREIGN, Record
 
 if TYPE_CHECKING:
     from tachograph._redact import Redactor
-    from tachograph._transport import Transport
+    from tachograph._transport import Answer, Transport
 
+_UNREADABLE = 400
+_MOST_REFUSALS = 32
+"""Of one batch: enough to find three bad spans among 512."""
 BODY_LIMIT_BYTES = 4 << 20
 """Larger bodies are split before they are sent: collectors commonly refuse more than a few MiB."""
 
@@ -46,10 +49,13 @@ class Exporter:
         self.resource = resource
         self.scope = scope
         self._resource: bytes | None = None
+        self._searching = True
+        """Whether what is refused is sent again by halves: not to a collector that refuses everything."""
 
     def send(self, spans: Sequence[Record], timeout_s: float) -> Delivery:
         """Send a batch; blocks for about ``timeout_s`` a request. Never raises."""
         delivery = Delivery()
+        self._refusals = 0
         pending = [list(spans)]
         while pending:
             part = pending.pop()
@@ -78,6 +84,7 @@ class Exporter:
         answer = self.transport.post(body, timeout_s)
         if answer.kind == "accepted":
             rejected = min(_rejected(answer.body), len(part))
+            self._searching = True
             delivery.accepted += len(part) - rejected
             delivery.lost += rejected
             if rejected:
@@ -86,11 +93,21 @@ class Exporter:
             delivery.retry += part
             delivery.after_s, delivery.unreachable = answer.after_s, answer.unreachable
             delivery.why = answer.why
-        elif answer.kind == "too_large" and len(part) > 1:
+        elif len(part) > 1 and (answer.kind == "too_large" or self._may_search(answer)):
             pending += _halves(part)
         else:
             delivery.lost += len(part)
             delivery.why = answer.why
+
+    def _may_search(self, answer: Answer) -> bool:
+        """Whether a refused batch is to be halved, so that a span that cannot be read takes few others along."""
+        if answer.status != _UNREADABLE or not self._searching:
+            return False
+        self._refusals += 1
+        if self._refusals > _MOST_REFUSALS:
+            # Nothing is right for it, or too much is wrong: no request for each span of every batch.
+            self._searching = False
+        return self._searching
 
     def _encode(self, spans: list[Record]) -> bytes | None:
         """The body with every secret masked; None when it cannot be made, never an unmasked one."""

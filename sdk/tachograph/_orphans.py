@@ -36,6 +36,7 @@ from tachograph_schemas import names
 _BATCH_RECORDS, _BATCH_BYTES = 512, 3 << 20
 _HALF_MADE_S = 3_600.0
 """After so long a directory that never got its name is nobody's."""
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, re.error)
 _INTERRUPTED = "its process ended before it did"
 _RUN_LAYER = _otlp.attribute(names.LAYER, "run")
 _INTERRUPTED_RUN = _otlp.attribute(names.RUN_OUTCOME, "interrupted") + _otlp.attribute(
@@ -110,11 +111,27 @@ class Orphan:
     resource: bytes = b""
     scope: bytes = b""
 
+    def strange(self) -> str:
+        """Why it cannot be a spool of this user's; empty when it can.
+
+        Raises:
+            OSError: it cannot be looked at.
+        """
+        owner = self.folder.stat().st_uid
+        if owner != os.geteuid():
+            return f"it belongs to the user with the number {owner}, who can recover it"
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                # A pipe would be waited for, a link would be followed.
+                if not entry.is_file(follow_symlinks=False):
+                    return f"{entry.name} in it is no file"
+        return ""
+
     def read_about(self) -> None:
         """Read what it says of itself.
 
         Raises:
-            ValueError, KeyError, OSError: it cannot be understood.
+            ValueError, KeyError, TypeError, RecursionError, re.error, OSError: it cannot be understood.
         """
         said = json.loads((self.folder / ABOUT).read_text("utf-8"))
         self.service = str(said["service"])
@@ -123,7 +140,7 @@ class Orphan:
         self.destination = Destination(
             said["url"],
             said["key_digest"],
-            tuple((pattern, flags) for pattern, flags in said["patterns"]),
+            tuple((re.compile(text, flags).pattern, flags) for text, flags in said["patterns"]),
             tuple(said["paths"]),
             bool(said["emails"]),
             tuple(said["functions"]),
@@ -150,6 +167,8 @@ def find(home: Path) -> Iterator[Orphan]:
     except OSError:
         return
     for folder in folders:
+        if folder.is_symlink():
+            continue  # ours are directories: whatever it leads to is not to be read, written or removed
         if folder.name.startswith(GONE):
             shutil.rmtree(folder, ignore_errors=True)
             continue
@@ -165,7 +184,8 @@ def find(home: Path) -> Iterator[Orphan]:
 
 def _claim(folder: Path) -> int | None:
     try:
-        lock = os.open(folder / OWNER, os.O_RDWR | os.O_CLOEXEC)
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.open(folder / OWNER, flags)
     except OSError:
         return None
     try:
@@ -223,8 +243,12 @@ class Recovery:
 
     def _steps_of(self, orphan: Orphan) -> Iterator[Delivery]:
         try:
+            strange = orphan.strange()
+            if strange:
+                self.held.append((orphan, strange))
+                return
             orphan.read_about()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _UNREADABLE as error:
             self.held.append((orphan, f"what it says of itself cannot be read: {error}"))
             return
         exporter = self._exporter_for(orphan)

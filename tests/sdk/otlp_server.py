@@ -45,6 +45,8 @@ class Collector:
     rejected: int = 0
     knows_zstd: bool = True
     body_limit_bytes: int = 1 << 30
+    unreadable: bytes = b""
+    """A body with this in it is answered with 400."""
     requests: list[dict[str, str]] = field(default_factory=list)
     spans: list[Received] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -108,6 +110,8 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
                 status = collector.answers.pop(0) if collector.answers else 200
                 if len(body) > collector.body_limit_bytes:
                     status = 413
+                if collector.unreadable and collector.unreadable in body:
+                    status = 400
                 if coding == "zstd" and not collector.knows_zstd:
                     status = 415
                 if status == 200:

@@ -146,6 +146,30 @@ LEFT = AGENT + (
 )
 
 
+def test_span_that_is_refused_takes_no_other_along(run_script, collector):
+    """A batch answered with 400 is sent again by halves; what remains is counted, and said once."""
+    collector.unreadable = b"poison"
+    source = AGENT + (
+        "@tacho.tool\ndef drink(what): return what\n"
+        "for n in range(400): drink('poison' if n in (7, 300) else 'water')\n"
+        "print(tacho.flush(10), tacho.flush(10))"
+    )
+    done = run_script(source, collector.url)
+    assert done.stdout == "False True\n"
+    assert len(collector.final("execute_tool drink")) == 398
+    assert done.stderr.count("are lost") == 1
+    assert "2 spans were not delivered" in done.stderr
+
+
+def test_collector_that_refuses_everything_is_not_asked_for_each_span(run_script, collector):
+    """A batch is searched for what is wrong with it once; then the collector is."""
+    collector.unreadable = b"look"
+    done = run_script(AGENT + "for _ in range(500): look(1); tacho.flush(10)", collector.url)
+    assert collector.spans == []
+    assert 500 <= len(collector.requests) < 550
+    assert "are lost" in done.stderr
+
+
 def test_full_memory_drops_the_oldest_and_says_so(run_script):
     """Without a spool, memory is bounded while the collector is away."""
     bounds = {"TACHO_SPOOL_MAX_BYTES": "0", "TACHO_QUEUE_SPANS": "100"}

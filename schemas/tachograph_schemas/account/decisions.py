@@ -64,7 +64,9 @@ def describe(view: Timeline, decision: Decision, *, with_arguments: bool = True)
     if is_abandoned(span):
         text, tone = f"{text}; nobody read the answer to its end", "warn"
     remark = f"It said: “{decision.text}”" if decision.requests and decision.text else ""
-    return view.line(span, text, tone, ". ".join(filter(None, [remark, context(view, span)])))
+    # A quotation that ends its sentence needs no second full stop.
+    between = " " if decision.text.endswith((".", "!", "?", "…")) else ". "
+    return view.line(span, text, tone, between.join(filter(None, [remark, context(view, span)])))
 
 
 def _outcome(model: str, decision: Decision, *, with_arguments: bool) -> tuple[str, Tone]:

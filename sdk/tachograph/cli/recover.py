@@ -79,12 +79,12 @@ def _recovery(*, everything: bool) -> Recovery:
 
 def _say(result: dict[str, Any]) -> None:
     sent = result["spans"] or result["interrupted"]
-    if sent:
+    if result["spans"]:
         spans, programs = _count(result["spans"], "span"), _count(result["spools"], "program")
         print(f"Sent {spans} that {programs} left behind to {result['endpoint']}.")
     if result["interrupted"]:
         opened = _count(result["interrupted"], "span")
-        print(f"Marked {opened} as interrupted: open when the program died.")
+        print(f"Marked {opened} as interrupted: open when their program died.")
     if result["lost"]:
         print(f"{_count(result['lost'], 'span')} were refused by the collector and are lost.")
     if result["problem"]:
