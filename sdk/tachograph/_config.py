@@ -38,7 +38,9 @@ def _policy(given: str) -> Policy:
     word = given.strip().lower()
     if word not in get_args(Policy):
         # The default would record in full what somebody tried to keep out.
-        LOGGER.error("tachograph: TACHO_CAPTURE=%r is none of %s; none", given, get_args(Policy))
+        known = ", ".join(get_args(Policy))
+        message = "tachograph: TACHO_CAPTURE=%r is none of %s: no payloads are recorded"
+        LOGGER.error(message, given, known)
         return "none"
     return policy_of(word)  # type: ignore[arg-type]  # just looked at
 

@@ -79,7 +79,8 @@ def test_link_is_not_followed(home: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["[" * 100_000, "[]", "\ufffe{", json.dumps(ABOUT | {"url": "", "patterns": [["(", 0]]})]
+    "said",
+    ["[" * 100_000, "[]", "\ufffe{", json.dumps(ABOUT | {"url": "", "patterns": [["(", 0]]})],
 )
 def test_spool_that_says_nonsense_of_itself_is_left(home: Path, said: str) -> None:
     """However it is broken, the reason is told and the next spool is looked at."""

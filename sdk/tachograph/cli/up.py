@@ -52,6 +52,8 @@ def serve(
 ) -> int:
     """Run the collector here and the dashboard beside it; ``then`` is called on a thread once ready."""
     try:
+        # Its handlers of forks complain when the dashboard is started; nothing here forks and stays.
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         from tachograph_collector import settings as collector_settings
         from tachograph_collector.errors import StartError
         from tachograph_collector.server import run

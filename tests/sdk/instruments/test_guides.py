@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from openai_server import OpenAIServer, Reply, completion, response, said
+from otlp_server import running_collector
 
 from tachograph import _instrument
 from tachograph.demo.model_server import ModelServer
@@ -77,24 +78,19 @@ def test_every_hook_has_a_guide_and_every_guide_is_run():
 
 @pytest.mark.parametrize("guide", sorted(name for name, told in GUIDES.items() if told))
 def test_the_program_of_a_guide_records_what_it_should(guide, tmp_path):
+    """Copied out and run as it stands, with nothing but a collector to listen."""
     text = (FOLDER / f"{guide}.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "block.py").write_text(block, encoding="utf-8")
-    program = (
-        "import runpy\n"
-        "from tachograph.testing import captured_spans\n"
-        "with captured_spans() as spans:\n"
-        "    runpy.run_path('block.py', run_name='__main__')\n"
-        "ours = [span for span in spans.all() if 'tacho.layer' in span.attributes]\n"
-        "print([span.layer for span in ours])\n"
-    )
-    with ModelServer() as claude, OpenAIServer() as gpt:
+    with ModelServer() as claude, OpenAIServer() as gpt, running_collector() as collector:
         gpt.will_say(*ANSWERS.get(guide, [completion({"content": "Rain."})]))
         result = subprocess.run(
-            [sys.executable, "-c", program],
+            [sys.executable, "block.py"],
             cwd=tmp_path,
             env=os.environ
             | {
+                "TACHO_ENDPOINT": collector.url,
+                "TACHO_HOME": str(tmp_path / "home"),
                 "ANTHROPIC_BASE_URL": claude.url,
                 "ANTHROPIC_API_KEY": "k",
                 "OPENAI_BASE_URL": gpt.url,
@@ -107,5 +103,6 @@ def test_the_program_of_a_guide_records_what_it_should(guide, tmp_path):
         )
     layers, word = GUIDES[guide]
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1] == str(layers)
+    found = [span.attributes.get("tacho.layer") for span in collector.final()]
+    assert [layer for layer in found if layer is not None] == layers
     assert word in result.stdout
