@@ -9,6 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from tachograph_dashboard import data
+from tachograph_schemas.settings import DEFAULT_ENDPOINT
 
 FIRST_RUN = """\
 import tachograph as tacho
@@ -22,20 +23,18 @@ def handle(task: str) -> str:
 handle("record my first run")
 """
 
-DEFAULT_COLLECTOR = "http://127.0.0.1:4318"
-
 FilterKind = Literal["filters", "window"]
 
 
 def collector_address() -> str:
     """Where programs send their spans, as far as this process knows."""
-    return os.environ.get("TACHO_ENDPOINT") or DEFAULT_COLLECTOR
+    return os.environ.get("TACHO_ENDPOINT") or DEFAULT_ENDPOINT
 
 
 def first_program() -> str:
     """The program to start with; it says where it sends to when that is not the usual place."""
     address = collector_address()
-    usual = address.rstrip("/") == DEFAULT_COLLECTOR
+    usual = address.rstrip("/") == DEFAULT_ENDPOINT
     return FIRST_RUN.format(where="" if usual else f"# TACHO_ENDPOINT={address}\n")
 
 

@@ -135,12 +135,12 @@ BOUNDS: Mapping[str, Bounds] = {
 }
 
 
+DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+
 # What several parts share. A part's own table lives in that part and is added to this one there.
 SHARED: tuple[Setting, ...] = (
     Setting("TACHO_HOME", "~/.tachograph", "data, log, spool, control database"),
-    Setting(
-        "TACHO_ENDPOINT", "http://127.0.0.1:4318", "where SDK, CLI and dashboard find the collector"
-    ),
+    Setting("TACHO_ENDPOINT", DEFAULT_ENDPOINT, "where SDK, CLI and dashboard find the collector"),
     Setting("TACHO_API_KEY", "", "key sent to the collector as `Authorization: Bearer`"),
     Setting(
         "TACHO_CLICKHOUSE", "", "storage: chdb:///path or http://user:pass@host:8123/db", storage

@@ -335,8 +335,8 @@ class Sender:
         if delivery.lost and delivery.why:
             say_rarely(
                 f"lost:{delivery.why}",
-                "tachograph: %d spans are lost: %s says %s",
-                delivery.lost,
+                "tachograph: %s lost: %s says %s",
+                "1 span is" if delivery.lost == 1 else f"{delivery.lost} spans are",
                 self._exporter.transport.url,
                 delivery.why,
             )

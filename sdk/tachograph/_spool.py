@@ -77,6 +77,9 @@ class Spool:
         self._retry_at_s = 0.0
         self.waiting = 0
         """Records not taken yet."""
+        self._busy = False
+        self._late: deque[Record] = deque()
+        """What came while this very thread was at work here: from a signal's handler or a finaliser."""
         self.dropped = self.dropped_finals = 0
 
     def open(self) -> None:
@@ -115,16 +118,36 @@ class Spool:
 
     def append(self, kind: int, content: bytes) -> None:
         """Keep a record; the oldest ones give way when there is no room."""
-        self.waiting += 1
-        if self._memory:
-            # Behind what is in memory already: the order stays.
-            self._remember(Record(kind, content))
+        if self._busy:
+            # The lock lets the same thread in again: half a record would be written over.
+            self._late.append(Record(kind, content))
             return
+        self._busy = True
+        try:
+            self._append(kind, content)
+        finally:
+            self._busy = False
+        if self._late:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        while self._late:
+            self._busy = True
+            try:
+                self._append(*self._late.popleft())
+            finally:
+                self._busy = False
+
+    def _append(self, kind: int, content: bytes) -> None:
         segments = self._segments
-        if (segments and segments[-1].fits(len(content))) or self._extend(len(content)):
+        # What is in memory already goes first: the order stays.
+        if not self._memory and (
+            (segments and segments[-1].fits(len(content))) or self._extend(len(content))
+        ):
             segments[-1].append(kind, content)
         else:
             self._remember(Record(kind, content))
+        self.waiting += 1
 
     def _extend(self, size_bytes: int) -> bool:
         """Add an empty segment that takes ``size_bytes``; False when there can be none now."""
@@ -186,6 +209,14 @@ class Spool:
 
     def take(self, most: int, most_bytes: int) -> tuple[list[Record], list[Mark]]:
         """The next records, and the marks to give to :meth:`settle` once they were dealt with."""
+        self._busy = True
+        try:
+            return self._take(most, most_bytes)
+        finally:
+            self._busy = False
+            self._take_in()
+
+    def _take(self, most: int, most_bytes: int) -> tuple[list[Record], list[Mark]]:
         found: list[Record] = []
         marks: list[Mark] = []
         room = most_bytes
@@ -201,11 +232,20 @@ class Spool:
             self._memory_bytes -= len(record.content)
             found.append(record)
             room -= len(record.content)
-        self.waiting -= len(found)
+        # A Ctrl-C may have come between a record and its count.
+        self.waiting = max(self.waiting - len(found), 0) if found else 0
         return found, marks
 
     def settle(self, marks: list[Mark]) -> None:
         """Records up to the marks were delivered or given up: they need not survive any more."""
+        self._busy = True
+        try:
+            self._settle(marks)
+        finally:
+            self._busy = False
+            self._take_in()
+
+    def _settle(self, marks: list[Mark]) -> None:
         for segment, position, sequence in marks:
             if segment in self._segments and segment.sequence == sequence:
                 segment.ship(position)

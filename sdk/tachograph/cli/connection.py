@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 _LOOPBACK = {"localhost": "127.0.0.1", "[::1]": "127.0.0.1", "0.0.0.0": "127.0.0.1"}
+# The driver logs what it raises; the command says it in a sentence of its own.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 _CONNECT_TIMEOUT_S = 5
 _QUERY_TIMEOUT_S = 120
 

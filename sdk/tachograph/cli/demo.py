@@ -20,7 +20,7 @@ from typing import Any
 from tachograph.cli import up
 from tachograph.cli.problem import require_server
 from tachograph_schemas.instance import Instance, read_instance
-from tachograph_schemas.settings import SHARED, home, resolve
+from tachograph_schemas.settings import DEFAULT_ENDPOINT, SHARED, home, resolve
 
 _QUERYABLE_S = 15.0
 
@@ -63,11 +63,9 @@ def command(arguments: argparse.Namespace) -> int:
         print(f"tacho: there is no demo agent {unknown[0]!r}; there are {known}.", file=sys.stderr)
         return 2
     given = resolve(SHARED)
-    endpoint = str(given["endpoint"])
     running = read_instance(home(given["home"]))
-    if running is not None and not os.environ.get("TACHO_ENDPOINT"):
-        endpoint = running.collector
-    if _answers(endpoint):
+    endpoint = _endpoint(str(given["endpoint"]), running, up=arguments.up)
+    if endpoint and _answers(endpoint):
         return _record(arguments, endpoint, running)
     require_server("clickhouse_connect", "chdb", "fastapi", "uvicorn")
     if arguments.up:
@@ -80,6 +78,16 @@ def command(arguments: argparse.Namespace) -> int:
             return 3
         print("No collector is running: recording into a temporary one.", file=sys.stderr)
         return _record(arguments, instance.collector, instance, show=True)
+
+
+def _endpoint(given: str, running: Instance | None, *, up: bool) -> str:
+    """Which collector to record into if it answers; empty: none, start one."""
+    if given != DEFAULT_ENDPOINT:
+        return given
+    if running is not None:
+        return running.collector
+    # On the port of the default may be that of another user, whom the demo is no business of.
+    return "" if up else given
 
 
 def _record(

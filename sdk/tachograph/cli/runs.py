@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tachograph.cli.connection import reading
+from tachograph.cli.connection import find_place, reading, settings
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.run_filters import add_filters, run_filter
 from tachograph.cli.terminal import (
@@ -59,7 +59,7 @@ No runs are recorded yet. Record one from Python:
 
 or with `tacho demo`, or point any OpenTelemetry program at the collector:
 
-    OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"""
+    OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -194,7 +194,9 @@ def _say_none(client: Client, which: object) -> None:
     if total:
         print(f"No run matches. Without the filters there are {total:,}.")
     else:
-        print(_FIRST_RUN)
+        instance = find_place().instance
+        endpoint = instance.collector if instance is not None else str(settings()["endpoint"])
+        print(_FIRST_RUN.format(endpoint=endpoint))
 
 
 # --- the table ----------------------------------------------------------------------------------

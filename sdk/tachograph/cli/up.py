@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tachograph_schemas.instance import Instance, write_instance
-from tachograph_schemas.settings import SettingsError, unknown_names
+from tachograph_schemas.settings import DEFAULT_ENDPOINT, SettingsError, unknown_names
 
 _DASHBOARD_START_S = 60.0
 _PR_SET_PDEATHSIG = 1
@@ -191,6 +191,8 @@ class _Host:
         print("Tachograph is recording.\n")
         for name, value in rows:
             print(f"  {name:<11} {value}")
+        if instance.collector != DEFAULT_ENDPOINT:
+            print(f"\nPrograms find it with TACHO_ENDPOINT={instance.collector}")
         print("\nRecord something with `tacho demo`. Ctrl-C stops.", flush=True)
 
     def stop(self) -> None:

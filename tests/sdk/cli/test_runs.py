@@ -1,6 +1,9 @@
 """`tacho runs`."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from datetime import UTC, datetime
 
@@ -129,6 +132,20 @@ def test_runs_of_a_server_that_does_not_answer_says_so_without_its_password(tach
     assert len(result.err.splitlines()) == 1
 
 
+def test_a_command_says_what_is_wrong_once(environment):
+    """In a process of its own, where nobody else has set up logging."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tachograph.cli", "runs"],
+        env=os.environ | {"TACHO_CLICKHOUSE": "http://127.0.0.1:9/db"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_runs_with_a_wrong_token_says_where_to_get_one(recorded, environment, collector):
     environment.setenv(
         "TACHO_CLICKHOUSE", collector.instance["gateway"].replace("://tacho:", "://tacho:0")
@@ -151,4 +168,7 @@ def test_runs_in_an_empty_store_says_how_to_record_one(tacho, environment, click
     result = tacho("runs")
     assert result.code == 0
     assert "import tachograph as tacho" in result.out
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318" in result.out
+    environment.setenv("TACHO_ENDPOINT", "http://127.0.0.1:5000")
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:5000" in tacho("runs").out
     assert json.loads(tacho("runs", "--json").out) == []
