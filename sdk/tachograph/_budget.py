@@ -40,7 +40,7 @@ class BudgetState:
     started_s: float = field(default_factory=time.monotonic)
     used: dict[str, float] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def charge(self, unit: str, amount: float) -> None:
         """Add to what was used."""

@@ -40,7 +40,7 @@ class RunState:
     open_spans: dict[int, Span] = field(default_factory=dict)
     """Spans of ours that have not ended, by span id: what the heartbeat re-sends."""
     ended: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 @dataclass(slots=True, eq=False)

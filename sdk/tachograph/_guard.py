@@ -25,7 +25,8 @@ _LOOKING = ("RESUME", "JUMP")
 
 _last_said_s: dict[str, float] = {}
 _held_back: dict[str, int] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Locks of this package let the same thread in again: a signal's handler that records must not wait for what it interrupted."""
 
 
 def say_rarely(key: str, message: str, *args: object, level: int = logging.WARNING) -> bool:
@@ -159,7 +160,7 @@ def _handler_codes() -> set[object]:
 
 def _renew_lock() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

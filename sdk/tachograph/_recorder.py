@@ -210,7 +210,7 @@ class Recorder:
         """In the child: other threads are gone, so is whatever they held. The run goes on in both."""
         self.lock = threading.RLock()
         for run in self.runs.values():
-            run.lock = threading.Lock()
+            run.lock = threading.RLock()
             # The parent reports these; twice would be a race about the final state.
             run.open_spans.clear()
 

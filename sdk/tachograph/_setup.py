@@ -29,7 +29,7 @@ EXIT_TIMEOUT_S = 1.8
 """How long the exit of the process waits for a collector that accepts nothing: two seconds, less what
 the interpreter needs to end."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _sender: Sender | None = None
 _hooks_registered = False
 _without_export: Recorder | None = None
@@ -304,7 +304,7 @@ def _finish_with_child(_: object) -> None:
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     with guarded("renewing after a fork"):
         recorder = _recorder.active()
         if recorder is not None:

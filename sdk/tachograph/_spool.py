@@ -209,6 +209,9 @@ class Spool:
 
     def take(self, most: int, most_bytes: int) -> tuple[list[Record], list[Mark]]:
         """The next records, and the marks to give to :meth:`settle` once they were dealt with."""
+        if self._busy:
+            # A handler waits for a flush, which lets go of the lock, in the midst of its thread's record.
+            return [], []
         self._busy = True
         try:
             return self._take(most, most_bytes)
@@ -238,17 +241,19 @@ class Spool:
 
     def settle(self, marks: list[Mark]) -> None:
         """Records up to the marks were delivered or given up: they need not survive any more."""
+        for segment, position, sequence in marks:
+            if segment in self._segments and segment.sequence == sequence:
+                segment.ship(position)
+        if self._busy:
+            return  # as in `take`: what is written at this moment must stay where it is
         self._busy = True
         try:
-            self._settle(marks)
+            self._recycle_shipped()
         finally:
             self._busy = False
             self._take_in()
 
-    def _settle(self, marks: list[Mark]) -> None:
-        for segment, position, sequence in marks:
-            if segment in self._segments and segment.sequence == sequence:
-                segment.ship(position)
+    def _recycle_shipped(self) -> None:
         # The last one stays, to be written on; when all of it was sent it starts anew.
         while self._segments and self._segments[0].shipped_to >= self._segments[0].end:
             if len(self._segments) == 1:

@@ -92,7 +92,7 @@ class SpanList:
     def __init__(self, *, deterministic: bool = False) -> None:
         self._deterministic = deterministic
         self._finished: list[ReadableSpan] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _keep(self, span: ReadableSpan) -> None:
         with self._lock:

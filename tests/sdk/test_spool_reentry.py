@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,41 @@ class Interrupting(bytes):
     def __len__(self) -> int:
         self.meanwhile()
         return super().__len__()
+
+
+def test_nothing_is_taken_and_recycled_in_the_midst_of_a_record(tmp_path: Path) -> None:
+    """A handler that waits for a flush lets go of the lock: the sender must not move what is written."""
+    spool = Spool(tmp_path, {}, max_bytes=8 << 20, memory_records=100, memory_bytes=1 << 20)
+    spool.open()
+    spool.append(FINAL, b"first" * 200_000)
+    _, marks = spool.take(1_000, 8 << 20)
+    taken = []
+
+    def flush() -> None:
+        taken.append(spool.take(1_000, 8 << 20)[0])
+        spool.settle(marks)
+
+    outer = Interrupting(b"outer")
+    outer.meanwhile = flush
+    spool.append(FINAL, outer)
+    assert taken
+    assert not any(taken)
+    assert [record.content for record in spool.take(1_000, 1 << 20)[0]] == [b"outer"]
+    spool.close(keep=False)
+
+
+def test_handler_may_complain_while_its_thread_complains(run_script: Callable[..., Any]) -> None:
+    """A lock that does not know its holder would stop the agent for ever."""
+    source = (
+        "from tachograph import _guard\n"
+        "class Said(dict):\n"
+        "    def get(self, key):\n"
+        "        if key == 'outer': _guard.say_rarely('handler', 'said by a handler')\n"
+        "_guard._last_said_s = Said()\n"
+        "_guard.say_rarely('outer', 'said')\n"
+    )
+    said = run_script(source).stderr.splitlines()
+    assert said == ["said by a handler", "said"]
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
