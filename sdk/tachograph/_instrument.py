@@ -2,18 +2,19 @@
 
 A hook is put in when its library is imported: at once where the program has it already, else by a finder in
 front of ``sys.meta_path`` that waits for that import. So asking for all that is installed imports nothing, and a
-program pays only for what it uses. docs/decisions/0012-hooks.md says why.
+program pays only for what it uses. docs/decisions/0013-hooks.md says why.
 """
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tachograph import _on_import
+from tachograph import _on_import, _setup
 from tachograph._guard import LOGGER, guarded
 
 
@@ -84,6 +85,8 @@ def instrument(*names: str) -> list[str]:
                 f"the library for {name!r} is not installed: pip install '{what}'", name=hook.module
             )
     wanted = [name for name, version in versions.items() if version is not None]
+    atexit.unregister(_say_unrecorded)
+    atexit.register(_say_unrecorded)
     for name in wanted:
         _warn_of_version(name, cast(str, versions[name]))
         _on_import.call_after(HOOKS[name].module, name, _installer(name))
@@ -101,6 +104,14 @@ def uninstrument(*names: str) -> None:
         if _on_import.forget(HOOKS[name].module, name):
             with guarded(f"taking the hook out of {name}"):
                 _module(name).uninstall()
+
+
+def _say_unrecorded() -> None:
+    # Decorators may stand in a library that nobody records; who asks for hooks wants a record.
+    if not _setup.is_wanted():
+        LOGGER.warning(
+            "tachograph: instrument() was called and init() was not: nothing was recorded"
+        )
 
 
 def _check(names: tuple[str, ...]) -> None:

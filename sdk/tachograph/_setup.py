@@ -31,6 +31,7 @@ the interpreter needs to end."""
 
 _lock = threading.RLock()
 _sender: Sender | None = None
+_init_called = False
 _hooks_registered = False
 _without_export: Recorder | None = None
 
@@ -74,7 +75,9 @@ def init(
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
         disabled: Record nothing at all.
     """
+    global _init_called
     arguments = {key: given for key, given in locals().items() if key != "redact"}
+    _init_called = True
     with guarded("starting"), _lock:
         if _sender is not None:
             LOGGER.debug("tachograph: init was called before; this call changes nothing")
@@ -221,6 +224,11 @@ def _recorder_on(provider: TracerProvider, capture_limit_bytes: int) -> Recorder
     )
     provider.add_span_processor(TachographProcessor(recorder))
     return recorder
+
+
+def is_wanted() -> bool:
+    """Whether the program, or its test, has said what is to become of its spans; off counts."""
+    return _init_called or _without_export is not None or _config.read({}).disabled
 
 
 def recorder_without_export() -> Recorder:

@@ -145,3 +145,18 @@ def test_twice_is_once_and_undoing_it_leaves_the_very_methods_that_were_there():
         "print(len(on) > 10, len(before) > 30)\n"
     )
     assert out == ["True", "True", "[]", "True True"]
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("", 1),
+        ("tacho.init(endpoint='http://127.0.0.1:9')", 0),
+        ("tacho.init(disabled=True)", 0),
+        ("from tachograph.testing import captured_spans; captured_spans().__enter__()", 0),
+    ],
+)
+def test_hooks_without_a_recorder_are_told_at_the_exit(run_script, first, said):
+    """Nothing is recorded before `init`, and nothing else would tell."""
+    done = run_script(f"import tachograph as tacho\n{first}\ntacho.instrument('tenacity')\n")
+    assert done.stderr.count("nothing was recorded") == said
