@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tachograph._call import through, through_async
 from tachograph._facts import fit
 from tachograph._failure import safe_text
 from tachograph._spans import SpanHandle, open_span
@@ -64,11 +65,14 @@ def approve(
     started_ns = time.monotonic_ns()
     try:
         with handle.active():
-            answer = _ask(request, context, approver, timeout_s)
+            given = {"request": request, "context": context}
+            answer, waited_ns = through(
+                "approval", "approve", given, _ask_timed, request, context, approver, timeout_s
+            )
     except BaseException as error:
         _fail(handle, error, started_ns)
         raise
-    return _close(handle, answer, approver, started_ns)
+    return _close(handle, answer, approver, waited_ns)
 
 
 async def approve_async(
@@ -83,11 +87,33 @@ async def approve_async(
     started_ns = time.monotonic_ns()
     try:
         with handle.active():
-            answer = await _ask_async(request, context, approver, timeout_s)
+            given = {"request": request, "context": context}
+            answer, waited_ns = await through_async(
+                "approval", "approve", given, _ask_async_timed, request, context, approver, timeout_s
+            )
     except BaseException as error:
         _fail(handle, error, started_ns)
         raise
-    return _close(handle, answer, approver, started_ns)
+    return _close(handle, answer, approver, waited_ns)
+
+
+_Answer = Decision | bool | None
+
+
+def _ask_timed(
+    request: str, context: Any, approver: Approver | None, timeout_s: float | None
+) -> tuple[_Answer, int]:
+    """The answer, and how many nanoseconds it took."""
+    started_ns = time.monotonic_ns()
+    return _ask(request, context, approver, timeout_s), time.monotonic_ns() - started_ns
+
+
+async def _ask_async_timed(
+    request: str, context: Any, approver: AsyncApprover | None, timeout_s: float | None
+) -> tuple[_Answer, int]:
+    started_ns = time.monotonic_ns()
+    answer = await _ask_async(request, context, approver, timeout_s)
+    return answer, time.monotonic_ns() - started_ns
 
 
 def _ask(
@@ -154,9 +180,8 @@ def _fail(handle: SpanHandle, error: BaseException, started_ns: int) -> None:
 
 
 def _close(
-    handle: SpanHandle, answer: Decision | bool | None, approver: object, started_ns: int
+    handle: SpanHandle, answer: _Answer, approver: object, waiting_ns: int
 ) -> Decision:
-    waiting_ns = time.monotonic_ns() - started_ns
     if answer is None:
         decision = Decision(approved=False, reason="nobody decided in time", timed_out=True)
     elif isinstance(answer, Decision):

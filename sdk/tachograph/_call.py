@@ -24,6 +24,9 @@ from tachograph._run import RunOptions, finish_run, open_run
 from tachograph._spans import NOTHING, SpanHandle, open_span
 from tachograph_schemas import names
 
+tape_hook: Callable[..., Any] | None = None
+"""``tachograph.replay._seam.hook`` while runs are recorded for replay or replayed; else None."""
+
 Describe = Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]
 """From the bound arguments to the span's name and attributes."""
 
@@ -56,6 +59,7 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     try:
         given = spec.binder.bind(args, kwargs)
         payload: dict[str, Any] = {}
+        writes = False
         policy = stricter(spec.capture_input, recorder.capture_policy)
         captured = capture_as(policy, given, recorder.capture_limit_bytes)
         if captured is not None:
@@ -67,6 +71,7 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             handle = open_run(recorder, spec.run, given, payload, policy)
         else:
             label, attributes = spec.describe(given)
+            writes = attributes.get(names.TOOL_EFFECT) == "write"
             if policy != "full":
                 # A part of the arguments under a name of its own.
                 attributes.pop(names.GEN_AI_RETRIEVAL_QUERY_TEXT, None)
@@ -74,7 +79,11 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             handle = open_span(spec.layer, label, attributes, agent=spec.agent, kind=spec.kind)
         if captured is not None:
             handle._truncated_bytes = captured[1]
-        return Call(spec, handle)
+        call = Call(spec, handle)
+        if tape_hook is not None:
+            kept = (policy, stricter(spec.capture_output, recorder.capture_policy))
+            call.seam = tape_hook(spec, given, kept, writes=writes)
+        return call
     except BaseException as fault:
         if not contain("starting to record a call", fault):
             raise
@@ -93,6 +102,7 @@ class Call:
         "_skipped",
         "_spec",
         "_token",
+        "seam",
     )
 
     def __init__(self, spec: Spec | None, handle: SpanHandle) -> None:
@@ -104,6 +114,8 @@ class Call:
         self._room_bytes = 0
         self._skipped = 0
         self._abandoned = False
+        self.seam: Any = None
+        """What makes the call when it is recorded for replay or replayed: :mod:`tachograph.replay._seam`."""
 
     def enter(self) -> None:
         """Make the span current for the code that runs next."""
@@ -217,3 +229,25 @@ class Call:
 
 IDLE = Call(None, NOTHING)
 """The call that records nothing."""
+
+
+def through(kind: str, name: str, given: Any, function: Callable[..., Any], *args: Any) -> Any:
+    """Call ``function`` as an effect of the run that this code is in, as decorated calls are."""
+    seam = _effect_seam(kind, name, given)
+    return function(*args) if seam is None else seam.call(function, args, {})
+
+
+async def through_async(
+    kind: str, name: str, given: Any, function: Callable[..., Any], *args: Any
+) -> Any:
+    """:func:`through` for a coroutine function."""
+    seam = _effect_seam(kind, name, given)
+    return await (function(*args) if seam is None else seam.acall(function, args, {}))
+
+
+def _effect_seam(kind: str, name: str, given: Any) -> Any:
+    if tape_hook is None:
+        return None
+    from tachograph.replay._seam import effect
+
+    return effect(kind, name, given)

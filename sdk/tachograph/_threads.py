@@ -20,6 +20,9 @@ from tachograph._frame import OUTSIDE, frame_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
+at_submit: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+"""Gives work that goes to another thread its place in the run's tape; None when no tapes are made."""
+
 _switch = threading.local()
 _undo: list[Callable[[], None]] = []
 
@@ -31,12 +34,13 @@ def wrap(function: Callable[P, R]) -> Callable[P, R]:
     that is current now. Nothing else about the call changes.
     """
     context = get_current()
+    body = function if at_submit is None else at_submit(function)
 
     @functools.wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
         token = attach(context)
         try:
-            return function(*args, **kwargs)
+            return body(*args, **kwargs)
         finally:
             detach(token)
 

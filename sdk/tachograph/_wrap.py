@@ -74,8 +74,9 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
             return function(*args, **kwargs)
         recorded = begin(spec, args, kwargs)
         recorded.enter()
+        seam = recorded.seam
         try:
-            result = function(*args, **kwargs)
+            result = function(*args, **kwargs) if seam is None else seam.call(function, args, kwargs)
         except BaseException as error:
             recorded.fail(error)
             raise
@@ -92,8 +93,11 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             return await function(*args, **kwargs)
         recorded = begin(spec, args, kwargs)
         recorded.enter()
+        seam = recorded.seam
         try:
-            result = await function(*args, **kwargs)
+            result = await (
+                function(*args, **kwargs) if seam is None else seam.acall(function, args, kwargs)
+            )
         except BaseException as error:
             recorded.fail(error)
             raise
@@ -134,11 +138,12 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         recorded = begin(spec, args, kwargs)
+        seam = recorded.seam
         items: list[Any] = []
         sent: Any = None
         thrown: BaseException | None = None
         try:
-            body = function(*args, **kwargs)
+            body = function(*args, **kwargs) if seam is None else seam.gen(function, args, kwargs)
             while True:
                 recorded.resume()
                 try:
@@ -171,11 +176,12 @@ def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         recorded = begin(spec, args, kwargs)
+        seam = recorded.seam
         items: list[Any] = []
         sent: Any = None
         thrown: BaseException | None = None
         try:
-            body = function(*args, **kwargs)
+            body = function(*args, **kwargs) if seam is None else seam.agen(function, args, kwargs)
             while True:
                 recorded.resume()
                 try:

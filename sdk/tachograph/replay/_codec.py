@@ -1,0 +1,251 @@
+"""Values as canonical JSON and back, exact in type and value; never pickle, never an import.
+
+Plain JSON data is itself. Everything else is an object with the one key ``$`` and what belongs to the kind:
+``{"$": "tuple", "v": [...]}``. A kind is one of the table below. Classes are named by ``module:qualname``, and a
+name is looked up among the modules that are loaded already, checked to be of the kind that was written, and filled
+field by field without running a constructor: a tape can name what the program has, not bring anything.
+
+What cannot be written becomes ``{"$": "opaque", "t": class}``. It compares by its class, and cannot be read back.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from json import JSONEncoder
+from typing import Any
+
+DEPTH_LIMIT = 200
+"""Deeper values are opaque when written and refused when read."""
+
+_encode_plain = JSONEncoder(allow_nan=False, check_circular=False, separators=(",", ":")).encode
+
+
+class CodecError(ValueError):
+    """A value cannot be read back; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How values of one kind are written and read."""
+
+    name: str
+    write: Callable[[Any, Writer], dict[str, Any] | None]
+    """The fields beside ``$``; None when this value is none of the kind after all."""
+    read: Callable[[dict[str, Any], Reader], Any]
+
+
+_by_type: dict[type, Kind] = {}
+_by_test: list[tuple[Callable[[Any], bool], Kind]] = []
+_by_name: dict[str, Kind] = {}
+
+
+def register(kind: Kind, *types: type, test: Callable[[Any], bool] | None = None) -> None:
+    """Add a kind: for exactly these types, or for whatever ``test`` accepts."""
+    _by_name[kind.name] = kind
+    _by_type.update(dict.fromkeys(types, kind))
+    if test is not None:
+        _by_test.append((test, kind))
+
+
+def register_type(
+    cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any], name: str = ""
+) -> None:
+    """Write instances of ``cls`` as what ``encode`` gives and read them with ``decode``."""
+    name = name or f"user:{type_id(cls)}"
+    register(
+        Kind(
+            name,
+            lambda value, writer: {"v": writer.write(encode(value))},
+            lambda fields, reader: decode(reader.read(fields["v"])),
+        ),
+        cls,
+    )
+
+
+def type_id(cls: type) -> str:
+    """``module:qualname``; the script that is run is ``__main__`` under every name."""
+    module = "__main__" if cls.__module__ == "__tacho_main__" else cls.__module__
+    return f"{module}:{cls.__qualname__}"
+
+
+def loaded_type(name: Any) -> type | None:
+    """The class of that id among the loaded modules. Imports nothing."""
+    module_name, _, qualname = str(name).partition(":")
+    found: Any = sys.modules.get("__tacho_main__") if module_name == "__main__" else None
+    found = found or sys.modules.get(module_name)
+    for part in qualname.replace("<locals>.", "").split("."):
+        # The dictionary, not getattr: looking up must not run a module's or a class's code.
+        found = getattr(found, "__dict__", {}).get(part)
+    if isinstance(found, type):
+        return found
+    return _local_types.get(str(name))
+
+
+_local_types: dict[str, type] = {}
+
+
+def remember_local(cls: type) -> None:
+    """Classes made inside functions are found again in this process only."""
+    if "<locals>" in cls.__qualname__ and len(_local_types) < 10_000:
+        _local_types[type_id(cls)] = cls
+
+
+class Writer:
+    """Turns one value into a tree of JSON types."""
+
+    def __init__(self, *, objects: bool = False) -> None:
+        self.objects = objects
+        """Whether instances of ordinary classes are written with their attributes."""
+        self.opaque: list[str] = []
+        """Ids of the types that could not be written."""
+        self._depth = 0
+        self._parents: set[int] = set()
+
+    def write(self, value: Any) -> Any:
+        """The tree for ``value``."""
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            return value
+        if kind is int:
+            return value if value.bit_length() <= 4_096 else {"$": "int", "v": hex(value)}
+        if kind is float:
+            return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
+        if self._depth >= DEPTH_LIMIT or id(value) in self._parents:
+            return self.unknown(value)
+        self._depth += 1
+        self._parents.add(id(value))
+        try:
+            return self._container(value, kind)
+        finally:
+            self._depth -= 1
+            self._parents.discard(id(value))
+
+    def _container(self, value: Any, kind: type) -> Any:
+        if kind is list:
+            return [self.write(item) for item in value]
+        if kind is dict:
+            if all(type(key) is str for key in value) and "$" not in value:
+                return {key: self.write(item) for key, item in value.items()}
+            pairs = [[self.write(key), self.write(item)] for key, item in value.items()]
+            return {"$": "dict", "v": pairs}
+        found = _by_type.get(kind)
+        if found is None:
+            found = next((each for test, each in _by_test if test(value)), None)
+        if found is not None:
+            fields = found.write(value, self)
+            if fields is not None:
+                return {"$": found.name, **fields}
+        return self.unknown(value)
+
+    def unknown(self, value: Any) -> Any:
+        """What stands for a value that cannot be written."""
+        name = type_id(type(value))
+        self.opaque.append(name)
+        return {"$": "opaque", "t": name}
+
+
+class Reader:
+    """Turns a tree back into a value."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def read(self, tree: Any) -> Any:
+        """The value of ``tree``.
+
+        Raises:
+            CodecError: it names an unknown kind or class, or is malformed.
+        """
+        if type(tree) not in {list, dict}:
+            return tree
+        self._depth += 1
+        if self._depth > DEPTH_LIMIT * 2:
+            raise CodecError("nested too deeply")
+        try:
+            if isinstance(tree, list):
+                return [self.read(item) for item in tree]
+            name = tree.get("$")
+            if name is None:
+                return {key: self.read(item) for key, item in tree.items()}
+            kind = _by_name.get(name) if isinstance(name, str) else None
+            if kind is None:
+                raise CodecError(f"values of kind {name!r} are not known here")
+            try:
+                return kind.read(tree, self)
+            except CodecError:
+                raise
+            except Exception as error:
+                raise CodecError(f"a value of kind {name} is malformed: {error}") from error
+        finally:
+            self._depth -= 1
+
+    def typed(self, fields: dict[str, Any], base: type | None = None) -> type:
+        """The loaded class that ``fields`` name.
+
+        Raises:
+            CodecError: it is not loaded, or not of ``base``.
+        """
+        cls = loaded_type(fields["t"])
+        if cls is None:
+            raise CodecError(f"the class {fields['t']} is not loaded in this program")
+        if base is not None and not issubclass(cls, base):
+            raise CodecError(f"the class {fields['t']} is no {base.__name__}")
+        return cls
+
+
+def is_plain(value: Any, room: int = 4_096) -> bool:
+    """Whether ``value`` is made of exact JSON types that JSON keeps; looks at ``room`` nodes at most."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is str or kind is bool or item is None:
+            pass
+        elif kind is int:
+            if item.bit_length() > 4_096:
+                return False
+        elif kind is float:
+            if not math.isfinite(item):
+                return False
+        elif kind is dict:
+            room -= len(item)
+            if room < 0 or "$" in item or not all(type(key) is str for key in item):
+                return False
+            stack.extend(item.values())
+        elif kind is list:
+            room -= len(item)
+            if room < 0:
+                return False
+            stack.extend(item)
+        else:
+            return False
+    return True
+
+
+def dumps(value: Any, *, objects: bool = False) -> tuple[str, list[str]]:
+    """``value`` as ASCII JSON, and the ids of types in it that could not be written. Never consumes iterators."""
+    if is_plain(value):
+        try:
+            return _encode_plain(value), []
+        except (ValueError, RecursionError):
+            pass
+    writer = Writer(objects=objects)
+    return _encode_plain(writer.write(value)), writer.opaque
+
+
+def tree_of(value: Any) -> Any:
+    """``value`` as the tree that :func:`dumps` writes, read back from JSON."""
+    return json.loads(dumps(value)[0])
+
+
+def loads(tree: Any) -> Any:
+    """The value of a tree of JSON types.
+
+    Raises:
+        CodecError: see :meth:`Reader.read`.
+    """
+    return Reader().read(tree)

@@ -1,0 +1,134 @@
+"""What is said when a replay leaves the recorded road: kind, place, and the difference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+DivergenceKind = Literal[
+    "ARGS_CHANGED",
+    "EXTRA_CALL",
+    "MISSING_CALL",
+    "ORDER_CHANGED",
+    "NAME_CHANGED",
+    "STREAM_CONSUMPTION",
+    "EXCEPTION_CHANGED",
+    "RESULT_CHANGED",
+    "READ_COUNT",
+    "STALLED",
+    "LEAK",
+    "DECODE",
+    "BUDGET",
+]
+_CHANGES_LIMIT = 20
+_SHOWN_CHARS = 300
+
+
+@dataclass(slots=True)
+class Divergence:
+    """The first place where a replay differs from its recording."""
+
+    kind: DivergenceKind
+    message: str
+    """One sentence that says what happened."""
+    step: int = 0
+    """The effect it is about, counted from 1; 0 for the run as a whole."""
+    path: str = ""
+    """Where in the agent: labels of frames and tasks; empty at the top."""
+    name: str = ""
+    expected: Any = None
+    actual: Any = None
+    changes: list[str] = field(default_factory=list)
+    """Differences of arguments or results, one a line: path, recorded, now."""
+    code_changes: list[str] = field(default_factory=list)
+    """Files that changed since the recording, the probable cause."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """For people."""
+        where = f"step {self.step}" if self.step else "the run"
+        at = f" at {self.path}" if self.path else ""
+        lines = [f"{self.kind} in {where}{at}: {self.message}"]
+        lines += [f"  {change}" for change in self.changes]
+        if self.code_changes:
+            lines.append(f"  changed since the recording: {', '.join(self.code_changes)}")
+        return "\n".join(lines)
+
+
+class Diverged(BaseException):
+    """Ends the agent's code. No Exception, because agents catch those and try again."""
+
+    def __init__(self, divergence: Divergence) -> None:
+        super().__init__(divergence.text())
+        self.divergence = divergence
+
+
+def changes_between(recorded: Any, now: Any) -> list[str]:
+    """Where two trees of JSON types differ, a line each, with their paths; at most twenty."""
+    found: list[str] = []
+    _compare("$", recorded, now, found)
+    if len(found) > _CHANGES_LIMIT:
+        more = len(found) - _CHANGES_LIMIT
+        found = [*found[:_CHANGES_LIMIT], f"... and {more} more"]
+    return found
+
+
+def _compare(path: str, recorded: Any, now: Any, found: list[str]) -> None:
+    if same(recorded, now) or len(found) > 200:
+        return
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        for key in recorded.keys() | now.keys():
+            if key not in now:
+                found.append(f"- {path}.{key}: {shown(recorded[key])}")
+            elif key not in recorded:
+                found.append(f"+ {path}.{key}: {shown(now[key])}")
+        for key in recorded:
+            if key in now:
+                _compare(f"{path}.{key}", recorded[key], now[key], found)
+    elif isinstance(recorded, list) and isinstance(now, list):
+        _compare_lists(path, recorded, now, found)
+    else:
+        found.append(f"~ {path}: {shown(recorded)} -> {shown(now)}")
+
+
+def _compare_lists(path: str, recorded: list[Any], now: list[Any], found: list[str]) -> None:
+    """Items that were inserted or dropped are told as such, so that the rest still lines up."""
+    start = 0
+    while start < min(len(recorded), len(now)) and same(recorded[start], now[start]):
+        start += 1
+    end = 0
+    shorter = min(len(recorded), len(now)) - start
+    while end < shorter and same(recorded[-1 - end], now[-1 - end]):
+        end += 1
+    old, new = recorded[start : len(recorded) - end], now[start : len(now) - end]
+    for offset in range(max(len(old), len(new))):
+        place = f"{path}[{start + offset}]"
+        if offset >= len(new):
+            found.append(f"- {place}: {shown(old[offset])}")
+        elif offset >= len(old):
+            found.append(f"+ {place}: {shown(new[offset])}")
+        else:
+            _compare(place, old[offset], new[offset], found)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two trees are equal, in type too: 1, 1.0 and true are three things."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):
+        return repr(one) == repr(other)
+    return bool(one == other)
+
+
+def shown(tree: Any) -> str:
+    """A tree as one short line."""
+    text = json.dumps(tree, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -1,0 +1,144 @@
+"""What recording and replaying have in common: one engine answers for one run.
+
+The agent's code meets the same calls in both. While recording, an effect happens and its outcome is written; while
+replaying, the outcome is read and nothing happens. When outcomes reach the agent is decided by the same rule in both
+(:mod:`._schedule`), which is why the order of everything in between is the same too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tachograph.replay._place import Node
+from tachograph.replay._schedule import Flight, Schedule
+
+if TYPE_CHECKING:
+    from tachograph.replay._recording import Delivery
+
+
+class Engine:
+    """Answers for one run. ``over`` once the run has ended: what is still running is left alone."""
+
+    replaying = False
+    failed = False
+    """Whether a replay has diverged: nothing is delivered any more."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self.root = Node(())
+        self.delivered = 0
+        """How many outcomes have been delivered."""
+        self._schedules: dict[int, Schedule] = {}
+
+    def schedule(self, loop: asyncio.AbstractEventLoop) -> Schedule:
+        """The schedule of this run on ``loop``; made when it is asked for first."""
+        found = self._schedules.get(id(loop))
+        # The address of a loop that was closed may be another's now.
+        if found is None or found.loop is not loop:
+            found = self._schedules[id(loop)] = Schedule(self, loop)
+        return found
+
+    def finish(self) -> None:
+        """The run is over."""
+        self.over = True
+        for schedule in self._schedules.values():
+            schedule.release()
+
+    def open(self, node: Node, name: str, kind: str, given: Given) -> int:
+        """An effect is about to happen; returns its index.
+
+        Raises:
+            Divergence: while replaying, when the recording has no such call here.
+        """
+        raise NotImplementedError
+
+    def close(self, index: int, outcome: str, value: Any) -> None:
+        """An effect that answers on the spot came out so. Recording only."""
+
+    def answer(self, index: int) -> tuple[str, Any]:
+        """The outcome of an effect that answers on the spot. Replaying only."""
+        raise NotImplementedError
+
+    def following(self) -> Delivery | None:
+        """What the recording delivers next. Replaying only."""
+        raise NotImplementedError
+
+    def take(self, delivery: Delivery) -> tuple[str, Any]:
+        """The outcome of a delivery, whose turn it is. Replaying only."""
+        raise NotImplementedError
+
+    def stalled(self, schedule: Schedule, *, runaway: bool) -> None:
+        """The agent waits for nothing that can come, or never comes to rest. Replaying only."""
+        raise NotImplementedError
+
+    def thread(self, node: Node) -> int | None:
+        """Agent code goes into a thread of the loop; its index, None when the recording has none here."""
+        raise NotImplementedError
+
+    async def launch(
+        self, index: int, start: Callable[[], Any], context: contextvars.Context
+    ) -> tuple[str, Any]:
+        """Let an effect happen in ``context``, outside of the agent, or not at all; returns its outcome."""
+        raise NotImplementedError
+
+    def stream(
+        self, index: int, make: Callable[[], Any], context: contextvars.Context
+    ) -> StreamSource:
+        """An asynchronous stream of items, made by ``make`` or read from the recording."""
+        raise NotImplementedError
+
+    def timer(self, node: Node) -> int | None:
+        """A timer was set; its index, None for one that the recording does not know."""
+        raise NotImplementedError
+
+    def asked_to_cancel(self, index: int, *, arrived: bool) -> bool:
+        """The agent gives up an effect whose outcome it has not got.
+
+        ``arrived``: the outcome is there and its turn has not come. Returns whether it never comes.
+        """
+        raise NotImplementedError
+
+    def read(self, node: Node, name: str, real: Callable[[], Any]) -> Any:
+        """What the agent gets for a reading of a clock, of chance, of the environment."""
+        raise NotImplementedError
+
+    def loop_time(self, real: Callable[[], float]) -> float:
+        """The time of the loop in this activation, seconds."""
+        raise NotImplementedError
+
+    def deliver(self, flight: Flight, spin: int | None) -> None:
+        """Write down that an outcome reaches the agent now. Recording only."""
+
+    def leaked(self, where: str) -> None:
+        """Something outside the recording woke the agent."""
+
+
+class StreamSource(Protocol):
+    """One asynchronous stream, item by item."""
+
+    async def step(self, sent: Any, thrown: BaseException | None) -> tuple[str, Any]:
+        """Go on to the next item: ``item``, ``end``, ``close``, ``cancel`` or ``err``, and its value."""
+        ...
+
+
+class Given:
+    """The arguments of a call, as a value or withheld."""
+
+    __slots__ = ("keeps_input", "keeps_output", "value", "writes")
+
+    def __init__(
+        self,
+        value: Any,
+        *,
+        keeps_input: bool = True,
+        keeps_output: bool = True,
+        writes: bool = False,
+    ) -> None:
+        self.value = value
+        self.keeps_input = keeps_input
+        self.keeps_output = keeps_output
+        self.writes = writes
+        """Whether the effect changes the world."""

@@ -1,0 +1,112 @@
+"""Exceptions on a tape: what was raised is raised again, as the class it was where that is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from typing import Any
+
+from tachograph.errors import TachographError
+from tachograph.replay._codec import Kind, Reader, Writer, loaded_type, register, remember_local, type_id
+
+_CHAIN_LIMIT = 8
+
+
+class RecordedError(TachographError):
+    """An exception of a class that this program has not loaded. ``type_id`` names it, ``args`` are its own."""
+
+    def __init__(self, name: str, *args: Any) -> None:
+        super().__init__(*args)
+        self.type_id = name
+
+
+def _write(error: BaseException, writer: Writer, depth: int = 0) -> dict[str, Any]:
+    cls = type(error)
+    remember_local(cls)
+    base = next(each for each in cls.__mro__ if each.__module__ == "builtins")
+    held: dict[str, Any] = {}
+    for name, value in getattr(error, "__dict__", {}).items():
+        tree = Writer().write(value)
+        if not _has_opaque(tree):
+            held[name] = tree
+    cause = error.__cause__ if depth < _CHAIN_LIMIT else None
+    fields = {
+        "t": type_id(cls),
+        "b": base.__name__,
+        "m": _message(error),
+        "a": [writer.write(item) for item in error.args],
+        "v": held,
+    }
+    if cause is not None:
+        fields["c"] = {"$": "error", **_write(cause, writer, depth + 1)}
+    if isinstance(error, BaseExceptionGroup):
+        fields["g"] = [{"$": "error", **_write(e, writer, depth + 1)} for e in error.exceptions]
+    return fields
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:2_000]
+    except Exception:
+        return ""
+
+
+def _has_opaque(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return tree.get("$") == "opaque" or any(map(_has_opaque, tree.values()))
+    return isinstance(tree, list) and any(map(_has_opaque, tree))
+
+
+def _read(fields: dict[str, Any], reader: Reader) -> BaseException:
+    args = [None if _has_opaque(tree) else reader.read(tree) for tree in fields["a"]]
+    made = _make(fields, args, reader)
+    held = {name: reader.read(tree) for name, tree in fields.get("v", {}).items()}
+    if held:
+        made.__dict__.update(held)
+    if fields.get("c") is not None:
+        cause = reader.read(fields["c"])
+        made.__cause__ = cause if isinstance(cause, BaseException) else None
+    return made
+
+
+def _make(fields: dict[str, Any], args: list[Any], reader: Reader) -> BaseException:
+    """An instance without running a constructor of the program's own."""
+    cls = loaded_type(fields["t"])
+    if cls is None or not issubclass(cls, BaseException):
+        base = getattr(builtins, str(fields["b"]), None)
+        if base is OSError or base is KeyError or base is TimeoutError or base is ValueError:
+            return _stand_in(base)(fields["t"], *args)
+        return RecordedError(str(fields["t"]), *(args or [fields["m"]]))
+    if issubclass(cls, BaseExceptionGroup):
+        return cls(fields["m"].partition(" (")[0], [reader.read(each) for each in fields["g"]])
+    base = next(each for each in cls.__mro__ if each.__module__ == "builtins")
+    try:
+        if cls is base:
+            return cls(*args)
+        made: BaseException = base.__new__(cls, *args)
+    except TypeError:
+        made = BaseException.__new__(cls)
+    made.args = tuple(args)
+    return made
+
+
+_stand_ins: dict[type[BaseException], type[BaseException]] = {}
+
+
+def _stand_in(base: type[BaseException]) -> type[BaseException]:
+    """A RecordedError that handlers of ``base`` catch as well."""
+    if base not in _stand_ins:
+        name = f"Recorded{base.__name__}"
+        _stand_ins[base] = type(name, (RecordedError, base), {})
+    return _stand_ins[base]
+
+
+register(
+    Kind("error", _write, _read),
+    test=lambda value: isinstance(value, BaseException),
+)
+
+
+def is_scheduling(error: BaseException) -> bool:
+    """Whether an exception is an event of the schedule rather than the outcome of a call."""
+    return isinstance(error, asyncio.CancelledError)

@@ -1,0 +1,326 @@
+"""The kinds of values that tapes know beyond plain JSON. Importing this registers them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import enum
+import sys
+import types
+import uuid
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tachograph.replay._codec import (
+    CodecError,
+    Kind,
+    Reader,
+    Writer,
+    dumps,
+    register,
+    register_type,
+    remember_local,
+    type_id,
+)
+
+_HIGHEST_INT_DIGITS = 1 << 20
+
+
+def _text(name: str, cls: type, write: Callable[[Any], str], read: Callable[[str], Any]) -> None:
+    register(
+        Kind(
+            name,
+            lambda value, _: {"v": write(value)},
+            lambda fields, _: read(str(fields["v"])),
+        ),
+        cls,
+    )
+
+
+def _big_int(fields: dict[str, Any], _: Reader) -> int:
+    if len(fields["v"]) > _HIGHEST_INT_DIGITS:
+        raise CodecError("an integer is too long")
+    return int(fields["v"], 16)
+
+
+def _items(value: Any, writer: Writer) -> dict[str, Any]:
+    return {"v": [writer.write(item) for item in value]}
+
+
+def _sorted_items(value: Any, writer: Writer) -> dict[str, Any]:
+    trees = [writer.write(item) for item in value]
+    return {"v": sorted(trees, key=lambda tree: dumps(tree)[0])}
+
+
+def _listed(fields: dict[str, Any], reader: Reader) -> list[Any]:
+    return [reader.read(item) for item in fields["v"]]
+
+
+def _pairs(fields: dict[str, Any], reader: Reader) -> dict[Any, Any]:
+    return {reader.read(key): reader.read(item) for key, item in fields["v"]}
+
+
+def _unreadable(fields: dict[str, Any], _: Reader) -> Any:
+    raise CodecError(f"a {fields.get('t')} could not be recorded")
+
+
+def _decode_bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _encode_bytes(value: bytes | bytearray) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _register_builtins() -> None:
+    register(Kind("int", lambda _v, _w: None, _big_int))
+    _text("float", float, repr, float)
+    register(Kind("dict", lambda _v, _w: None, _pairs))
+    register(Kind("opaque", lambda _v, _w: None, _unreadable))
+    register(Kind("tuple", _items, lambda f, r: tuple(_listed(f, r))), tuple)
+    register(Kind("set", _sorted_items, lambda f, r: set(_listed(f, r))), set)
+    register(Kind("frozenset", _sorted_items, lambda f, r: frozenset(_listed(f, r))), frozenset)
+    _text("bytes", bytes, _encode_bytes, _decode_bytes)
+    _text("bytearray", bytearray, _encode_bytes, lambda text: bytearray(_decode_bytes(text)))
+    _text("complex", complex, repr, complex)
+    _text("decimal", Decimal, str, Decimal)
+    _text("fraction", Fraction, str, Fraction)
+    _text("uuid", uuid.UUID, str, uuid.UUID)
+    _text("date", date, date.isoformat, date.fromisoformat)
+    register(
+        Kind(
+            "timedelta",
+            lambda v, _: {"v": [v.days, v.seconds, v.microseconds]},
+            lambda f, _: timedelta(*map(int, f["v"])),
+        ),
+        timedelta,
+    )
+    register(
+        Kind(
+            "timezone",
+            lambda v, w: {"v": w.write(v.utcoffset(None))},
+            lambda f, r: timezone(r.read(f["v"])),
+        ),
+        timezone,
+    )
+    _text("zone", ZoneInfo, str, ZoneInfo)
+    register(Kind("datetime", _write_datetime, _read_datetime), datetime)
+    register(Kind("time", _write_time, _read_time), time)
+
+
+def _write_datetime(value: datetime, writer: Writer) -> dict[str, Any]:
+    fields = [
+        *(value.year, value.month, value.day),
+        *(value.hour, value.minute, value.second, value.microsecond),
+    ]
+    return {"v": fields, "z": writer.write(value.tzinfo), "f": value.fold}
+
+
+def _read_datetime(fields: dict[str, Any], reader: Reader) -> datetime:
+    return datetime(*map(int, fields["v"]), tzinfo=reader.read(fields["z"]), fold=fields["f"])
+
+
+def _write_time(value: time, writer: Writer) -> dict[str, Any]:
+    fields = [value.hour, value.minute, value.second, value.microsecond]
+    return {"v": fields, "z": writer.write(value.tzinfo), "f": value.fold}
+
+
+def _read_time(fields: dict[str, Any], reader: Reader) -> time:
+    return time(*map(int, fields["v"]), tzinfo=reader.read(fields["z"]), fold=fields["f"])
+
+
+# --- classes of the program: named, never brought along ------------------------------------------
+
+
+def _named(value: Any) -> str:
+    cls = type(value)
+    remember_local(cls)
+    return type_id(cls)
+
+
+def _write_enum(value: enum.Enum, _: Writer) -> dict[str, Any]:
+    return {"t": _named(value), "n": value.name}
+
+
+def _read_enum(fields: dict[str, Any], reader: Reader) -> Any:
+    cls = reader.typed(fields, enum.Enum)
+    return cls.__members__[fields["n"]]  # type: ignore[attr-defined]  # an Enum, just checked
+
+
+def _write_dataclass(value: Any, writer: Writer) -> dict[str, Any]:
+    held = {
+        field.name: writer.write(object.__getattribute__(value, field.name))
+        for field in dataclasses.fields(value)
+    }
+    return {"t": _named(value), "v": held}
+
+
+def _read_dataclass(fields: dict[str, Any], reader: Reader) -> Any:
+    cls = reader.typed(fields)
+    if not dataclasses.is_dataclass(cls):
+        raise CodecError(f"{fields['t']} is no dataclass any more")
+    known = {field.name for field in dataclasses.fields(cls)}
+    if set(fields["v"]) != known:
+        changed = sorted(set(fields["v"]) ^ known)
+        raise CodecError(f"the fields of {fields['t']} have changed: {', '.join(changed)}")
+    made = object.__new__(cls)
+    for name, tree in fields["v"].items():
+        object.__setattr__(made, name, reader.read(tree))
+    return made
+
+
+def _is_named_tuple(value: Any) -> bool:
+    return isinstance(value, tuple) and hasattr(type(value), "_fields")
+
+
+def _read_named_tuple(fields: dict[str, Any], reader: Reader) -> Any:
+    cls = reader.typed(fields, tuple)
+    if len(getattr(cls, "_fields", ())) != len(fields["v"]):
+        raise CodecError(f"the fields of {fields['t']} have changed")
+    return tuple.__new__(cls, _listed(fields, reader))
+
+
+def _is_pydantic(value: Any) -> bool:
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(value, pydantic.BaseModel)
+
+
+def _write_pydantic(value: Any, writer: Writer) -> dict[str, Any]:
+    held = {name: writer.write(item) for name, item in value.__dict__.items()}
+    extra = value.__pydantic_extra__
+    return {
+        "t": _named(value),
+        "v": held,
+        "x": writer.write(dict(extra)) if extra is not None else None,
+        "s": sorted(value.__pydantic_fields_set__),
+    }
+
+
+def _read_pydantic(fields: dict[str, Any], reader: Reader) -> Any:
+    cls: Any = reader.typed(fields, sys.modules["pydantic"].BaseModel)
+    made = cls.__new__(cls)
+    held = {name: reader.read(tree) for name, tree in fields["v"].items()}
+    object.__setattr__(made, "__dict__", held)
+    object.__setattr__(made, "__pydantic_extra__", reader.read(fields["x"]))
+    object.__setattr__(made, "__pydantic_fields_set__", set(fields["s"]))
+    object.__setattr__(made, "__pydantic_private__", None)
+    return made
+
+
+def _write_path(value: PurePath, _: Writer) -> dict[str, Any] | None:
+    cls = type(value)
+    return {"t": cls.__name__, "v": str(value)} if cls.__module__.startswith("pathlib") else None
+
+
+def _read_path(fields: dict[str, Any], _: Reader) -> PurePath:
+    import pathlib
+
+    cls = getattr(pathlib, str(fields["t"]), None)
+    if not (isinstance(cls, type) and issubclass(cls, PurePath)):
+        raise CodecError(f"{fields['t']} is no kind of path")
+    return cls(str(fields["v"]))
+
+
+# --- ordinary objects, for the receiver and the arguments of a run --------------------------------
+
+
+def _is_ordinary(value: Any) -> bool:
+    cls = type(value)
+    if isinstance(value, (type, types.ModuleType, types.FunctionType, types.MethodType)):
+        return False
+    return hasattr(value, "__dict__") and cls.__new__ is object.__new__ and cls is not object
+
+
+def _write_object(value: Any, writer: Writer) -> dict[str, Any] | None:
+    if not writer.objects:
+        return None
+    held = {name: writer.write(item) for name, item in vars(value).items()}
+    return {"t": _named(value), "v": held}
+
+
+def _read_object(fields: dict[str, Any], reader: Reader) -> Any:
+    cls = reader.typed(fields)
+    if cls.__new__ is not object.__new__:
+        raise CodecError(f"{fields['t']} cannot be made without its constructor")
+    made = object.__new__(cls)
+    for name, tree in fields["v"].items():
+        try:
+            vars(made)[name] = reader.read(tree)
+        except CodecError:
+            # What was not recorded is missing, and says so where it is used.
+            continue
+    return made
+
+
+_CLIENTS = {
+    ("anthropic", "Anthropic"),
+    ("anthropic", "AsyncAnthropic"),
+    ("openai", "OpenAI"),
+    ("openai", "AsyncOpenAI"),
+}
+
+
+def _is_client(value: Any) -> bool:
+    cls = type(value)
+    return (cls.__module__.partition(".")[0], cls.__name__) in _CLIENTS
+
+
+def _write_client(value: Any, _: Writer) -> dict[str, Any]:
+    cls = type(value)
+    return {
+        "t": f"{cls.__module__.partition('.')[0]}:{cls.__name__}",
+        "url": str(value.base_url),
+        "retries": int(value.max_retries),
+    }
+
+
+def _read_client(fields: dict[str, Any], _: Reader) -> Any:
+    module, _, name = str(fields["t"]).partition(":")
+    if (module, name) not in _CLIENTS or module not in sys.modules:
+        raise CodecError(f"the client {fields['t']} is not loaded in this program")
+    # Its requests are answered from the tape: no key of anybody's is needed, and none was recorded.
+    cls = getattr(sys.modules[module], name)
+    return cls(api_key="replay", base_url=fields["url"], max_retries=int(fields["retries"]))
+
+
+def _register_classes() -> None:
+    named_tuple = Kind(
+        "namedtuple", lambda v, w: {"t": _named(v), **_items(v, w)}, _read_named_tuple
+    )
+    register(named_tuple, test=_is_named_tuple)
+    register(Kind("enum", _write_enum, _read_enum), test=lambda v: isinstance(v, enum.Enum))
+    register(Kind("pydantic", _write_pydantic, _read_pydantic), test=_is_pydantic)
+    register(
+        Kind("dataclass", _write_dataclass, _read_dataclass),
+        test=lambda v: dataclasses.is_dataclass(v) and not isinstance(v, type),
+    )
+    register(Kind("path", _write_path, _read_path), test=lambda v: isinstance(v, PurePath))
+    register(Kind("client", _write_client, _read_client), test=_is_client)
+    register(
+        Kind(
+            "class",
+            lambda v, _: {"t": type_id(v)},
+            lambda f, r: r.typed(f),
+        ),
+        test=lambda v: isinstance(v, type),
+    )
+
+
+def _register_last() -> None:
+    """After the kinds of :mod:`._failures`: whatever is left and has attributes."""
+    register(Kind("object", _write_object, _read_object), test=_is_ordinary)
+
+
+_register_builtins()
+_register_classes()
+# Imported for its registration, which comes between.
+from tachograph.replay import _failures  # noqa: E402, F401
+
+_register_last()
+
+__all__ = ["register_type"]

@@ -1,0 +1,229 @@
+"""Shadows a running loop's scheduling methods while a run is on it: stock asyncio and uvloop.
+
+Instance attributes in front of the class's methods; every call whose context is not an agent's goes straight on. They
+are taken off when the last run on the loop has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from contextlib import contextmanager
+from collections.abc import Iterator
+from typing import Any
+
+from tachograph.replay._engine import Engine
+from tachograph.replay._place import PLACE, Place, here, label_of
+from tachograph.replay._schedule import Flight
+
+_users: dict[int, int] = {}
+_NAMES = ("call_soon", "call_at", "call_later", "time", "create_task", "run_in_executor")
+
+
+class RunTask(asyncio.Task[Any]):
+    """A task whose hash is its place in the run, so that sets of tasks have the same order each time."""
+
+    place_hash: int | None = None
+
+    def __hash__(self) -> int:
+        found = self.place_hash
+        return super().__hash__() if found is None else found
+
+    __eq__ = object.__eq__
+
+
+class Timer(asyncio.Handle):
+    """The handle of a timer of the agent. uvloop has no use for asyncio's own."""
+
+    def __init__(self, when_s: float, loop: asyncio.AbstractEventLoop, context: Any) -> None:
+        super().__init__(lambda: None, (), loop, context)
+        self._when_s = when_s
+
+    def when(self) -> float:
+        """The time of the loop at which it is due, seconds."""
+        return self._when_s
+
+
+@contextmanager
+def on_loop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Runs on ``loop`` are scheduled by their engines while the block runs. Nests."""
+    key = id(loop)
+    if not _users.get(key):
+        _shadow(loop)
+    _users[key] = _users.get(key, 0) + 1
+    try:
+        yield
+    finally:
+        _users[key] -= 1
+        if not _users[key]:
+            del _users[key]
+            for name in _NAMES:
+                loop.__dict__.pop(name, None)
+
+
+def _place_of(context: contextvars.Context | None) -> Place | None:
+    place = PLACE.get() if context is None else context.get(PLACE)
+    if place is None or place.inside or place.engine.over:
+        return None
+    return place
+
+
+def _shadow(loop: asyncio.AbstractEventLoop) -> None:
+    cls = type(loop)
+    real = {name: getattr(cls, name).__get__(loop) for name in _NAMES}
+    loop.__dict__.update(_scheduling(loop, real) | _spawning(loop, real))
+
+
+def _scheduling(
+    loop: asyncio.AbstractEventLoop, real: dict[str, Callable[..., Any]]
+) -> dict[str, Callable[..., Any]]:
+    def call_soon(callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
+        place = _place_of(context)
+        if place is None:
+            handle: asyncio.Handle = real["call_soon"](callback, *args, context=context)
+            return handle
+        return place.engine.schedule(loop).soon(callback, args, context)
+
+    def call_at(
+        when: float, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        place = _place_of(context)
+        if place is None:
+            handle: asyncio.Handle = real["call_at"](when, callback, *args, context=context)
+            return handle
+        return _set_timer(place, loop, real["call_at"], when, callback, args, context)
+
+    def call_later(
+        delay: float, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        place = _place_of(context)
+        if place is None:
+            handle: asyncio.Handle = real["call_later"](delay, callback, *args, context=context)
+            return handle
+        when = time() + delay
+        return _set_timer(place, loop, real["call_at"], when, callback, args, context)
+
+    def time() -> float:
+        place = here()
+        if place is None:
+            now_s: float = real["time"]()
+            return now_s
+        # Constant within an activation: asyncio's own timeouts compare it with their deadlines.
+        schedule = place.engine.schedule(loop)
+        if schedule.now_s is None:
+            schedule.now_s = place.engine.loop_time(real["time"])
+        return schedule.now_s
+
+    return {"call_soon": call_soon, "call_at": call_at, "call_later": call_later, "time": time}
+
+
+def _set_timer(
+    place: Place,
+    loop: asyncio.AbstractEventLoop,
+    call_at: Callable[..., asyncio.Handle],
+    when_s: float,
+    callback: Callable[..., Any],
+    args: tuple[Any, ...],
+    context: contextvars.Context | None,
+) -> asyncio.Handle:
+    context = context if context is not None else contextvars.copy_context()
+    engine, schedule = place.engine, place.engine.schedule(loop)
+    handle = Timer(when_s, loop, context)
+    flight = Flight(engine.timer(place.node))
+    flight.dead = handle.cancelled
+    flight.fire = lambda: schedule.soon(callback, args, context)
+    flight.outcome = ("ok", None)
+    if not engine.replaying:
+        outside = contextvars.Context()
+        call_at(when_s, lambda: None if handle.cancelled() else schedule.arrive(flight), context=outside)
+    elif flight.index is not None:
+        flight.live = True
+        schedule.await_turn(flight)
+    return handle
+
+
+def _spawning(
+    loop: asyncio.AbstractEventLoop, real: dict[str, Callable[..., Any]]
+) -> dict[str, Callable[..., Any]]:
+    def create_task(
+        coro: Coroutine[Any, Any, Any], *, name: Any = None, context: Any = None, **more: Any
+    ) -> asyncio.Task[Any]:
+        place = here()
+        made = None
+        if place is not None:
+            made = place.engine.schedule(loop).child_context(label_of(coro), context)
+        if made is None:
+            options = more if context is None else {**more, "context": context}
+            task: asyncio.Task[Any] = real["create_task"](coro, name=name, **options)
+            return task
+        context, node = made
+        if loop.get_task_factory() is not None or more:
+            # The program's own kind of task; its sets of tasks are not in a fixed order.
+            task = real["create_task"](coro, name=name, context=context, **more)
+            return task
+        ours = RunTask(coro, loop=loop, name=name, context=context)
+        ours.place_hash = node.stable_hash
+        return ours
+
+    def run_in_executor(executor: Any, function: Callable[..., Any], *args: Any) -> Any:
+        place = here()
+        if place is None:
+            return real["run_in_executor"](executor, function, *args)
+        return _in_thread(place, loop, real["run_in_executor"], executor, function, args)
+
+    return {"create_task": create_task, "run_in_executor": run_in_executor}
+
+
+def _in_thread(
+    place: Place,
+    loop: asyncio.AbstractEventLoop,
+    run_in_executor: Callable[..., Any],
+    executor: Any,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+) -> asyncio.Future[Any]:
+    """Run agent code in a thread, in record and in replay; its end is an outcome like others."""
+    engine, schedule = place.engine, place.engine.schedule(loop)
+    flight = Flight(engine.thread(place.node))
+    flight.live = True
+    flight.outcome = ("ok", None)
+    flight.ready = not engine.replaying
+    given = loop.create_future()
+    node = place.node.child(label_of(function))
+
+    def body() -> Any:
+        token = PLACE.set(Place(engine, node))
+        try:
+            return function(*args)
+        finally:
+            PLACE.reset(token)
+
+    outside = contextvars.copy_context()
+    outside.run(PLACE.set, Place(engine, node, inside=True))
+    done = outside.run(run_in_executor, executor, body)
+
+    def land() -> None:
+        if given.done():
+            return
+        if done.cancelled():
+            given.cancel()
+        elif done.exception() is not None:
+            given.set_exception(done.exception())
+        else:
+            given.set_result(done.result())
+
+    flight.fire = land
+    flight.dead = given.cancelled
+    if engine.replaying:
+        schedule.await_turn(flight)
+
+    def ended(_: object) -> None:
+        if engine.replaying:
+            flight.ready = True
+            schedule.probe()
+        else:
+            schedule.arrive(flight)
+
+    done.add_done_callback(ended, context=outside)
+    return given

@@ -1,0 +1,122 @@
+"""The portable form of a recording: ``NAME.tacho``, a zip of JSON, read within bounds.
+
+``tape.jsonl`` has the records as in :mod:`._tape`, ``blobs/<hash>.json`` each long payload once.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from tachograph.replay._tape import blob_name, frame, lines_of
+
+TAPE_MEMBER = "tape.jsonl"
+LIMIT_BYTES = 512 << 20
+"""Of everything in a package together, uncompressed."""
+MEMBERS_LIMIT = 100_000
+_BLOB = re.compile(r"^blobs/([0-9a-f]{64})\.json$")
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Equal recordings make equal files."""
+
+
+class PackageError(ValueError):
+    """A file is no recording, is damaged, or is larger than is allowed."""
+
+
+def pack(journal: bytes) -> bytes:
+    """The package of a journal.
+
+    Raises:
+        PackageError: the journal is damaged.
+    """
+    try:
+        records = list(lines_of(journal))
+    except ValueError as error:
+        raise PackageError(str(error)) from error
+    blobs: dict[str, str] = {}
+    lines: list[bytes] = []
+    crc = 0
+    for record in records:
+        text = json.dumps(record["v"] if record["t"] == "blob" else record, separators=(",", ":"))
+        if record["t"] == "blob":
+            blobs[record["h"]] = text
+            continue
+        line, crc = frame(text, crc)
+        lines.append(line)
+    return zipped(b"".join(lines), blobs)
+
+
+def zipped(tape: bytes, blobs: dict[str, str]) -> bytes:
+    """The package of a tape without blobs in it, and those blobs by name."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+        archive.writestr(_member(TAPE_MEMBER), tape)
+        for name in sorted(blobs):
+            archive.writestr(_member(f"blobs/{name}.json"), blobs[name])
+    return out.getvalue()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o600 << 16
+    return info
+
+
+def unpack(data: bytes, limit_bytes: int = LIMIT_BYTES) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The records and the blobs of a package.
+
+    Raises:
+        PackageError: it is no package, is damaged, or unpacks to more than ``limit_bytes``.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            texts = _members(archive, limit_bytes)
+        tape = texts.pop(TAPE_MEMBER, None)
+        if tape is None:
+            raise PackageError("there is no tape in it")
+        records = list(lines_of(tape, whole=True))
+        blobs: dict[str, Any] = {}
+        for name, text in texts.items():
+            found = _BLOB.match(name)
+            if found is None or blob_name(text.decode("ascii")) != found[1]:
+                raise PackageError(f"{name[:80]} is not what its name says")
+            blobs[found[1]] = json.loads(text)
+    except PackageError:
+        raise
+    except (ValueError, KeyError, OSError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise PackageError(f"this is no recording, or a damaged one: {error}") from error
+    return records, blobs
+
+
+def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, bytes]:
+    infos = archive.infolist()
+    if len(infos) > MEMBERS_LIMIT:
+        raise PackageError("it has too many members")
+    left, out = limit_bytes, {}
+    for info in infos:
+        # What a member says of its size is a claim; what comes out is read within the bound.
+        with archive.open(info) as member:
+            text = member.read(left + 1)
+        left -= len(text)
+        if left < 0:
+            raise PackageError(f"it unpacks to more than {limit_bytes:,} bytes")
+        out[info.filename] = text
+    return out
+
+
+def read_file(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The records and blobs of a ``.tacho`` file, or of a journal that was never packed.
+
+    Raises:
+        PackageError: see :func:`unpack`.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > LIMIT_BYTES:
+        raise PackageError(f"{path} is larger than {LIMIT_BYTES:,} bytes")
+    data = path.read_bytes()
+    return unpack(data if data[:2] == b"PK" else pack(data))

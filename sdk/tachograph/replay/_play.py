@@ -1,0 +1,278 @@
+"""The engine that answers from a recording and stops at the first difference."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Any
+
+from tachograph.replay import _kinds  # noqa: F401 - registers what values may be
+from tachograph.replay._codec import CodecError, dumps, loads
+from tachograph.replay._divergence import Diverged, Divergence, DivergenceKind, changes_between, same
+from tachograph.replay._engine import Engine, Given
+from tachograph.replay._place import Node
+from tachograph.replay._pump import RecordedStream
+from tachograph.replay._recording import Delivery, RecordedCall, Recording
+from tachograph.replay._schedule import Flight, Schedule
+
+Redact = Callable[[str], str]
+
+
+class Player(Engine):
+    """Replays one recording, once."""
+
+    replaying = True
+
+    def __init__(self, recording: Recording, redact: Redact) -> None:
+        super().__init__()
+        self.recording = recording
+        self.divergence: Divergence | None = None
+        self.effects = 0
+        """How many effects were answered from the tape."""
+        self.on_failure: list[Callable[[Diverged], None]] = []
+        self.progress_s = time.monotonic()
+        self._redact = redact
+        self._position = 0
+        self._by_path: dict[str, deque[RecordedCall]] = defaultdict(deque)
+        for call in recording.calls:
+            self._by_path[call.path].append(call)
+        self._timers = {path: deque(indices) for path, indices in recording.timers.items()}
+        self._reads = {place: deque(values) for place, values in recording.reads.items()}
+        self._last_loop_s = 0.0
+
+    # --- calls -------------------------------------------------------------------------------------
+
+    def open(self, node: Node, name: str, kind: str, given: Given) -> int:
+        """Find the recorded call: the same place, name and arguments; else it is a divergence."""
+        self._stop_if_over()
+        self.progress_s = time.monotonic()
+        waiting = self._by_path[node.text]
+        while waiting and waiting[0].used:
+            waiting.popleft()
+        expected = waiting[0] if waiting else None
+        tree = json.loads(dumps(given.value)[0]) if given.keeps_input else None
+        if expected is not None and expected.name == name and self._same(expected, tree):
+            return self._use(expected)
+        self._fail(self._explain(node, name, tree, expected, waiting))
+        raise AssertionError("unreachable")
+
+    def _use(self, call: RecordedCall) -> int:
+        call.used = True
+        self.effects += 1
+        return call.index
+
+    def _same(self, call: RecordedCall, tree: Any) -> bool:
+        if call.withheld or same(call.args, tree):
+            return True
+        return same(call.args, self.redacted(tree))
+
+    def redacted(self, tree: Any) -> Any:
+        """What a tree looks like on a tape."""
+        return json.loads(self._redact(json.dumps(tree)))
+
+    def _explain(
+        self,
+        node: Node,
+        name: str,
+        tree: Any,
+        expected: RecordedCall | None,
+        waiting: deque[RecordedCall],
+    ) -> Divergence:
+        now = {"name": name, "arguments": tree}
+        if expected is None:
+            said = f"{name} is called here; the recording has no more calls at this place."
+            return self._divergence("EXTRA_CALL", said, node, name, self.effects + 1, None, now)
+        before = {"name": expected.name, "arguments": expected.args}
+        later = [call for call in waiting if not call.used and call is not expected]
+        if any(call.name == name and self._same(call, tree) for call in later):
+            kind: DivergenceKind = "ORDER_CHANGED"
+            if expected.name != name and not self._comes_again(expected, later):
+                kind = "MISSING_CALL"
+            said = f"{name} is called here, before the recorded {expected.name}."
+        elif expected.name == name:
+            found = self._divergence(
+                "ARGS_CHANGED",
+                f"{name} is called with other arguments than recorded.",
+                *(node, name, expected.step, before, now),
+            )
+            found.changes = changes_between(expected.args, self.redacted(tree))
+            return found
+        elif same(expected.args, tree) and not any(call.name == name for call in later):
+            kind, said = "NAME_CHANGED", f"{expected.name} is called {name} now."
+        else:
+            kind, said = "EXTRA_CALL", f"{name} is called here; recorded is {expected.name}."
+        return self._divergence(kind, said, node, name, expected.step, before, now)
+
+    def _comes_again(self, call: RecordedCall, later: list[RecordedCall]) -> bool:
+        return any(each.name == call.name for each in later)
+
+    def answer(self, index: int) -> tuple[str, Any]:
+        """The recorded outcome of a call that answered on the spot."""
+        call = self.recording.call(index)
+        if not call.outcomes:
+            said = f"the recording ends before {call.name} came out."
+            self._fail(self._about(call, "STALLED", said))
+        outcome = call.outcomes.popleft()
+        return outcome.kind, self._value(call, outcome.tree)
+
+    def _value(self, call: RecordedCall, tree: Any) -> Any:
+        try:
+            return loads(tree)
+        except CodecError as error:
+            said = f"what {call.name} gave cannot be read back: {error}. See tacho.codec."
+            self._fail(self._about(call, "DECODE", said))
+            raise AssertionError("unreachable") from error
+
+    # --- order -------------------------------------------------------------------------------------
+
+    def following(self) -> Delivery | None:
+        """What the recording delivers next."""
+        deliveries = self.recording.deliveries
+        return deliveries[self._position] if self._position < len(deliveries) else None
+
+    def take(self, delivery: Delivery) -> tuple[str, Any]:
+        """The outcome of the next delivery."""
+        self._position += 1
+        self.progress_s = time.monotonic()
+        tree = delivery.outcome.tree
+        if tree is None or type(tree) is str:
+            return delivery.outcome.kind, tree
+        return delivery.outcome.kind, self._value(self.recording.call(delivery.index), tree)
+
+    def timer(self, node: Node) -> int | None:
+        """The recorded timer of this place; one that was not recorded never fires."""
+        return self._numbered(f"{node.text}\ttimer")
+
+    def thread(self, node: Node) -> int | None:
+        """The recorded thread of this place."""
+        return self._numbered(f"{node.text}\tthread")
+
+    def _numbered(self, place: str) -> int | None:
+        indices = self._timers.get(place)
+        return indices.popleft() if indices else None
+
+    def asked_to_cancel(self, index: int, *, arrived: bool) -> bool:
+        """A cancellation must have been recorded too."""
+        call = self.recording.call(index)
+        if not call.cancelled and not self.over:
+            said = f"{call.name} is given up here; recorded, it came out."
+            self._fail(self._about(call, "ORDER_CHANGED", said))
+        return call.lost
+
+    def stalled(self, schedule: Schedule, *, runaway: bool) -> None:
+        """Say what the agent should have done next."""
+        following = self.following()
+        if runaway:
+            self.note(Divergence("BUDGET", "the agent runs on and on without any effect."))
+        elif following is None:
+            said = "the agent waits for something that never came in the recording."
+            if self.recording.leaks:
+                said += f" Something unrecorded woke it at {self.recording.leaks[0]}."
+            elif not self.recording.complete:
+                said = "the recording ends here: the run was not finished when it was made."
+            self.note(Divergence("STALLED", said, step=self.effects))
+        else:
+            self.note(self._missing_delivery(following))
+
+    def _missing_delivery(self, following: Delivery) -> Divergence:
+        try:
+            call = self.recording.call(following.index)
+        except KeyError:
+            said = "the agent waits, and the timer or thread that came next in the recording was not started."
+            return Divergence("STALLED", said, step=self.effects)
+        if call.used and following.outcome.kind in {"item", "end", "close"}:
+            return self._about(call, "STREAM_CONSUMPTION", f"{call.name} is not read any further.")
+        if call.used:
+            return self._about(call, "STALLED", f"nobody waits for the outcome of {call.name}.")
+        found = self._about(
+            call, "STALLED", f"the agent waits; the recorded call of {call.name} was not made."
+        )
+        found.expected = {"name": call.name, "arguments": call.args}
+        return found
+
+    # --- readings ----------------------------------------------------------------------------------
+
+    def read(self, node: Node, name: str, real: Callable[[], Any]) -> Any:
+        """What was read then."""
+        self._stop_if_over()
+        values = self._reads.get((node.text, name))
+        if not values:
+            said = f"{name} is read more often than recorded."
+            self._fail(self._divergence("READ_COUNT", said, node, name, self.effects, None, None))
+            raise AssertionError("unreachable")
+        return loads(values.popleft())
+
+    def loop_time(self, real: Callable[[], float]) -> float:
+        """The loop's time in this activation."""
+        self._last_loop_s = self.recording.loop_times.get(self.delivered, self._last_loop_s)
+        return self._last_loop_s
+
+    # --- ends --------------------------------------------------------------------------------------
+
+    def left_over(self) -> Divergence | None:
+        """What was recorded and not done, once the agent has ended."""
+        for call in self.recording.calls:
+            if not call.used:
+                said = f"the recorded call of {call.name} was not made."
+                found = self._about(call, "MISSING_CALL", said)
+                found.expected = {"name": call.name, "arguments": call.args}
+                return found
+        return None
+
+    def note(self, divergence: Divergence) -> None:
+        """Keep the first divergence, and end the agent."""
+        if self.divergence is not None:
+            return
+        self.divergence = divergence
+        self.failed = True
+        error = Diverged(divergence)
+        for tell in self.on_failure:
+            tell(error)
+
+    def _fail(self, divergence: Divergence) -> None:
+        self.note(divergence)
+        raise Diverged(self.divergence or divergence)
+
+    def _stop_if_over(self) -> None:
+        if self.failed:
+            ended = Divergence("EXTRA_CALL", "the run has ended; this effect does not happen.")
+            raise Diverged(self.divergence or ended)
+
+    def _about(self, call: RecordedCall, kind: DivergenceKind, said: str) -> Divergence:
+        return Divergence(kind, said, call.step, call.path, call.name)
+
+    def _divergence(
+        self,
+        kind: DivergenceKind,
+        said: str,
+        node: Node,
+        name: str,
+        step: int,
+        expected: Any,
+        actual: Any,
+    ) -> Divergence:
+        return Divergence(kind, said, step, node.text, name, expected, actual)
+
+    def stream(
+        self, index: int, make: Callable[[], Any], context: contextvars.Context
+    ) -> RecordedStream:
+        """The recorded stream; nothing is made."""
+        return RecordedStream(self, index)
+
+    def misread(self, index: int, said: str) -> None:
+        """A stream is read otherwise than it was."""
+        call = self.recording.call(index)
+        self._fail(self._about(call, "STREAM_CONSUMPTION", f"{call.name} {said}"))
+
+    async def launch(
+        self, index: int, start: Callable[[], Any], context: contextvars.Context
+    ) -> tuple[str, Any]:
+        """Wait for the recorded outcome; nothing happens."""
+        schedule = self.schedule(asyncio.get_running_loop())
+        flight = Flight(index)
+        schedule.await_turn(flight)
+        return await schedule.settle(flight)

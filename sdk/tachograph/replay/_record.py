@@ -1,0 +1,151 @@
+"""The engine that writes a tape while the run happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from tachograph._guard import guarded
+from tachograph.replay import _kinds  # noqa: F401 - registers what values may be
+from tachograph.replay._codec import dumps
+from tachograph.replay._engine import Engine, Given
+from tachograph.replay._place import Node
+from tachograph.replay._schedule import Flight
+from tachograph.replay._pump import Pump
+from tachograph.replay._tape import Tape
+
+_LEAKS_LIMIT = 100
+_WITHHELD = '{"$":"opaque","t":"withheld"}'
+
+
+class Recorder(Engine):
+    """Writes what happens. A fault of its own costs the recording, never the run."""
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__()
+        self.tape = tape
+        self._indices = itertools.count()
+        self._keeps_output: dict[int, Given] = {}
+        self._leaks: set[str] = set()
+        self._ticked = -1
+
+    def open(self, node: Node, name: str, kind: str, given: Given) -> int:
+        """Write the intent of an effect."""
+        index = next(self._indices)
+        with guarded("recording an effect"):
+            record: dict[str, Any] = {"t": "call", "i": index, "p": node.text, "n": name, "k": kind}
+            payload = None
+            if given.keeps_input:
+                payload, _ = dumps(given.value)
+            else:
+                record["w"] = 1
+            if given.writes:
+                record["e"] = "write"
+            if given.writes or not given.keeps_output:
+                self._keeps_output[index] = given
+            self.tape.add(record, "a", payload)
+            if given.writes:
+                self.tape.write_out()
+        return index
+
+    def close(self, index: int, outcome: str, value: Any) -> None:
+        """Write the outcome of an effect that answered on the spot."""
+        with guarded("recording an outcome"):
+            self._done({"t": "done", "i": index, "o": outcome}, index, value)
+
+    def deliver(self, flight: Flight, spin: int | None) -> None:
+        """Write an outcome at the moment at which the agent gets it."""
+        with guarded("recording an outcome"):
+            kind, value = flight.outcome or ("ok", None)
+            record: dict[str, Any] = {"t": "done", "i": flight.index, "o": kind, "q": self.delivered}
+            if spin is not None:
+                record["s"] = spin
+            self._done(record, flight.index, value)
+
+    def _done(self, record: dict[str, Any], index: int | None, value: Any) -> None:
+        given = None
+        if index is not None:
+            streams = record["o"] == "item"
+            given = self._keeps_output.get(index) if streams else self._keeps_output.pop(index, None)
+        if record["o"] in {"end", "cancel", "close"} or (value is None and record["o"] == "ok"):
+            payload = None
+        elif given is not None and not given.keeps_output:
+            payload = _WITHHELD
+        else:
+            payload, _ = dumps(value)
+        self.tape.add(record, "v", payload)
+        if given is not None and given.writes:
+            self.tape.write_out()
+
+    def asked_to_cancel(self, index: int, *, arrived: bool) -> bool:
+        """Write that the agent gave an effect up, and whether it had come out meanwhile."""
+        self.tape.add({"t": "cancel", "i": index, **({"lost": 1} if arrived else {})})
+        return arrived
+
+    def timer(self, node: Node) -> int:
+        """Number a timer."""
+        index = next(self._indices)
+        self.tape.add({"t": "timer", "i": index, "p": f"{node.text}\ttimer"})
+        return index
+
+    def thread(self, node: Node) -> int:
+        """Number a thread of the loop."""
+        index = next(self._indices)
+        self.tape.add({"t": "timer", "i": index, "p": f"{node.text}\tthread"})
+        return index
+
+    def read(self, node: Node, name: str, real: Callable[[], Any]) -> Any:
+        """Write what was read."""
+        value = real()
+        with guarded("recording a reading"):
+            self.tape.add({"t": "read", "p": node.text, "n": name}, "v", dumps(value)[0])
+        return value
+
+    def loop_time(self, real: Callable[[], float]) -> float:
+        """Write the loop's time once an activation."""
+        now_s = real()
+        if self._ticked != self.delivered:
+            self._ticked = self.delivered
+            self.tape.add({"t": "tick", "q": self.delivered, "v": now_s})
+        return now_s
+
+    def leaked(self, where: str) -> None:
+        """Write where something unrecorded woke the agent, once a place."""
+        if where not in self._leaks and len(self._leaks) < _LEAKS_LIMIT:
+            self._leaks.add(where)
+            self.tape.add({"t": "leak", "where": where})
+
+    def stream(
+        self, index: int, make: Callable[[], Any], context: contextvars.Context
+    ) -> Pump:
+        """A stream that a task outside of the agent reads."""
+        return Pump(self, index, make, context)
+
+    async def launch(
+        self, index: int, start: Callable[[], Any], context: contextvars.Context
+    ) -> tuple[str, Any]:
+        """Let an effect happen in a task of its own, outside of the agent; returns its outcome."""
+        loop = asyncio.get_running_loop()
+        schedule = self.schedule(loop)
+        flight = Flight(index)
+        task: asyncio.Task[Any] = context.run(loop.create_task, start(), context=context)
+
+        def arrived(done: asyncio.Task[Any]) -> None:
+            flight.outcome = outcome_of(done)
+            if not flight.dead():
+                schedule.arrive(flight)
+
+        task.add_done_callback(arrived, context=context)
+        flight.cancel = task.cancel
+        return await schedule.settle(flight)
+
+
+def outcome_of(done: asyncio.Future[Any]) -> tuple[str, Any]:
+    """How a task ended."""
+    if done.cancelled():
+        return "cancel", None
+    error = done.exception()
+    return ("ok", done.result()) if error is None else ("err", error)

@@ -1,0 +1,173 @@
+"""A recording as replay reads it: calls by place and name, deliveries in order, reads, facts of the run."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tachograph.replay import _package
+
+FORMAT = 1
+
+
+class RecordingError(ValueError):
+    """A recording cannot be used; the message says why."""
+
+
+@dataclass(slots=True)
+class RecordedCall:
+    """One effect as it was issued."""
+
+    index: int
+    path: str
+    name: str
+    kind: str
+    args: Any
+    """A tree of JSON types; ``None`` when arguments were withheld."""
+    withheld: bool = False
+    step: int = 0
+    """Its number in the run, from 1."""
+    used: bool = False
+    cancelled: bool = False
+    lost: bool = False
+    """Cancelled when its outcome was there already, which nobody got."""
+    outcomes: deque[Outcome] = field(default_factory=deque)
+    """Of calls that answer on the spot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call, or one item of a stream, came out."""
+
+    kind: str
+    """``ok``, ``err``, ``cancel``; of streams also ``item`` and ``end``."""
+    tree: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One answer that reached the agent, in the order of the run."""
+
+    index: int
+    outcome: Outcome
+    spin: int | None = None
+    """After so many callbacks of the agent, when it never came to rest."""
+
+
+class Recording:
+    """One run's tape. Made by :func:`load` or from records and blobs."""
+
+    def __init__(self, records: list[dict[str, Any]], blobs: dict[str, Any]) -> None:
+        self._blobs = blobs
+        self.records = records
+        self.calls: list[RecordedCall] = []
+        self._by_index: dict[int, RecordedCall] = {}
+        self.deliveries: list[Delivery] = []
+        self.reads: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
+        self.loop_times: dict[int, float] = {}
+        self.timers: dict[str, deque[int]] = defaultdict(deque)
+        self.leaks: list[str] = []
+        self.run: dict[str, Any] = {}
+        self.end: dict[str, Any] = {}
+        self.code: dict[str, Any] = {}
+        try:
+            for record in records:
+                self._take(record)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RecordingError(f"the recording is malformed: {error!r}") from error
+        if self.run.get("format") != FORMAT:
+            raise RecordingError(
+                f"the recording has format {self.run.get('format')!r}, this version reads {FORMAT}"
+            )
+
+    @property
+    def run_id(self) -> str:
+        """The run it is of."""
+        return str(self.run["run_id"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run's end is on the tape."""
+        return bool(self.end)
+
+    def call(self, index: int) -> RecordedCall:
+        """The call of that index."""
+        return self._by_index[index]
+
+    def _take(self, record: dict[str, Any]) -> None:
+        kind = record["t"]
+        if kind == "call":
+            args = self._value(record.get("a"))
+            call = RecordedCall(
+                record["i"], record["p"], record["n"], record["k"], args, bool(record.get("w"))
+            )
+            call.step = len(self.calls) + 1
+            self.calls.append(call)
+            self._by_index[call.index] = call
+        elif kind == "done":
+            outcome = Outcome(record["o"], self._value(record.get("v")))
+            if "q" in record:
+                self.deliveries.append(Delivery(record["i"], outcome, record.get("s")))
+            else:
+                self._by_index[record["i"]].outcomes.append(outcome)
+        elif kind == "cancel":
+            call = self._by_index[record["i"]]
+            call.cancelled, call.lost = True, bool(record.get("lost"))
+        elif kind == "timer":
+            self.timers[record["p"]].append(record["i"])
+        elif kind == "tick":
+            self.loop_times[record["q"]] = float(record["v"])
+        elif kind == "read":
+            self.reads[record["p"], record["n"]].append(self._value(record["v"]))
+        elif kind == "leak":
+            self.leaks.append(str(record["where"]))
+        elif kind in {"run", "end", "code"}:
+            fields = {key: self._value(value) for key, value in record.items() if key != "t"}
+            setattr(self, kind, fields)
+
+    def _value(self, tree: Any) -> Any:
+        if isinstance(tree, dict) and tree.get("$") == "blob":
+            name = tree.get("h")
+            if name not in self._blobs:
+                raise RecordingError(f"the blob {name} is missing")
+            return self._blobs[str(name)]
+        return tree
+
+    def packed(self) -> bytes:
+        """The portable file."""
+        from tachograph.replay._tape import frame
+
+        crc, lines = 0, []
+        for record in self.records:
+            line, crc = frame(json.dumps(record, separators=(",", ":")), crc)
+            lines.append(line)
+        texts = {name: json.dumps(tree, separators=(",", ":")) for name, tree in self._blobs.items()}
+        return _package.zipped(b"".join(lines), texts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Recording:
+        """The recording in a package.
+
+        Raises:
+            RecordingError: it is none, or a damaged one.
+        """
+        try:
+            return cls(*_package.unpack(data))
+        except _package.PackageError as error:
+            raise RecordingError(str(error)) from error
+
+
+def load(path: str | Path) -> Recording:
+    """The recording in a file.
+
+    Raises:
+        RecordingError: it is none, or a damaged one.
+        OSError: it cannot be read.
+    """
+    try:
+        return Recording(*_package.read_file(Path(path)))
+    except _package.PackageError as error:
+        raise RecordingError(str(error)) from error

@@ -1,0 +1,168 @@
+"""Replays a recording in this process: calls the entrypoint again and compares."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import json
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tachograph.replay import _session, _sources, _threads
+from tachograph.replay._code import changed_since
+from tachograph.replay._codec import CodecError, dumps, loads
+from tachograph.replay._divergence import Diverged, Divergence, changes_between, same
+from tachograph.replay._play import Player
+from tachograph.replay._recording import Recording
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of a replay."""
+
+    run_id: str
+    identical: bool
+    effects: int
+    """Effects that were answered from the tape."""
+    output: Any
+    """The result as a tree of JSON types; of a diverged replay None."""
+    divergence: Divergence | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "run_id": self.run_id,
+            "identical": self.identical,
+            "effects": self.effects,
+            "output": self.output,
+            "divergence": self.divergence.as_dict() if self.divergence is not None else None,
+        }
+
+
+def replay(recording: Recording, entry: Callable[..., Any], *, root: Path | None = None) -> Replayed:
+    """Run ``entry``, the decorated function of the run, against the recording. Nothing live happens.
+
+    Args:
+        recording: What to answer from.
+        entry: The run's function as it is now.
+        root: Where the program's files are; default: the working directory.
+
+    Returns:
+        Whether result and effects were the same, else the first difference. Raises nothing of the agent's.
+    """
+    from tachograph import _recorder
+    from tachograph._redact import Redactor
+
+    player = Player(recording, _session.masking(Redactor()))
+    before = _recorder.active()
+    with _patched():
+        if before is None:
+            from tachograph._setup import recorder_without_export
+
+            # Without one the decorators do nothing, and budgets count nothing.
+            _recorder.activate(recorder_without_export())
+        try:
+            outcome, value = contextvars.copy_context().run(_perform, player, recording, entry)
+        finally:
+            _recorder.activate(before)
+            player.over = True
+    found = player.divergence or _difference(player, recording, outcome, value)
+    if found is not None:
+        found.code_changes = changed_since(
+            recording.code.get("files") or {}, root or Path.cwd()
+        )
+    tree = json.loads(dumps(value)[0]) if outcome == "ok" and found is None else None
+    return Replayed(recording.run_id, found is None, player.effects, tree, found)
+
+
+@contextmanager
+def _patched() -> Iterator[None]:
+    from tachograph import _call
+    from tachograph.replay import _http
+    from tachograph.replay._seam import hook
+
+    before = _call.tape_hook
+    _call.tape_hook = hook
+    _sources.install()
+    _threads.install()
+    _http.install()
+    try:
+        yield
+    finally:
+        _call.tape_hook = before
+        if before is None:
+            _http.uninstall()
+            _threads.uninstall()
+            _sources.uninstall()
+
+
+def _perform(player: Player, recording: Recording, entry: Callable[..., Any]) -> tuple[str, Any]:
+    _session.answer_with(player)
+    try:
+        args, kwargs = loads(recording.run["args"])
+    except CodecError as error:
+        said = f"the arguments of the run cannot be read back: {error}"
+        player.note(Divergence("DECODE", said))
+        return "err", None
+    function = entry.__func__ if inspect.ismethod(entry) else entry
+    try:
+        if inspect.iscoroutinefunction(function):
+            return "ok", asyncio.run(_quietly(function(*args, **kwargs)))
+        result = function(*args, **kwargs)
+        if inspect.isgenerator(result):
+            for _ in result:
+                pass
+            result = None
+    except Diverged:
+        return "err", None
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return ("cancel" if isinstance(error, asyncio.CancelledError) else "err"), error
+    return "ok", result
+
+
+async def _quietly(coroutine: Any) -> Any:
+    # What a given-up agent leaves behind is no news.
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    return await coroutine
+
+
+def _difference(
+    player: Player, recording: Recording, outcome: str, value: Any
+) -> Divergence | None:
+    """What differs although every call was answered."""
+    left = player.left_over()
+    if left is not None:
+        return left
+    end = recording.end
+    if not end:
+        return Divergence("STALLED", "the recording has no end: the run was not finished then.")
+    expected = end.get("v")
+    if outcome != end["o"]:
+        said = f"the run ended with {_said(outcome, value)}; recorded is {end['o']}."
+        kind = "EXCEPTION_CHANGED" if "err" in {outcome, end["o"]} else "RESULT_CHANGED"
+        return Divergence(kind, said, expected=expected, actual=_tree(value))  # type: ignore[arg-type]  # of the two
+    now = player.redacted(_tree(value))
+    if expected is None or same(expected, now):
+        return None
+    changes = changes_between(expected, now)
+    if outcome == "err":
+        said = "the run ended with another exception."
+        return Divergence("EXCEPTION_CHANGED", said, expected=expected, actual=now, changes=changes)
+    return Divergence(
+        "RESULT_CHANGED", "the result is another one.", expected=expected, actual=now, changes=changes
+    )
+
+
+def _tree(value: Any) -> Any:
+    return json.loads(dumps(value)[0])
+
+
+def _said(outcome: str, value: Any) -> str:
+    return f"{type(value).__name__}: {value}" if outcome == "err" else outcome

@@ -1,0 +1,307 @@
+"""When an outcome reaches the agent: the activation rule, for one run on one event loop.
+
+Outcomes of effects, timers and threads go to an inbox. Exactly one is delivered, and only when no callback of the
+agent can run; so the agent's code between two deliveries depends on nothing but what it was given. Replay delivers in
+the recorded order by the same rule. An agent that never comes to rest (it polls with ``sleep(0)``) gets an outcome
+after 64 of its callbacks, the count is recorded, and replay delivers at the same count.
+
+"Can run" is known because the loop's ``call_soon`` is shadowed (:mod:`._loop`): each callback whose context is the
+agent's is counted in and out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tachograph.replay._place import PLACE, Node, Place, here
+
+if TYPE_CHECKING:
+    from tachograph.replay._engine import Engine
+
+SPIN_LIMIT = 64
+IDLE_TURNS = 16
+"""So many empty turns of the loop before a replay that waits for nothing is called stalled."""
+RUNAWAY_CALLBACKS = 200_000
+"""More between two deliveries, while replaying, is an endless loop."""
+
+_outside = contextvars.Context()
+
+
+class Flight:
+    """One outcome under way to the agent."""
+
+    __slots__ = (
+        "cancel",
+        "dead",
+        "fire",
+        "future",
+        "index",
+        "landed",
+        "live",
+        "outcome",
+        "ready",
+    )
+
+    def __init__(self, index: int | None) -> None:
+        self.index = index
+        self.landed = False
+        """Whether it reached the agent. An outcome may be there before its turn comes."""
+        self.future: asyncio.Future[None] | None = None
+        self.outcome: tuple[str, Any] | None = None
+        self.cancel: Callable[[], object] = lambda: None
+        self.fire: Callable[[], object] | None = None
+        """What to do on delivery instead of resolving ``future``: a timer's callback."""
+        self.dead: Callable[[], bool] = lambda: False
+        """Whether nobody waits any more."""
+        self.ready = True
+        """False while a replayed thread is still running."""
+        self.live = False
+        """Comes out of a thread that runs while replaying, not from the tape."""
+
+    def land(self) -> None:
+        """Reach the agent."""
+        self.landed = True
+        if self.fire is not None:
+            self.fire()
+        elif self.future is not None and not self.future.done():
+            self.future.set_result(None)
+
+
+class Schedule:
+    """Counts the agent's callbacks on one loop and delivers outcomes one by one."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self.engine = engine
+        self.loop = loop
+        cls = type(loop)
+        self.call_soon = cls.call_soon.__get__(loop)
+        self._out: dict[int, asyncio.Handle] = {}
+        self._numbers = itertools.count()
+        self._inbox: deque[Flight] = deque()
+        self.pending: dict[int, Flight] = {}
+        self.unmatched: list[Flight] = []
+        """Threads that the recording does not know; delivered as they end, before anything else."""
+        self.callbacks = 0
+        """Of the agent, since the last delivery."""
+        self.now_s: float | None = None
+        self._probing = False
+        self._delivering = False
+        self._idle = 0
+
+    # --- the agent's callbacks ---------------------------------------------------------------------
+
+    def soon(
+        self, callback: Callable[..., Any], args: tuple[Any, ...], context: Any
+    ) -> asyncio.Handle:
+        """Schedule a callback of the agent, counted."""
+        if not self._delivering and not self._out and self._is_leak():
+            self.engine.leaked(_where(callback))
+        number = next(self._numbers)
+
+        def run() -> None:
+            try:
+                callback(*args)
+            finally:
+                self._out.pop(number, None)
+                self.callbacks += 1
+                if self._inbox or self.engine.replaying:
+                    self._after_callback()
+
+        handle = self.call_soon(run, context=context)
+        self._out[number] = handle
+        if self._inbox or self.engine.replaying:
+            self._probe_soon()
+        return handle
+
+    def _is_leak(self) -> bool:
+        place = here()
+        return place is None or place.engine is not self.engine
+
+    def _after_callback(self) -> None:
+        if self.engine.over or self.engine.failed:
+            return
+        if self.engine.replaying:
+            if self.callbacks > RUNAWAY_CALLBACKS:
+                self.engine.stalled(self, runaway=True)
+                return
+            following = self.engine.following()
+            if following is not None and following.spin == self.callbacks:
+                self._deliver_recorded(spinning=True)
+        elif self.callbacks >= SPIN_LIMIT:
+            self._deliver_arrived(self.callbacks)
+
+    def quiet(self) -> bool:
+        """Whether no callback of the agent can run."""
+        out = self._out
+        if not out:
+            return True
+        gone = [number for number, handle in out.items() if handle.cancelled()]
+        for number in gone:
+            del out[number]
+        return not out
+
+    # --- deliveries ----------------------------------------------------------------------------------
+
+    def arrive(self, flight: Flight) -> None:
+        """While recording: an outcome is there. Called on the loop's thread."""
+        if self.engine.over:
+            # What a run leaves behind goes on without it, as if there were no recording.
+            if not flight.dead():
+                flight.land()
+            return
+        self._inbox.append(flight)
+        self._probe_soon()
+
+    def release(self) -> None:
+        """The run is over: what has arrived goes to whoever still waits."""
+        while self._inbox:
+            flight = self._inbox.popleft()
+            if not flight.dead():
+                flight.land()
+
+    def await_turn(self, flight: Flight) -> None:
+        """While replaying: the agent waits for an outcome."""
+        if flight.index is None:
+            self.unmatched.append(flight)
+        else:
+            self.pending[flight.index] = flight
+        self._idle = 0
+        self._probe_soon()
+
+    def probe(self) -> None:
+        """Look whether something can be delivered, soon."""
+        self._idle = 0
+        self._probe_soon()
+
+    def _probe_soon(self) -> None:
+        if not self._probing:
+            self._probing = True
+            self.call_soon(self._probe, context=_outside)
+
+    def _probe(self) -> None:
+        self._probing = False
+        if self.engine.over or self.engine.failed:
+            return
+        if not self.quiet():
+            self._probe_soon()
+        elif self.engine.replaying:
+            self._probe_recorded()
+        else:
+            while self._inbox and self.quiet():
+                self._deliver_arrived(None)
+            if self._inbox:
+                self._probe_soon()
+
+    def _deliver_arrived(self, spin: int | None) -> None:
+        if not self._inbox:
+            return
+        flight = self._inbox.popleft()
+        if flight.dead():
+            return
+        self.engine.deliver(flight, spin)
+        self._land(flight)
+
+    def _land(self, flight: Flight) -> None:
+        self.now_s = None
+        self.callbacks = 0
+        self._idle = 0
+        self.engine.delivered += 1
+        self._delivering = True
+        try:
+            flight.land()
+        finally:
+            self._delivering = False
+
+    def _probe_recorded(self) -> None:
+        if self.unmatched:
+            # Whatever the agent does in a thread that was not recorded must end first.
+            ended = next((each for each in self.unmatched if each.ready), None)
+            if ended is not None:
+                self.unmatched.remove(ended)
+                if not ended.dead():
+                    self._land(ended)
+                self._probe_soon()
+            return
+        if self._deliver_recorded(spinning=False):
+            self._probe_soon()
+            return
+        following = self.engine.following()
+        flight = self.pending.get(following.index) if following is not None else None
+        if flight is not None and not flight.ready:
+            return  # a thread of the agent is at work; its end probes again
+        self._idle += 1
+        if self._idle > IDLE_TURNS:
+            self.engine.stalled(self, runaway=False)
+        else:
+            self._probe_soon()
+
+    def _deliver_recorded(self, *, spinning: bool) -> bool:
+        following = self.engine.following()
+        if following is None or (following.spin is not None and not spinning):
+            return False
+        flight = self.pending.get(following.index)
+        if flight is None or not flight.ready:
+            return False
+        del self.pending[following.index]
+        if not flight.live:
+            flight.outcome = self.engine.take(following)
+        else:
+            self.engine.take(following)
+        self._land(flight)
+        return True
+
+    # --- what the agent waits on -------------------------------------------------------------------
+
+    async def settle(self, flight: Flight) -> tuple[str, Any]:
+        """Wait for an outcome. A cancellation of the waiting task cancels what it waits for, as without us."""
+        waiting = True
+        flight.dead = lambda: not waiting
+        try:
+            while not flight.landed:
+                flight.future = self.loop.create_future()
+                try:
+                    await flight.future
+                except asyncio.CancelledError:
+                    if flight.landed or self._lost_by_cancelling(flight):
+                        raise
+                    flight.cancel()
+            return flight.outcome or ("ok", None)
+        finally:
+            waiting = False
+            if flight.outcome is None:
+                flight.cancel()
+
+    def _lost_by_cancelling(self, flight: Flight) -> bool:
+        """Whether the waiting task is cancelled at once, because no outcome comes to it any more."""
+        if self.engine.over or self.engine.failed or flight.index is None:
+            return True
+        return self.engine.asked_to_cancel(flight.index, arrived=flight.outcome is not None)
+
+    def child_context(self, label: str, base: contextvars.Context | None) -> tuple[Any, Node] | None:
+        """The context for a task that the agent spawns, with a place of its own; None outside of the agent."""
+        place = here()
+        if place is None or place.engine is not self.engine:
+            return None
+        context = base if base is not None else contextvars.copy_context()
+        node = place.node.child(label)
+        context.run(PLACE.set, Place(self.engine, node))
+        return context, node
+
+
+def _where(callback: Callable[..., Any]) -> str:
+    """File and line at which the woken task waits, as far as it can be told."""
+    task = getattr(callback, "__self__", None)
+    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
+    place = "a callback"
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None or "/asyncio/" in frame.f_code.co_filename:
+            break
+        place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+        coroutine = getattr(coroutine, "cr_await", None)
+    return place

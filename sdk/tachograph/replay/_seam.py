@@ -1,0 +1,222 @@
+"""Between the decorators and the engine: what becomes of a decorated call inside of a recorded or replayed run.
+
+``hook`` is asked once a call. It answers with None (the call is none of ours), or with something that makes the call in
+the four forms that functions have. Calls below an effect are not looked at: the effect as a whole is what is recorded.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tachograph.replay._engine import Engine, Given
+from tachograph.replay._place import PLACE, Place, here, label_of
+
+if TYPE_CHECKING:
+    from tachograph._call import Spec
+
+EFFECTS = frozenset(("model", "tool", "retrieval", "memory"))
+FRAMES = frozenset(("run", "agent", "step", "normalize", "context"))
+
+Function = Callable[..., Any]
+_MISSING = object()
+
+
+class FrameSeam:
+    """A decorated frame that runs as it is, under a label of its own."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    @contextmanager
+    def _in(self, function: Function) -> Iterator[None]:
+        place = self._place
+        token = PLACE.set(Place(place.engine, place.node.child(label_of(function))))
+        try:
+            yield
+        finally:
+            PLACE.reset(token)
+
+    def call(self, function: Function, args: Any, kwargs: Any) -> Any:
+        """A plain function."""
+        with self._in(function):
+            return function(*args, **kwargs)
+
+    async def acall(self, function: Function, args: Any, kwargs: Any) -> Any:
+        """A coroutine function."""
+        with self._in(function):
+            return await function(*args, **kwargs)
+
+    def gen(self, function: Function, args: Any, kwargs: Any) -> Any:
+        """A generator: its body's effects count where its consumer is."""
+        return function(*args, **kwargs)
+
+    agen = gen
+
+
+class EffectSeam:
+    """Something that the agent reaches out with: it happens once, and never while replaying."""
+
+    def __init__(self, place: Place, kind: str, given: Given, name: str | None = None) -> None:
+        self._place = place
+        self._kind = kind
+        self._given = given
+        self._name = name
+
+    def _open(self, function: Function) -> tuple[Engine, int]:
+        engine, node = self._place.engine, self._place.node
+        return engine, engine.open(node, self._name or label_of(function), self._kind, self._given)
+
+    def _inside(self) -> Place:
+        return Place(self._place.engine, self._place.node, inside=True)
+
+    def call(self, function: Function, args: Any, kwargs: Any) -> Any:
+        """A plain function."""
+        engine, index = self._open(function)
+        if engine.replaying:
+            return unwrapped(engine.answer(index))
+        token = PLACE.set(self._inside())
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            engine.close(index, "err", error)
+            raise
+        finally:
+            PLACE.reset(token)
+        engine.close(index, "ok", result)
+        return result
+
+    async def acall(self, function: Function, args: Any, kwargs: Any) -> Any:
+        """A coroutine function."""
+        engine, index = self._open(function)
+        before = contextvars.copy_context()
+        context = before.copy()
+        context.run(PLACE.set, self._inside())
+        outcome = await engine.launch(index, lambda: function(*args, **kwargs), context)
+        if not engine.replaying:
+            _carry_back(before, context)
+        return unwrapped(outcome)
+
+    def gen(self, function: Function, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+        """A generator: its items one by one."""
+        engine, index = self._open(function)
+        if engine.replaying:
+            return (yield from _recorded_items(engine, index))
+        body = function(*args, **kwargs)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            token = PLACE.set(self._inside())
+            try:
+                item = body.send(sent) if thrown is None else body.throw(thrown)
+            except StopIteration as stop:
+                engine.close(index, "end", stop.value)
+                return stop.value
+            except BaseException as error:
+                closing = isinstance(error, GeneratorExit)
+                engine.close(index, "close" if closing else "err", error)
+                raise
+            finally:
+                PLACE.reset(token)
+            engine.close(index, "item", item)
+            sent, thrown = None, None
+            try:
+                sent = yield item
+            except BaseException as error:
+                thrown = error
+
+    async def agen(
+        self, function: Function, args: Any, kwargs: Any
+    ) -> AsyncGenerator[Any, Any]:
+        """An async generator: its items one by one, in the order of the run."""
+        engine, index = self._open(function)
+        context = contextvars.copy_context()
+        context.run(PLACE.set, self._inside())
+        source = engine.stream(index, lambda: function(*args, **kwargs), context)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            kind, value = await source.step(sent, thrown)
+            if kind == "end":
+                return
+            if kind == "close":
+                raise thrown or GeneratorExit
+            if kind != "item":
+                unwrapped((kind, value))
+            sent, thrown = None, None
+            try:
+                sent = yield value
+            except BaseException as error:
+                thrown = error
+
+
+def _recorded_items(engine: Engine, index: int) -> Generator[Any, Any, Any]:
+    while True:
+        kind, value = engine.answer(index)
+        if kind == "end":
+            return value
+        if kind == "close":
+            engine.misread(index, "is read further than it was.")
+        if kind != "item":
+            unwrapped((kind, value))
+        try:
+            yield value
+        except GeneratorExit:
+            if not engine.failed and engine.answer(index)[0] != "close":
+                engine.misread(index, "is left here; recorded, it was read further.")
+            raise
+
+
+def unwrapped(outcome: tuple[str, Any]) -> Any:
+    """The value of an outcome; raises what it was, otherwise."""
+    kind, value = outcome
+    if kind == "err":
+        raise value
+    if kind == "cancel":
+        import asyncio
+
+        raise asyncio.CancelledError
+    return value
+
+
+def _carry_back(before: contextvars.Context, after: contextvars.Context) -> None:
+    """Context variables that an effect's body has set are seen by its caller, as they would be without us."""
+    for variable, value in after.items():
+        if variable is not PLACE and before.get(variable, _MISSING) is not value:
+            variable.set(value)
+
+
+def hook(
+    spec: Spec, given: dict[str, Any], policies: tuple[str, str], *, writes: bool = False
+) -> Any:
+    """What is to make a decorated call, by its layer and by where it is called; None for what we leave alone.
+
+    ``policies`` say how much of arguments and result may be kept, ``writes`` whether it changes the world.
+    """
+    place = PLACE.get()
+    if spec.run is not None and (place is None or place.engine.over):
+        from tachograph.replay import _session
+
+        return _session.outermost(spec, policies)
+    place = here()
+    if place is None:
+        return None
+    if spec.layer in FRAMES:
+        return FrameSeam(place)
+    if spec.layer in EFFECTS:
+        keeps = Given(
+            given,
+            keeps_input=policies[0] == "full",
+            keeps_output=policies[1] == "full",
+            writes=writes,
+        )
+        return EffectSeam(place, spec.layer, keeps)
+    return None
+
+
+def effect(kind: str, name: str, given: Any) -> EffectSeam | None:
+    """The seam of an effect that is no decorated function; None outside of a run."""
+    place = here()
+    return None if place is None else EffectSeam(place, kind, Given(given), name)

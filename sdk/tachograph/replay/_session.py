@@ -1,0 +1,241 @@
+"""Recording in this process: where tapes are written, how a run's tape begins and ends, and where it goes then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import os
+import platform
+import sys
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tachograph._frame import frame_of
+from tachograph._guard import contain, guarded
+from tachograph.replay import _codec, _sources
+from tachograph.replay._drive import drive
+from tachograph.replay._engine import Engine
+from tachograph.replay._place import PLACE, Place
+from tachograph.replay._record import Recorder
+from tachograph.replay._recording import FORMAT
+from tachograph.replay._tape import Drain, Tape
+
+if TYPE_CHECKING:
+    from tachograph._call import Spec
+    from tachograph._redact import Redactor
+
+Mode = Literal["exact", "light", "off"]
+Ship = Callable[[str, Path], None]
+"""Takes a finished run's id and its journal; called on the tapes' thread."""
+
+
+class Session:
+    """What this process needs to make tapes."""
+
+    def __init__(self, directory: Path, redactor: Redactor, ship: Ship) -> None:
+        self.directory = directory
+        self.redact = masking(redactor)
+        self.ship = ship
+        self.drain = Drain()
+        self.pid = os.getpid()
+
+    def begin(self, facts: dict[str, Any], arguments: Any) -> Recorder:
+        """Start the tape of a run."""
+        run_id = facts["run_id"]
+        tape = Tape(self.directory / f"{run_id}.tape", self.redact, self.drain)
+        self.drain.start(tape)
+        text, _ = _codec.dumps(arguments, objects=True)
+        tape.add({"t": "run", "format": FORMAT, **facts}, "args", text)
+        return Recorder(tape)
+
+    def end(self, engine: Recorder, record: dict[str, Any], payload: str | None) -> None:
+        """Finish the tape, and send it off in the background."""
+        tape = engine.tape
+        tape.add(record, "v", payload)
+        engine.finish()
+
+        def finished() -> None:
+            self.ship(tape.path.stem, tape.path)
+
+        self.drain.later(lambda: tape.add({"t": "code", **code_facts()}))
+        self.drain.finish(tape, finished)
+
+
+_session: Session | None = None
+_answering: contextvars.ContextVar[Engine | None] = contextvars.ContextVar(
+    "tachograph-answering", default=None
+)
+"""The engine that the next outermost run belongs to, while replaying."""
+
+
+def use(session: Session | None) -> Session | None:
+    """Make tapes with this session from now on; returns the one before."""
+    global _session
+    before, _session = _session, session
+    return before
+
+
+def current() -> Session | None:
+    """The session in use."""
+    return _session
+
+
+def answer_with(engine: Engine) -> None:
+    """The next run that starts in this context is replayed by ``engine``."""
+    _answering.set(engine)
+
+
+def masking(redactor: Redactor) -> Callable[[str], str]:
+    """Masks secrets in JSON texts; what is not JSON afterwards is left out."""
+
+    def redact(text: str) -> str:
+        masked, count = redactor.redact("tacho.tape", text)
+        if not count:
+            return text
+        try:
+            return json.dumps(json.loads(masked), separators=(",", ":"))
+        except (ValueError, RecursionError):
+            return '{"$":"opaque","t":"withheld"}'
+
+    return redact
+
+
+def outermost(spec: Spec, policies: tuple[str, str]) -> Any:
+    """The seam of a run that starts here; None when no tape is made of it."""
+    engine = _answering.get()
+    if engine is not None and not engine.over:
+        return RunSeam(spec, engine, keeps_output=True)
+    session = _session
+    # Whoever keeps payloads out of spans does not want them on a tape.
+    if session is None or session.pid != os.getpid() or policies[0] != "full":
+        return None
+    return RunSeam(spec, None, keeps_output=policies[1] == "full")
+
+
+class RunSeam:
+    """An outermost run: its tape begins and ends with it."""
+
+    def __init__(self, spec: Spec, engine: Engine | None, *, keeps_output: bool) -> None:
+        self._spec = spec
+        self._engine = engine
+        self._keeps_output = keeps_output
+        self._token: Any = None
+
+    def _begin(self, form: str, function: Any, args: Any, kwargs: Any) -> Place | None:
+        if self._engine is None:
+            try:
+                self._engine = self._recorder(form, function, args, kwargs)
+            except BaseException as fault:
+                if not contain("starting a tape", fault):
+                    raise
+                return None
+        _sources.install()
+        return Place(self._engine, self._engine.root)
+
+    def _recorder(self, form: str, function: Any, args: Any, kwargs: Any) -> Recorder:
+        # The run's span is current already, the seam is asked for inside of it.
+        run = frame_of().run
+        options = self._spec.run
+        if run is None or _session is None or options is None:
+            raise RuntimeError("a run without a span has no tape")
+        facts = {
+            "run_id": run.id,
+            "agent": options.agent_name,
+            "entry": options.entrypoint,
+            "file": options.source_file,
+            "form": form,
+            "env": environment(),
+        }
+        return _session.begin(facts, [list(args), dict(kwargs)])
+
+    def _end(self, outcome: str, value: Any) -> None:
+        engine = self._engine
+        if not isinstance(engine, Recorder) or _session is None:
+            return
+        with guarded("ending a tape"):
+            payload = None
+            if outcome != "cancel" and self._keeps_output:
+                payload, _ = _codec.dumps(value)
+            _session.end(engine, {"t": "end", "o": outcome}, payload)
+
+    def call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """A plain function."""
+        place = self._begin("function", function, args, kwargs)
+        token = PLACE.set(place)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            self._end("err", error)
+            raise
+        finally:
+            PLACE.reset(token)
+        self._end("ok", result)
+        return result
+
+    async def acall(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """A coroutine function."""
+        place = self._begin("coroutine", function, args, kwargs)
+        if place is None:
+            return await function(*args, **kwargs)
+        try:
+            result = await drive(place, lambda: function(*args, **kwargs))
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            self._end("cancel" if cancelled else "err", error)
+            raise
+        self._end("ok", result)
+        return result
+
+    def gen(
+        self, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Generator[Any, Any, Any]:
+        """A generator: the run goes on while its consumer asks for more."""
+        place = self._begin("generator", function, args, kwargs)
+        body = function(*args, **kwargs)
+        sent: Any = None
+        thrown: BaseException | None = None
+        while True:
+            token = PLACE.set(place)
+            try:
+                item = body.send(sent) if thrown is None else body.throw(thrown)
+            except StopIteration as stop:
+                self._end("ok", stop.value)
+                return stop.value
+            except BaseException as error:
+                self._end("err", error)
+                raise
+            finally:
+                PLACE.reset(token)
+            sent, thrown = None, None
+            try:
+                sent = yield item
+            except BaseException as error:
+                thrown = error
+
+    async def agen(
+        self, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> AsyncGenerator[Any, Any]:
+        """An async generator. It is not recorded for replay: its consumer is part of its schedule."""
+        async for item in function(*args, **kwargs):
+            yield item
+
+
+def environment() -> dict[str, Any]:
+    """What a replay has to have in common with the recording."""
+    return {
+        "python": platform.python_version(),
+        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
+        "platform": sys.platform,
+        "cwd": str(Path.cwd()),
+        "threads": threading.active_count(),
+    }
+
+
+def code_facts() -> dict[str, Any]:
+    """Digests of the program's own modules, by file name relative to the working directory."""
+    from tachograph.replay._code import digests
+
+    return {"files": digests(Path.cwd())}

@@ -1,0 +1,246 @@
+"""Clocks, chance and environment: read live and written while recording, read from the tape while replaying.
+
+Functions of ``time``, ``random``, ``os`` and ``uuid`` are replaced by ones that look where they are called from: agent
+code gets a recorded reading, everything else (the event loop, libraries' threads, what happens below an effect,
+logging, Tachograph itself) the real one. ``datetime`` is a C type: its class methods are replaced in the type's
+dictionary, which CPython allows with a hint to its caches.
+
+What is not covered: functions that a module took before Tachograph was started (``from time import time``), and
+generators of numpy or torch. See docs/replay.md.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import datetime as datetimes
+import gc
+import os
+import random
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from tachograph.replay._place import PLACE, Place
+
+_installed: list[Callable[[], None]] = []
+_lock = threading.Lock()
+_LIBRARIES = frozenset(
+    (
+        *("asyncio", "concurrent", "logging", "threading", "selectors", "queue", "sched"),
+        *("opentelemetry", "tachograph_schemas", "importlib", "_frozen_importlib", "uvloop"),
+        *("http", "socket", "ssl", "httpcore", "httpcore2", "httpx", "httpx2", "urllib", "anyio"),
+        *("anthropic", "openai", "tempfile", "warnings", "traceback", "inspect", "pytest"),
+        *("_pytest", "subprocess", "multiprocessing", "_frozen_importlib_external", "contextlib"),
+    )
+)
+"""Whose readings are their own business: none of them lets the agent see what it read."""
+_PASSED_ON = frozenset(("os", "collections.abc", "random", "uuid", "secrets", "datetime"))
+"""Modules that read on behalf of whoever called them."""
+_known_modules: dict[str, bool] = {}
+
+
+def _is_library(name: str) -> bool:
+    known = _known_modules.get(name)
+    if known is None:
+        top = name.partition(".")[0]
+        ours = top == "tachograph" and not name.startswith("tachograph.demo")
+        known = _known_modules[name] = ours or top in _LIBRARIES
+    return known
+
+
+def _reader() -> Place | None:
+    """The place of the agent code that reads, two frames up; None when others do."""
+    place = PLACE.get()
+    if place is None or place.inside or place.engine.over:
+        return None
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name not in _PASSED_ON:
+            return None if _is_library(name) else place
+        frame = frame.f_back
+    return place
+
+
+def install() -> None:
+    """Put the readings in place. Idempotent; they stay until :func:`uninstall`."""
+    if _installed:
+        return
+    with _lock:
+        if _installed:
+            return
+        for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"):
+            _replace(time, name, _reading(f"time.{name}", getattr(time, name)))
+        _replace(time, "perf_counter_ns", _reading("time.perf_counter_ns", time.perf_counter_ns))
+        _replace(time, "sleep", _sleeping(time.sleep))
+        _replace(os, "urandom", _reading("os.urandom", os.urandom))
+        _replace(random, "_urandom", os.urandom)
+        _replace(uuid, "uuid1", _reading("uuid.uuid1", uuid.uuid1))
+        _install_random()
+        _install_datetime()
+        _install_environment()
+
+
+def uninstall() -> None:
+    """Give everything back."""
+    with _lock:
+        while _installed:
+            _installed.pop()()
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    _installed.append(lambda: setattr(owner, name, before))
+
+
+def _reading(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    def read(*args: Any, **kwargs: Any) -> Any:
+        place = _reader()
+        if place is None:
+            return real(*args, **kwargs)
+        return place.engine.read(place.node, name, lambda: real(*args, **kwargs))
+
+    read.__name__ = getattr(real, "__name__", name)
+    read.__doc__ = real.__doc__
+    return read
+
+
+def _sleeping(real: Callable[[float], None]) -> Callable[[float], None]:
+    def sleep(seconds: float, /) -> None:
+        place = PLACE.get()
+        if place is not None and not place.inside and place.engine.replaying:
+            return  # nobody waits in a replay
+        real(seconds)
+
+    return sleep
+
+
+# --- chance ------------------------------------------------------------------------------------------
+
+
+class _Chance(random.Random):
+    """The generator behind the functions of ``random``, with its draws on the tape."""
+
+    def random(self) -> float:
+        place = _reader()
+        draw = super().random
+        return draw() if place is None else place.engine.read(place.node, "random.random", draw)
+
+    def getrandbits(self, k: int, /) -> int:
+        place = _reader()
+        draw = super().getrandbits
+        if place is None:
+            return draw(k)
+        bits: int = place.engine.read(place.node, "random.getrandbits", lambda: draw(k))
+        return bits
+
+
+def _install_random() -> None:
+    shared: Any = random._inst  # type: ignore[attr-defined]  # behind random.random and the others
+    before = type(shared)
+    shared.__class__ = _Chance
+    _installed.append(lambda: setattr(shared, "__class__", before))
+    for name in ("random", "getrandbits"):
+        _replace(random, name, getattr(shared, name))
+    real_seed = random.Random.seed
+
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        place = _reader() if a is None else None
+        if place is not None:
+            # Unseeded, it would take its state from the system; so the seed is what is recorded.
+            a = place.engine.read(
+                place.node, "random.seed", lambda: int.from_bytes(os.urandom(32), "big")
+            )
+        real_seed(self, a, version)
+
+    _replace(random.Random, "seed", seed)
+
+
+# --- datetime ----------------------------------------------------------------------------------------
+
+
+def _install_datetime() -> None:
+    """Readings of the wall clock through ``datetime`` and ``date``."""
+    now, utcnow = datetimes.datetime.__dict__["now"], datetimes.datetime.__dict__["utcnow"]
+    today = datetimes.date.__dict__["today"]
+
+    def read_now(cls: Any, tz: Any = None) -> Any:
+        place = _reader()
+        if place is None:
+            return now.__get__(None, cls)(tz)
+        if tz is None:
+            naive = place.engine.read(place.node, "datetime.now", now.__get__(None, datetimes.datetime))
+            return naive if cls is datetimes.datetime else cls.combine(naive.date(), naive.timetz())
+        utc = place.engine.read(
+            place.node,
+            "datetime.now",
+            lambda: now.__get__(None, datetimes.datetime)(datetimes.UTC),
+        )
+        # tzinfo.fromutc of the zone decides, as in the original.
+        return cls.combine(utc.date(), utc.time(), tz) if tz is datetimes.UTC else utc.astimezone(tz)
+
+    def read_utcnow(cls: Any) -> Any:
+        place = _reader()
+        real = utcnow.__get__(None, cls)
+        return real() if place is None else place.engine.read(place.node, "datetime.utcnow", real)
+
+    def read_today(cls: Any) -> Any:
+        if issubclass(cls, datetimes.datetime):
+            return cls.now()
+        place = _reader()
+        real = today.__get__(None, cls)
+        return real() if place is None else place.engine.read(place.node, "date.today", real)
+
+    _in_type(datetimes.datetime, "now", classmethod(read_now))
+    _in_type(datetimes.datetime, "utcnow", classmethod(read_utcnow))
+    _in_type(datetimes.date, "today", classmethod(read_today))
+
+
+def _in_type(cls: type, name: str, value: Any) -> None:
+    """Set an attribute of a C type, which ``setattr`` refuses."""
+    if sys.implementation.name != "cpython":
+        return
+    # The dictionary behind the read-only view of it.
+    behind = next((each for each in gc.get_referents(cls.__dict__) if isinstance(each, dict)), None)
+    if behind is None or name not in behind:
+        return
+    before = behind[name]
+    changed = ctypes.pythonapi.PyType_Modified
+
+    def put(what: Any) -> None:
+        behind[name] = what
+        changed(ctypes.py_object(cls))
+
+    put(value)
+    _installed.append(lambda: put(before))
+
+
+# --- environment ---------------------------------------------------------------------------------------
+
+
+def _install_environment() -> None:
+    cls = type(os.environ)
+    real = cls.__getitem__
+
+    def get_item(self: Any, key: Any) -> Any:
+        place = _reader() if self is os.environ else None
+        if place is None:
+            return real(self, key)
+        value = place.engine.read(place.node, f"os.environ[{key}]", lambda: self._data_or_none(key))
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def data_or_none(self: Any, key: Any) -> Any:
+        try:
+            return real(self, key)
+        except KeyError:
+            return None
+
+    cls._data_or_none = data_or_none  # type: ignore[attr-defined]  # taken off again below
+    _installed.append(lambda: delattr(cls, "_data_or_none"))
+    _replace(cls, "__getitem__", get_item)

@@ -1,0 +1,222 @@
+"""The tape of one run while it is written: records in order, redacted, chained, on disk within 50 ms.
+
+Pattern: the agent's thread only queues (a dictionary and a payload that is text already); one thread of the process
+redacts, frames and writes for all tapes. Trade-off: what happened in the last 50 ms may be missing after a SIGKILL,
+except for intents and outcomes of writes, which are written before the agent goes on. Scope: a torn tail is cut off by
+the reader; a hole in the middle is damage and is said to be.
+
+A line is one JSON object, a tab, and the CRC-32 of the object's text continued from the line before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from tachograph._guard import guarded, say_rarely
+
+DRAIN_S = 0.05
+INLINE_BYTES = 4_096
+"""Longer payloads become blobs."""
+TAPE_LIMIT_BYTES = 256 << 20
+"""What does not fit any more makes the run not replayable; the agent goes on."""
+_QUEUE_LIMIT_BYTES = 32 << 20
+
+Redact = Callable[[str], str]
+"""Masks secrets in a JSON text and returns JSON."""
+
+
+def frame(text: str, crc: int) -> tuple[bytes, int]:
+    """One line of a tape after a line with ``crc``; and its own."""
+    crc = zlib.crc32(text.encode("ascii"), crc)
+    return f"{text}\t{crc:08x}\n".encode("ascii"), crc
+
+
+def lines_of(data: bytes, *, whole: bool = False) -> Iterator[dict[str, Any]]:
+    """The records of a tape. A torn tail ends it quietly unless it has to be ``whole``.
+
+    Raises:
+        ValueError: a line in the middle is damaged, or the tail of a whole tape.
+    """
+    crc, lines = 0, data.split(b"\n")
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        text, _, said = line.rpartition(b"\t")
+        crc = zlib.crc32(text, crc)
+        if said != b"%08x" % crc:
+            if number >= len(lines) - 2 and not whole:
+                return
+            raise ValueError(f"line {number + 1} of the tape is damaged")
+        yield json.loads(text)
+
+
+def blob_name(text: str) -> str:
+    """The name of a blob: 64 hexadecimal digits of its content."""
+    return blake2b(text.encode("ascii"), digest_size=32).hexdigest()
+
+
+class Tape:
+    """Takes records from any thread. Nothing here raises into the agent or blocks on the disk."""
+
+    def __init__(self, path: Path, redact: Redact, drain: Drain) -> None:
+        self.path = path
+        self._redact = redact
+        self._drain = drain
+        self._queue: deque[tuple[dict[str, Any], str, str | None]] = deque()
+        self._queued_bytes = 0
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._crc = 0
+        self._size_bytes = 0
+        self._blobs: set[str] = set()
+        self.full = False
+        self.closed = False
+
+    def add(self, record: dict[str, Any], field: str = "v", payload: str | None = None) -> None:
+        """Queue a record; ``payload`` is the JSON text of its ``field``."""
+        if self.closed or self.full:
+            return
+        self._queue.append((record, field, payload))
+        self._queued_bytes += len(payload) if payload is not None else 64
+        if self._queued_bytes > _QUEUE_LIMIT_BYTES:
+            self.write_out()
+        else:
+            self._drain.wake()
+
+    def write_out(self) -> None:
+        """Write what is queued, on this thread. It survives the process, not a power cut."""
+        with guarded("writing a tape"), self._lock:
+            parts: list[bytes] = []
+            while self._queue:
+                record, field, payload = self._queue.popleft()
+                self._queued_bytes -= len(payload) if payload is not None else 64
+                if payload is not None:
+                    payload = self._payload(payload, parts)
+                self._frame(_joined(record, field, payload), parts)
+            if parts:
+                self._write(b"".join(parts))
+
+    def _payload(self, text: str, parts: list[bytes]) -> str:
+        text = self._redact(text)
+        if len(text) <= INLINE_BYTES:
+            return text
+        name = blob_name(text)
+        if name not in self._blobs:
+            self._blobs.add(name)
+            self._frame(f'{{"t":"blob","h":"{name}","v":{text}}}', parts)
+        return f'{{"$":"blob","h":"{name}"}}'
+
+    def _frame(self, text: str, parts: list[bytes]) -> None:
+        line, self._crc = frame(text, self._crc)
+        parts.append(line)
+
+    def _write(self, data: bytes) -> None:
+        if self._size_bytes + len(data) > TAPE_LIMIT_BYTES:
+            self.full = True
+            say_rarely("tape", "tachograph: a run is too large to be replayed; its spans go on")
+            return
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._file = os.open(self.path, flags, 0o600)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+        self._size_bytes += len(data)
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self.write_out()
+        with self._lock:
+            self.closed = True
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+
+
+def _joined(record: dict[str, Any], field: str, payload: str | None) -> str:
+    text = json.dumps(record, separators=(",", ":"))
+    return text if payload is None else f'{text[:-1]},"{field}":{payload}}}'
+
+
+class Drain:
+    """The thread that writes queued records of all tapes. It starts with the first and never holds up an exit."""
+
+    def __init__(self) -> None:
+        self._tapes: list[Tape] = []
+        self._after: deque[Callable[[], None]] = deque()
+        self._work = threading.Event()
+        self._idle = threading.Condition()
+        self._busy = False
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    def start(self, tape: Tape) -> None:
+        """Write for this tape from now on."""
+        self._tapes.append(tape)
+        if self._thread is None:
+            from tachograph._threads import not_carried
+
+            self._thread = threading.Thread(target=self._run, name="tachograph-tape", daemon=True)
+            with guarded("starting the tape's thread"), not_carried():
+                self._thread.start()
+
+    def finish(self, tape: Tape, then: Callable[[], None]) -> None:
+        """Close the tape and do ``then``, on the thread."""
+
+        def closing() -> None:
+            tape.close()
+            if tape in self._tapes:
+                self._tapes.remove(tape)
+            then()
+
+        self.later(closing)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do ``work`` on the thread, after what was asked before."""
+        self._after.append(work)
+        self._work.set()
+
+    def wake(self) -> None:
+        """There is something to write."""
+        if not self._work.is_set():
+            self._work.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until everything asked so far is done; whether it was in time."""
+        if self._thread is None or not self._thread.is_alive():
+            return not self._after
+        self._work.set()
+        self._stopping.set()
+        with self._idle:
+            done = self._idle.wait_for(lambda: not self._after and not self._busy, timeout_s)
+        self._stopping.clear()
+        return done
+
+    def _run(self) -> None:
+        from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach
+
+        attach(Context({_SUPPRESS_INSTRUMENTATION_KEY: True}))
+        while True:
+            self._work.wait()
+            # A group of records in one write; an exit does not wait for the group.
+            self._stopping.wait(DRAIN_S if not self._after else 0)
+            self._work.clear()
+            self._busy = True
+            for tape in list(self._tapes):
+                tape.write_out()
+            while self._after:
+                work = self._after.popleft()
+                with guarded("finishing a tape"):
+                    work()
+            with self._idle:
+                self._busy = False
+                self._idle.notify_all()
