@@ -32,6 +32,8 @@ from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.quarantine_api import add_quarantine
 from tachograph_collector.quarantine_retry import QuarantineRetry
 from tachograph_collector.receive import Receiver
+from tachograph_collector.recordings import RecordingStore
+from tachograph_collector.recordings_api import add_recordings
 from tachograph_collector.settings import Settings
 from tachograph_collector.store import EngineStore
 from tachograph_collector.wal import Log
@@ -100,6 +102,7 @@ class Collector:
             # can take bodies before the engine is open.
             api = control_api(version("tachograph"), log, loader, self._metrics)
             add_quarantine(api, quarantine, retry, keys)
+            add_recordings(api, RecordingStore(settings.clickhouse, loader.ready), keys)
             self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
             await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)

@@ -244,7 +244,7 @@ class EngineStore:
     def barrier(self) -> None:
         """Make everything inserted so far survive a power cut. A server's durability is its own."""
         if self.embedded:
-            _syncfs(Path(self._dsn.removeprefix("chdb://")))
+            syncfs(Path(self._dsn.removeprefix("chdb://")))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Client]:
@@ -263,7 +263,7 @@ class EngineStore:
             raise
 
 
-def _syncfs(directory: Path) -> None:
+def syncfs(directory: Path) -> None:
     """Flush the filesystem that holds ``directory``: the engine does not sync what it writes."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

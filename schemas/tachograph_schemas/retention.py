@@ -37,6 +37,8 @@ KEPT = (
     Kept("run_rows", "last_seen_at", by_day=False),
     Kept("log_rows", "received_at"),
     Kept("metric_rows", "received_at"),
+    Kept("recording_rows", "received_at"),
+    Kept("blob_rows", "received_at"),
 )
 """Every table that retention applies to. A table that does not exist yet is passed over."""
 

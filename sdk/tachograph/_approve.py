@@ -89,7 +89,14 @@ async def approve_async(
         with handle.active():
             given = {"request": request, "context": context}
             answer, waited_ns = await through_async(
-                "approval", "approve", given, _ask_async_timed, request, context, approver, timeout_s
+                "approval",
+                "approve",
+                given,
+                _ask_async_timed,
+                request,
+                context,
+                approver,
+                timeout_s,
             )
     except BaseException as error:
         _fail(handle, error, started_ns)
@@ -179,9 +186,7 @@ def _fail(handle: SpanHandle, error: BaseException, started_ns: int) -> None:
     handle.end()
 
 
-def _close(
-    handle: SpanHandle, answer: _Answer, approver: object, waiting_ns: int
-) -> Decision:
+def _close(handle: SpanHandle, answer: _Answer, approver: object, waiting_ns: int) -> Decision:
     if answer is None:
         decision = Decision(approved=False, reason="nobody decided in time", timed_out=True)
     elif isinstance(answer, Decision):

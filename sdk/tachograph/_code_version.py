@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tachograph import _recorder
 from tachograph._threads import not_carried
 
 GIT_TIMEOUT_S = 5.0
@@ -27,6 +28,8 @@ def known_for(source_file: str, *, wait_s: float = 0.0) -> str | None:
     The first question starts the search in a thread and is answered with None, as long as git has not
     answered. Blocks for ``wait_s`` at most, and only the first time.
     """
+    if _recorder.replaying:
+        return None
     directory = str(Path(source_file).parent) if source_file else "."
     search = _searches.get(directory)
     if search is None:

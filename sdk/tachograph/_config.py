@@ -34,6 +34,13 @@ def _compression(text: str) -> str:
     return text
 
 
+def _record_mode(text: str) -> str:
+    word = text.strip().lower()
+    if word not in {"exact", "light", "off"}:
+        raise ValueError("expected exact, light or off")
+    return word
+
+
 def _policy(given: str) -> Policy:
     word = given.strip().lower()
     if word not in get_args(Policy):
@@ -75,6 +82,12 @@ TABLE: tuple[Setting, ...] = (
                 "",
                 "masked whole: globs over dotted paths, with commas (`*.card,tacho.input.customer.*`)",
                 _globs,
+            ),
+            Setting(
+                "TACHO_RECORD",
+                "exact",
+                "what replay needs of each run: exact, light (digests, which tell differences but replay nothing), off",
+                _record_mode,
             ),
             Setting("TACHO_REDACT_EMAILS", False, "mask e-mail addresses too", settings.flag),
             Setting(
@@ -125,6 +138,7 @@ class Config:
     capture_limit_bytes: int
     capture: Policy
     redact_paths: tuple[str, ...]
+    record: str
     redact_emails: bool
     heartbeat_s: float
     spool_max_bytes: int

@@ -112,6 +112,8 @@ def pass_on(error: BaseException) -> None:
     itself. Causes and contexts are looked at as well, as code that is interrupted may raise something
     else; then the interruption itself is raised.
     """
+    if getattr(type(error), "ends_replay", False):
+        raise error
     seen = 0
     link: BaseException | None = error
     while link is not None and seen < _CHAIN_LIMIT:

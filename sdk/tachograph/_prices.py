@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tachograph._guard import say_rarely
@@ -16,10 +17,20 @@ class Usage(NamedTuple):
     cache_write_tokens: int | None = None
 
 
+as_reading: Callable[[str, Callable[[], float | None]], float | None] | None = None
+"""Puts a price on the run's tape, or takes it from there: lists change, and budgets decide by them."""
+
+
 def usd_of(model: str | None, provider: str | None, usage: Usage) -> float | None:
     """The price in US dollars; None when the model or the price list is not known, never 0 for that."""
     if not model:
         return None
+    if as_reading is None:
+        return _usd_of(model, provider, usage)
+    return as_reading("price", lambda: _usd_of(model, provider, usage))
+
+
+def _usd_of(model: str, provider: str | None, usage: Usage) -> float | None:
     try:
         import genai_prices
     except ImportError:

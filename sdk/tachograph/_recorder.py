@@ -31,6 +31,9 @@ LIVE_LIMIT = 50_000
 
 _active: Recorder | None = None
 
+replaying = False
+"""Whether this process replays a recording: ``init`` then changes nothing, whoever calls it."""
+
 Sink = Callable[[Any], None]
 """Takes a finished span (an SDK ``ReadableSpan`` or a :class:`LeanSpan`). Called under the recorder's lock."""
 

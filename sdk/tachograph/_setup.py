@@ -6,12 +6,13 @@ import atexit
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from tachograph import _config, _recorder, _threads
+from tachograph import _call, _config, _recorder, _threads
 from tachograph._guard import LOGGER, guarded
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def init(
     capture_limit_bytes: int | None = None,
     heartbeat_s: float | None = None,
     propagate_threads: bool | None = None,
+    record: Literal["exact", "light", "off"] | None = None,
     disabled: bool | None = None,
 ) -> None:
     """Start recording in this process. Never raises, never waits for the collector.
@@ -73,12 +75,16 @@ def init(
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
+        record: What is kept of each run for replay: ``exact`` (all that it takes), ``light`` (digests) or
+            ``off``; default ``exact``.
         disabled: Record nothing at all.
     """
     global _init_called
     arguments = {key: given for key, given in locals().items() if key != "redact"}
     _init_called = True
     with guarded("starting"), _lock:
+        if _recorder.replaying:
+            return
         if _sender is not None:
             LOGGER.debug("tachograph: init was called before; this call changes nothing")
             return
@@ -110,6 +116,10 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
         _threads.install()
     _sender = sender
     _recorder.activate(recorder)
+    if config.record != "off":
+        from tachograph.replay import _boot
+
+        _boot.start(config, redactor)
     _register_hooks()
 
 
@@ -252,7 +262,13 @@ def flush(timeout_s: float = 5.0) -> bool:
     if sender is None:
         return True
     with guarded("flushing"):
-        return sender.flush(timeout_s)
+        started_s = time.monotonic()
+        sent = sender.flush(timeout_s)
+        if _call.tape_hook is not None:
+            from tachograph.replay import _boot
+
+            _boot.flush(max(timeout_s - (time.monotonic() - started_s), 0.0))
+        return sent
     return False
 
 
@@ -278,6 +294,11 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
                 recorder.sinks.clear()
                 recorder.keeper = None
         _threads.uninstall()
+        if _call.tape_hook is not None:
+            from tachograph.replay import _boot
+
+            # The sender goes on meanwhile.
+            timeout_s = max(timeout_s - _boot.stop(timeout_s / 2), 0.1)
         return sender.shutdown(timeout_s, patient=patient)
     return False
 

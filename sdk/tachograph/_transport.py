@@ -52,14 +52,17 @@ class Answer:
 
 
 class Transport:
-    """Posts OTLP bodies to one URL."""
+    """Posts OTLP bodies to one URL, or puts other ones: the headers then say what they are."""
 
-    def __init__(self, url: str, headers: dict[str, str], compression: str) -> None:
+    def __init__(
+        self, url: str, headers: dict[str, str], compression: str, *, method: str = "POST"
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{url!r} is not an http(s) URL of a collector")
         self.url = url
         self.authorization = headers.get("Authorization", "")
+        self._method = method
         self._https = parts.scheme == "https"
         self._host = parts.hostname
         self._port = parts.port or (443 if self._https else 80)
@@ -108,7 +111,7 @@ class Transport:
         connection.timeout = timeout_s
         if connection.sock is not None:
             connection.sock.settimeout(timeout_s)
-        connection.request("POST", self._target(), body=payload, headers=self._headers)
+        connection.request(self._method, self._target(), body=payload, headers=self._headers)
         response = connection.getresponse()
         body = response.read(_ANSWER_LIMIT_BYTES)
         if response.will_close or response.read(1):

@@ -46,6 +46,9 @@ def decorate(target: T, make_spec: Callable[[Callable[..., Any], bool], Spec]) -
 
 def _wrap(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     wrapped = _wrap_by_kind(function, spec)
+    if spec.run is not None:
+        # What a recording may name as its entrypoint.
+        wrapped.__tacho_run__ = True  # type: ignore[attr-defined]  # a function of ours
     if type(function) is not types.FunctionType:
         for name in _CARRIED:
             # Methods of the object that was wrapped, which functools.wraps does not see.
@@ -76,7 +79,9 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
         recorded.enter()
         seam = recorded.seam
         try:
-            result = function(*args, **kwargs) if seam is None else seam.call(function, args, kwargs)
+            result = (
+                function(*args, **kwargs) if seam is None else seam.call(function, args, kwargs)
+            )
         except BaseException as error:
             recorded.fail(error)
             raise

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tachograph.cli.problem import USAGE, Problem
 
-_COMMANDS = ("up", "demo", "runs", "show", "dsn", "recover", "doctor")
+_COMMANDS = ("up", "demo", "runs", "show", "replay", "export", "dsn", "recover", "doctor")
 _INTERRUPTED = 130
 
 

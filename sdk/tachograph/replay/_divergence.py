@@ -62,6 +62,9 @@ class Divergence:
 class Diverged(BaseException):
     """Ends the agent's code. No Exception, because agents catch those and try again."""
 
+    ends_replay = True
+    """No guard of the SDK keeps it in."""
+
     def __init__(self, divergence: Divergence) -> None:
         super().__init__(divergence.text())
         self.divergence = divergence

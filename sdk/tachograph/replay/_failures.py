@@ -7,7 +7,15 @@ import builtins
 from typing import Any
 
 from tachograph.errors import TachographError
-from tachograph.replay._codec import Kind, Reader, Writer, loaded_type, register, remember_local, type_id
+from tachograph.replay._codec import (
+    Kind,
+    Reader,
+    Writer,
+    loaded_type,
+    register,
+    remember_local,
+    type_id,
+)
 
 _CHAIN_LIMIT = 8
 

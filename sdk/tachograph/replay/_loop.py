@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Any
 
-from tachograph.replay._engine import Engine
 from tachograph.replay._place import PLACE, Place, here, label_of
 from tachograph.replay._schedule import Flight
 
@@ -136,7 +134,9 @@ def _set_timer(
     flight.outcome = ("ok", None)
     if not engine.replaying:
         outside = contextvars.Context()
-        call_at(when_s, lambda: None if handle.cancelled() else schedule.arrive(flight), context=outside)
+        call_at(
+            when_s, lambda: None if handle.cancelled() else schedule.arrive(flight), context=outside
+        )
     elif flight.index is not None:
         flight.live = True
         schedule.await_turn(flight)

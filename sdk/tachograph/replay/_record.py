@@ -13,8 +13,8 @@ from tachograph.replay import _kinds  # noqa: F401 - registers what values may b
 from tachograph.replay._codec import dumps
 from tachograph.replay._engine import Engine, Given
 from tachograph.replay._place import Node
-from tachograph.replay._schedule import Flight
 from tachograph.replay._pump import Pump
+from tachograph.replay._schedule import Flight
 from tachograph.replay._tape import Tape
 
 _LEAKS_LIMIT = 100
@@ -60,7 +60,12 @@ class Recorder(Engine):
         """Write an outcome at the moment at which the agent gets it."""
         with guarded("recording an outcome"):
             kind, value = flight.outcome or ("ok", None)
-            record: dict[str, Any] = {"t": "done", "i": flight.index, "o": kind, "q": self.delivered}
+            record: dict[str, Any] = {
+                "t": "done",
+                "i": flight.index,
+                "o": kind,
+                "q": self.delivered,
+            }
             if spin is not None:
                 record["s"] = spin
             self._done(record, flight.index, value)
@@ -69,7 +74,9 @@ class Recorder(Engine):
         given = None
         if index is not None:
             streams = record["o"] == "item"
-            given = self._keeps_output.get(index) if streams else self._keeps_output.pop(index, None)
+            given = (
+                self._keeps_output.get(index) if streams else self._keeps_output.pop(index, None)
+            )
         if record["o"] in {"end", "cancel", "close"} or (value is None and record["o"] == "ok"):
             payload = None
         elif given is not None and not given.keeps_output:
@@ -118,9 +125,7 @@ class Recorder(Engine):
             self._leaks.add(where)
             self.tape.add({"t": "leak", "where": where})
 
-    def stream(
-        self, index: int, make: Callable[[], Any], context: contextvars.Context
-    ) -> Pump:
+    def stream(self, index: int, make: Callable[[], Any], context: contextvars.Context) -> Pump:
         """A stream that a task outside of the agent reads."""
         return Pump(self, index, make, context)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tachograph.replay import _package
+from tachograph_schemas import tapes
 
 FORMAT = 1
 
@@ -138,14 +138,14 @@ class Recording:
 
     def packed(self) -> bytes:
         """The portable file."""
-        from tachograph.replay._tape import frame
-
         crc, lines = 0, []
         for record in self.records:
-            line, crc = frame(json.dumps(record, separators=(",", ":")), crc)
+            line, crc = tapes.frame(json.dumps(record, separators=(",", ":")), crc)
             lines.append(line)
-        texts = {name: json.dumps(tree, separators=(",", ":")) for name, tree in self._blobs.items()}
-        return _package.zipped(b"".join(lines), texts)
+        texts = {
+            name: json.dumps(tree, separators=(",", ":")) for name, tree in self._blobs.items()
+        }
+        return tapes.zipped(b"".join(lines), texts)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Recording:
@@ -155,8 +155,8 @@ class Recording:
             RecordingError: it is none, or a damaged one.
         """
         try:
-            return cls(*_package.unpack(data))
-        except _package.PackageError as error:
+            return cls(*tapes.unpack(data))
+        except tapes.PackageError as error:
             raise RecordingError(str(error)) from error
 
 
@@ -168,6 +168,6 @@ def load(path: str | Path) -> Recording:
         OSError: it cannot be read.
     """
     try:
-        return Recording(*_package.read_file(Path(path)))
-    except _package.PackageError as error:
+        return Recording(*tapes.read_file(Path(path)))
+    except tapes.PackageError as error:
         raise RecordingError(str(error)) from error

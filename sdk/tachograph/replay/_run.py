@@ -6,9 +6,8 @@ import asyncio
 import contextvars
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,13 +43,20 @@ class Replayed:
         }
 
 
-def replay(recording: Recording, entry: Callable[..., Any], *, root: Path | None = None) -> Replayed:
+def replay(
+    recording: Recording,
+    entry: Callable[..., Any],
+    *,
+    root: Path | None = None,
+    started: Callable[[Player], None] | None = None,
+) -> Replayed:
     """Run ``entry``, the decorated function of the run, against the recording. Nothing live happens.
 
     Args:
         recording: What to answer from.
         entry: The run's function as it is now.
         root: Where the program's files are; default: the working directory.
+        started: Told the engine before the agent's code begins.
 
     Returns:
         Whether result and effects were the same, else the first difference. Raises nothing of the agent's.
@@ -59,6 +65,8 @@ def replay(recording: Recording, entry: Callable[..., Any], *, root: Path | None
     from tachograph._redact import Redactor
 
     player = Player(recording, _session.masking(Redactor()))
+    if started is not None:
+        started(player)
     before = _recorder.active()
     with _patched():
         if before is None:
@@ -73,9 +81,7 @@ def replay(recording: Recording, entry: Callable[..., Any], *, root: Path | None
             player.over = True
     found = player.divergence or _difference(player, recording, outcome, value)
     if found is not None:
-        found.code_changes = changed_since(
-            recording.code.get("files") or {}, root or Path.cwd()
-        )
+        found.code_changes = changed_since(recording.code.get("files") or {}, root or Path.cwd())
     tree = json.loads(dumps(value)[0]) if outcome == "ok" and found is None else None
     return Replayed(recording.run_id, found is None, player.effects, tree, found)
 
@@ -156,7 +162,11 @@ def _difference(
         said = "the run ended with another exception."
         return Divergence("EXCEPTION_CHANGED", said, expected=expected, actual=now, changes=changes)
     return Divergence(
-        "RESULT_CHANGED", "the result is another one.", expected=expected, actual=now, changes=changes
+        "RESULT_CHANGED",
+        "the result is another one.",
+        expected=expected,
+        actual=now,
+        changes=changes,
     )
 
 

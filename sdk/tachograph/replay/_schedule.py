@@ -282,7 +282,9 @@ class Schedule:
             return True
         return self.engine.asked_to_cancel(flight.index, arrived=flight.outcome is not None)
 
-    def child_context(self, label: str, base: contextvars.Context | None) -> tuple[Any, Node] | None:
+    def child_context(
+        self, label: str, base: contextvars.Context | None
+    ) -> tuple[Any, Node] | None:
         """The context for a task that the agent spawns, with a place of its own; None outside of the agent."""
         place = here()
         if place is None or place.engine is not self.engine:

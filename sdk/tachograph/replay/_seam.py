@@ -127,9 +127,7 @@ class EffectSeam:
             except BaseException as error:
                 thrown = error
 
-    async def agen(
-        self, function: Function, args: Any, kwargs: Any
-    ) -> AsyncGenerator[Any, Any]:
+    async def agen(self, function: Function, args: Any, kwargs: Any) -> AsyncGenerator[Any, Any]:
         """An async generator: its items one by one, in the order of the run."""
         engine, index = self._open(function)
         context = contextvars.copy_context()

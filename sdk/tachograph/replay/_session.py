@@ -8,14 +8,14 @@ import json
 import os
 import platform
 import sys
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph._frame import frame_of
 from tachograph._guard import contain, guarded
-from tachograph.replay import _codec, _sources
+from tachograph.replay import _codec, _http
 from tachograph.replay._drive import drive
 from tachograph.replay._engine import Engine
 from tachograph.replay._place import PLACE, Place
@@ -35,9 +35,12 @@ Ship = Callable[[str, Path], None]
 class Session:
     """What this process needs to make tapes."""
 
-    def __init__(self, directory: Path, redactor: Redactor, ship: Ship) -> None:
+    def __init__(
+        self, directory: Path, redactor: Redactor, ship: Ship, *, light: bool = False
+    ) -> None:
         self.directory = directory
-        self.redact = masking(redactor)
+        self.light = light
+        self.redact = digest_of if light else masking(redactor)
         self.ship = ship
         self.drain = Drain()
         self.pid = os.getpid()
@@ -48,7 +51,8 @@ class Session:
         tape = Tape(self.directory / f"{run_id}.tape", self.redact, self.drain)
         self.drain.start(tape)
         text, _ = _codec.dumps(arguments, objects=True)
-        tape.add({"t": "run", "format": FORMAT, **facts}, "args", text)
+        mode = "light" if self.light else "exact"
+        tape.add({"t": "run", "format": FORMAT, "mode": mode, **facts}, "args", text)
         return Recorder(tape)
 
     def end(self, engine: Recorder, record: dict[str, Any], payload: str | None) -> None:
@@ -103,6 +107,11 @@ def masking(redactor: Redactor) -> Callable[[str], str]:
     return redact
 
 
+def digest_of(text: str) -> str:
+    """What stands for a payload in light mode."""
+    return f'{{"$":"digest","v":"{blake2b(text.encode(), digest_size=16).hexdigest()}"}}'
+
+
 def outermost(spec: Spec, policies: tuple[str, str]) -> Any:
     """The seam of a run that starts here; None when no tape is made of it."""
     engine = _answering.get()
@@ -132,7 +141,7 @@ class RunSeam:
                 if not contain("starting a tape", fault):
                     raise
                 return None
-        _sources.install()
+        _http.install()
         return Place(self._engine, self._engine.root)
 
     def _recorder(self, form: str, function: Any, args: Any, kwargs: Any) -> Recorder:
@@ -148,6 +157,7 @@ class RunSeam:
             "file": options.source_file,
             "form": form,
             "env": environment(),
+            "instruments": instruments(),
         }
         return _session.begin(facts, [list(args), dict(kwargs)])
 
@@ -189,9 +199,7 @@ class RunSeam:
         self._end("ok", result)
         return result
 
-    def gen(
-        self, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Generator[Any, Any, Any]:
+    def gen(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
         """A generator: the run goes on while its consumer asks for more."""
         place = self._begin("generator", function, args, kwargs)
         body = function(*args, **kwargs)
@@ -230,8 +238,14 @@ def environment() -> dict[str, Any]:
         "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
         "platform": sys.platform,
         "cwd": str(Path.cwd()),
-        "threads": threading.active_count(),
     }
+
+
+def instruments() -> list[str]:
+    """The hooks into other libraries that are on."""
+    prefix = "tachograph.instruments."
+    found = (name.removeprefix(prefix) for name in list(sys.modules) if name.startswith(prefix))
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def code_facts() -> dict[str, Any]:

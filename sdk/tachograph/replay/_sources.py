@@ -21,9 +21,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from tachograph.replay._place import PLACE, Place
+from tachograph import _prices
+from tachograph.replay._place import PLACE, Place, here
 
 _installed: list[Callable[[], None]] = []
 _lock = threading.Lock()
@@ -51,8 +52,18 @@ def _is_library(name: str) -> bool:
     return known
 
 
-def _reader() -> Place | None:
-    """The place of the agent code that reads, two frames up; None when others do."""
+class _Reading(NamedTuple):
+    place: Place
+    prefix: str
+    """``~`` for readings of installed packages: how often they read depends on their caches."""
+
+    def take(self, name: str, real: Callable[[], Any]) -> Any:
+        """The reading, live or recorded."""
+        return self.place.engine.read(self.place.node, f"{self.prefix}{name}", real)
+
+
+def _reader() -> _Reading | None:
+    """Who reads, two frames up, when it is agent code or what it calls; None when others do."""
     place = PLACE.get()
     if place is None or place.inside or place.engine.over:
         return None
@@ -60,9 +71,11 @@ def _reader() -> Place | None:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name not in _PASSED_ON:
-            return None if _is_library(name) else place
+            if _is_library(name):
+                return None
+            return _Reading(place, "~" if "site-packages" in frame.f_globals.get("__file__", "") else "")
         frame = frame.f_back
-    return place
+    return None
 
 
 def install() -> None:
@@ -82,6 +95,7 @@ def install() -> None:
         _install_random()
         _install_datetime()
         _install_environment()
+        _replace(_prices, "as_reading", _sdk_reading)
 
 
 def uninstall() -> None:
@@ -99,14 +113,30 @@ def _replace(owner: Any, name: str, value: Any) -> None:
 
 def _reading(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
     def read(*args: Any, **kwargs: Any) -> Any:
-        place = _reader()
-        if place is None:
+        reading = _reader()
+        if reading is None:
             return real(*args, **kwargs)
-        return place.engine.read(place.node, name, lambda: real(*args, **kwargs))
+        return reading.take(name, lambda: real(*args, **kwargs))
 
     read.__name__ = getattr(real, "__name__", name)
     read.__doc__ = real.__doc__
     return read
+
+
+def _sdk_reading(name: str, real: Callable[[], Any]) -> Any:
+    """What Tachograph itself looks up for the agent."""
+    place = here()
+    if place is None:
+        return real()
+
+    def below() -> Any:
+        token = PLACE.set(Place(place.engine, place.node, inside=True))
+        try:
+            return real()
+        finally:
+            PLACE.reset(token)
+
+    return place.engine.read(place.node, name, below)
 
 
 def _sleeping(real: Callable[[float], None]) -> Callable[[float], None]:
@@ -126,17 +156,16 @@ class _Chance(random.Random):
     """The generator behind the functions of ``random``, with its draws on the tape."""
 
     def random(self) -> float:
-        place = _reader()
+        reading = _reader()
         draw = super().random
-        return draw() if place is None else place.engine.read(place.node, "random.random", draw)
+        return draw() if reading is None else float(reading.take("random.random", draw))
 
     def getrandbits(self, k: int, /) -> int:
-        place = _reader()
+        reading = _reader()
         draw = super().getrandbits
-        if place is None:
+        if reading is None:
             return draw(k)
-        bits: int = place.engine.read(place.node, "random.getrandbits", lambda: draw(k))
-        return bits
+        return int(reading.take("random.getrandbits", lambda: draw(k)))
 
 
 def _install_random() -> None:
@@ -149,12 +178,10 @@ def _install_random() -> None:
     real_seed = random.Random.seed
 
     def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
-        place = _reader() if a is None else None
-        if place is not None:
+        reading = _reader() if a is None else None
+        if reading is not None:
             # Unseeded, it would take its state from the system; so the seed is what is recorded.
-            a = place.engine.read(
-                place.node, "random.seed", lambda: int.from_bytes(os.urandom(32), "big")
-            )
+            a = reading.take("random.seed", lambda: int.from_bytes(os.urandom(32), "big"))
         real_seed(self, a, version)
 
     _replace(random.Random, "seed", seed)
@@ -168,32 +195,29 @@ def _install_datetime() -> None:
     now, utcnow = datetimes.datetime.__dict__["now"], datetimes.datetime.__dict__["utcnow"]
     today = datetimes.date.__dict__["today"]
 
+    plain = now.__get__(None, datetimes.datetime)
+
     def read_now(cls: Any, tz: Any = None) -> Any:
-        place = _reader()
-        if place is None:
+        reading = _reader()
+        if reading is None:
             return now.__get__(None, cls)(tz)
         if tz is None:
-            naive = place.engine.read(place.node, "datetime.now", now.__get__(None, datetimes.datetime))
-            return naive if cls is datetimes.datetime else cls.combine(naive.date(), naive.timetz())
-        utc = place.engine.read(
-            place.node,
-            "datetime.now",
-            lambda: now.__get__(None, datetimes.datetime)(datetimes.UTC),
-        )
-        # tzinfo.fromutc of the zone decides, as in the original.
-        return cls.combine(utc.date(), utc.time(), tz) if tz is datetimes.UTC else utc.astimezone(tz)
+            naive = reading.take("datetime.now", plain)
+            return naive if cls is datetimes.datetime else cls.combine(naive.date(), naive.time())
+        utc = reading.take("datetime.now", lambda: plain(datetimes.UTC))
+        return cls.combine(utc.date(), utc.timetz()).astimezone(tz)
 
     def read_utcnow(cls: Any) -> Any:
-        place = _reader()
+        reading = _reader()
         real = utcnow.__get__(None, cls)
-        return real() if place is None else place.engine.read(place.node, "datetime.utcnow", real)
+        return real() if reading is None else reading.take("datetime.utcnow", real)
 
     def read_today(cls: Any) -> Any:
         if issubclass(cls, datetimes.datetime):
             return cls.now()
-        place = _reader()
+        reading = _reader()
         real = today.__get__(None, cls)
-        return real() if place is None else place.engine.read(place.node, "date.today", real)
+        return real() if reading is None else reading.take("date.today", real)
 
     _in_type(datetimes.datetime, "now", classmethod(read_now))
     _in_type(datetimes.datetime, "utcnow", classmethod(read_utcnow))
@@ -222,15 +246,25 @@ def _in_type(cls: type, name: str, value: Any) -> None:
 # --- environment ---------------------------------------------------------------------------------------
 
 
+_STANDARD = os.path.dirname(os.__file__)  # noqa: PTH120 - compared with file names as text
+
+
+def _is_standard(frame: Any) -> bool:
+    while frame is not None and frame.f_globals.get("__name__") in _PASSED_ON:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(_STANDARD)
+
+
 def _install_environment() -> None:
     cls = type(os.environ)
     real = cls.__getitem__
 
     def get_item(self: Any, key: Any) -> Any:
-        place = _reader() if self is os.environ else None
-        if place is None:
+        reading = _reader() if self is os.environ else None
+        # Installed packages and the standard library look at variables when they are first used.
+        if reading is None or reading.prefix or _is_standard(sys._getframe(1)):
             return real(self, key)
-        value = place.engine.read(place.node, f"os.environ[{key}]", lambda: self._data_or_none(key))
+        value = reading.take(f"os.environ[{key}]", lambda: self._data_or_none(key))
         if value is None:
             raise KeyError(key)
         return value

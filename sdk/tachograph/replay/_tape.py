@@ -5,7 +5,7 @@ redacts, frames and writes for all tapes. Trade-off: what happened in the last 5
 except for intents and outcomes of writes, which are written before the agent goes on. Scope: a torn tail is cut off by
 the reader; a hole in the middle is damage and is said to be.
 
-A line is one JSON object, a tab, and the CRC-32 of the object's text continued from the line before.
+:mod:`tachograph_schemas.tapes` has the form of a line.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from __future__ import annotations
 import json
 import os
 import threading
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
-from hashlib import blake2b
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tachograph._guard import guarded, say_rarely
+from tachograph_schemas.tapes import blob_name, frame
 
 DRAIN_S = 0.05
 INLINE_BYTES = 4_096
@@ -31,36 +31,6 @@ _QUEUE_LIMIT_BYTES = 32 << 20
 
 Redact = Callable[[str], str]
 """Masks secrets in a JSON text and returns JSON."""
-
-
-def frame(text: str, crc: int) -> tuple[bytes, int]:
-    """One line of a tape after a line with ``crc``; and its own."""
-    crc = zlib.crc32(text.encode("ascii"), crc)
-    return f"{text}\t{crc:08x}\n".encode("ascii"), crc
-
-
-def lines_of(data: bytes, *, whole: bool = False) -> Iterator[dict[str, Any]]:
-    """The records of a tape. A torn tail ends it quietly unless it has to be ``whole``.
-
-    Raises:
-        ValueError: a line in the middle is damaged, or the tail of a whole tape.
-    """
-    crc, lines = 0, data.split(b"\n")
-    for number, line in enumerate(lines):
-        if not line:
-            continue
-        text, _, said = line.rpartition(b"\t")
-        crc = zlib.crc32(text, crc)
-        if said != b"%08x" % crc:
-            if number >= len(lines) - 2 and not whole:
-                return
-            raise ValueError(f"line {number + 1} of the tape is damaged")
-        yield json.loads(text)
-
-
-def blob_name(text: str) -> str:
-    """The name of a blob: 64 hexadecimal digits of its content."""
-    return blake2b(text.encode("ascii"), digest_size=32).hexdigest()
 
 
 class Tape:
@@ -127,6 +97,7 @@ class Tape:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             self._file = os.open(self.path, flags, 0o600)
+            _lock_for_this_process(self._file)
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
@@ -140,6 +111,14 @@ class Tape:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+
+
+def _lock_for_this_process(file: int) -> None:
+    """Tells others that the tape has a writer; gone with the process, however it ends."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _joined(record: dict[str, Any], field: str, payload: str | None) -> str:
@@ -168,6 +147,10 @@ class Drain:
             self._thread = threading.Thread(target=self._run, name="tachograph-tape", daemon=True)
             with guarded("starting the tape's thread"), not_carried():
                 self._thread.start()
+
+    def first(self, work: Callable[[], None]) -> None:
+        """Do ``work`` on the thread once it runs, without starting it."""
+        self._after.append(work)
 
     def finish(self, tape: Tape, then: Callable[[], None]) -> None:
         """Close the tape and do ``then``, on the thread."""

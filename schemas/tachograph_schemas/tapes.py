@@ -1,6 +1,8 @@
-"""The portable form of a recording: ``NAME.tacho``, a zip of JSON, read within bounds.
+"""The form of recordings: lines of a tape, and the portable file ``NAME.tacho``, a zip of JSON, read within bounds.
 
-``tape.jsonl`` has the records as in :mod:`._tape`, ``blobs/<hash>.json`` each long payload once.
+A line is one JSON object, a tab, and the CRC-32 of the object's text continued from the line before. In a file,
+``tape.jsonl`` has the lines and ``blobs/<hash>.json`` each long payload once. All of it is data: reading it runs
+nothing and names nothing to be imported.
 """
 
 from __future__ import annotations
@@ -9,22 +11,57 @@ import io
 import json
 import re
 import zipfile
+import zlib
+from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-
-from tachograph.replay._tape import blob_name, frame, lines_of
 
 TAPE_MEMBER = "tape.jsonl"
 LIMIT_BYTES = 512 << 20
 """Of everything in a package together, uncompressed."""
 MEMBERS_LIMIT = 100_000
 _BLOB = re.compile(r"^blobs/([0-9a-f]{64})\.json$")
+_DAMAGE = (
+    *(ValueError, KeyError, OSError, EOFError, RecursionError, NotImplementedError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error),
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Equal recordings make equal files."""
 
 
 class PackageError(ValueError):
     """A file is no recording, is damaged, or is larger than is allowed."""
+
+
+def frame(text: str, crc: int) -> tuple[bytes, int]:
+    """One line of a tape after a line with ``crc``; and its own."""
+    crc = zlib.crc32(text.encode("ascii"), crc)
+    return f"{text}\t{crc:08x}\n".encode("ascii"), crc
+
+
+def lines_of(data: bytes, *, whole: bool = False) -> Iterator[dict[str, Any]]:
+    """The records of a tape. A torn tail ends it quietly unless it has to be ``whole``.
+
+    Raises:
+        ValueError: a line in the middle is damaged, or the tail of a whole tape.
+    """
+    crc, lines = 0, data.split(b"\n")
+    for number, line in enumerate(lines):
+        if not line:
+            continue
+        text, _, said = line.rpartition(b"\t")
+        crc = zlib.crc32(text, crc)
+        if said != b"%08x" % crc:
+            if number >= len(lines) - 2 and not whole:
+                return
+            raise ValueError(f"line {number + 1} of the tape is damaged")
+        yield json.loads(text)
+
+
+def blob_name(text: str) -> str:
+    """The name of a blob: 64 hexadecimal digits of its content."""
+    return blake2b(text.encode("ascii"), digest_size=32).hexdigest()
 
 
 def pack(journal: bytes) -> bytes:
@@ -67,8 +104,18 @@ def _member(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def unpack(data: bytes, limit_bytes: int = LIMIT_BYTES) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The records and the blobs of a package.
+def unpack(
+    data: bytes, limit_bytes: int = LIMIT_BYTES
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The records and the blobs of a package; see :func:`opened`."""
+    records, blobs, _ = opened(data, limit_bytes)
+    return records, blobs
+
+
+def opened(
+    data: bytes, limit_bytes: int = LIMIT_BYTES
+) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, bytes]]:
+    """The records and the blobs of a package, checked, and its members as they are.
 
     Raises:
         PackageError: it is no package, is damaged, or unpacks to more than ``limit_bytes``.
@@ -76,21 +123,22 @@ def unpack(data: bytes, limit_bytes: int = LIMIT_BYTES) -> tuple[list[dict[str, 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             texts = _members(archive, limit_bytes)
-        tape = texts.pop(TAPE_MEMBER, None)
-        if tape is None:
+        if TAPE_MEMBER not in texts:
             raise PackageError("there is no tape in it")
-        records = list(lines_of(tape, whole=True))
+        records = list(lines_of(texts[TAPE_MEMBER], whole=True))
         blobs: dict[str, Any] = {}
         for name, text in texts.items():
+            if name == TAPE_MEMBER:
+                continue
             found = _BLOB.match(name)
             if found is None or blob_name(text.decode("ascii")) != found[1]:
                 raise PackageError(f"{name[:80]} is not what its name says")
             blobs[found[1]] = json.loads(text)
     except PackageError:
         raise
-    except (ValueError, KeyError, OSError, RecursionError, NotImplementedError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise PackageError(f"this is no recording, or a damaged one: {error}") from error
-    return records, blobs
+    return records, blobs, texts
 
 
 def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, bytes]:

@@ -1,0 +1,117 @@
+"""The process in which a replay happens: ``python -m tachograph.replay FILE --code DIR``. Prints one JSON object.
+
+``tacho replay`` starts it, with the recording's hash seed and without the environment's keys.
+"""
+
+from __future__ import annotations
+
+import _thread
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tachograph import _recorder
+from tachograph.replay._divergence import Diverged, Divergence
+from tachograph.replay._fence import Fence
+from tachograph.replay._play import Player
+from tachograph.replay._recording import Recording, RecordingError, load
+from tachograph.replay._run import Replayed, replay
+
+LONGEST_PAUSE_S = 2.0
+"""Without any effect; then the agent is said to run on."""
+
+
+def main() -> int:
+    """Replay one file."""
+    parser = argparse.ArgumentParser(prog="python -m tachograph.replay")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--code", type=Path, default=Path())
+    parser.add_argument("--entry", default="")
+    parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
+    given = parser.parse_args()
+    out = os.dup(1)
+    # What the agent prints is not the answer.
+    os.dup2(2, 1)
+    fence = Fence()
+    try:
+        answer = _replayed(given, fence)
+    except (RecordingError, OSError) as error:
+        answer = {"problem": str(error)}
+    finally:
+        fence.down()
+        shutil.rmtree(fence.sandbox, ignore_errors=True)
+    with os.fdopen(out, "w", encoding="utf-8") as stream:
+        json.dump(answer, stream)
+    sys.stdout.flush()
+    # Threads that the agent left waiting are not waited for.
+    os._exit(0)
+
+
+def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
+    recording = load(given.file)
+    if recording.run.get("mode") == "light":
+        raise RecordingError("it was recorded in light mode, which keeps digests only")
+    root = given.code.resolve()
+    _recorder.replaying = True
+    fence.put_up()
+    try:
+        result = _with_patience(recording, root, given, fence)
+    except Diverged as leaving:
+        # Importing the program did what a replay must not do.
+        result = Replayed(recording.run_id, identical=False, effects=0, output=None)
+        result.divergence = leaving.divergence
+    return result.as_dict()
+
+
+def _with_patience(
+    recording: Recording, root: Path, given: argparse.Namespace, fence: Fence
+) -> Replayed:
+    import tachograph
+    from tachograph.replay._entry import find_entry
+
+    entry = find_entry(recording, root, given.entry)
+    with contextlib.suppress(ImportError, ValueError):
+        names = [str(name) for name in recording.run.get("instruments") or []]
+        if names:
+            tachograph.instrument(*names)
+
+    def started(player: Player) -> None:
+        fence.leaked = player.note
+        _watch(player, given.patience_s)
+
+    return replay(recording, entry, root=root, started=started)
+
+
+def _watch(player: Player, patience_s: float) -> None:
+    """Interrupt an agent that goes on and on without any effect."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        if not player.over:
+            said = f"the agent ran for {patience_s:g} seconds without any effect."
+            player.note(Divergence("BUDGET", said))
+            raise Diverged(player.divergence or Divergence("BUDGET", said))
+
+    signal.signal(signal.SIGALRM, interrupt)
+
+    def look() -> None:
+        while not player.over:
+            left_s = player.progress_s + patience_s - time.monotonic()
+            if left_s <= 0:
+                _thread.interrupt_main(signal.SIGALRM)
+                return
+            threading.Event().wait(max(left_s, 0.05))
+
+    threading.Thread(target=look, name="tachograph-patience", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()
