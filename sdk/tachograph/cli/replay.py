@@ -30,8 +30,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "run_id", metavar="RUN", help="its id, the beginning of it, `last`, or a .tacho file"
     )
-    parser.add_argument("--code", type=Path, default=Path(), help="the program's folder; default: this one")
-    parser.add_argument("--entry", default="", metavar="MODULE:FUNCTION", help="the run's function, if it has moved")
+    parser.add_argument(
+        "--code", type=Path, default=Path(), help="the program's folder; default: this one"
+    )
+    parser.add_argument(
+        "--entry", default="", metavar="MODULE:FUNCTION", help="the run's function, if it has moved"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     parser.set_defaults(run=command)
 
@@ -80,7 +84,8 @@ def replayed(package: bytes, code: Path, entry: str = "") -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(process.stdout)
     except ValueError:
         raise Problem(
-            f"The replay ended without an answer (exit code {process.returncode}).", code=ANSWER_IS_NO
+            f"The replay ended without an answer (exit code {process.returncode}).",
+            code=ANSWER_IS_NO,
         ) from None
     if "problem" in answer:
         raise Problem(f"This run cannot be replayed: {answer['problem']}.", code=ANSWER_IS_NO)

@@ -14,12 +14,17 @@ _SETTLE_TURNS = 50
 """Turns of the loop that cancelled tasks of a diverged replay get for their ends."""
 
 
-async def drive(place: Place, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Await the agent: in this task while recording, in one that can be given up while replaying."""
+async def drive(
+    place: Place, make: Callable[[], Coroutine[Any, Any, Any]], *, whole: bool = True
+) -> Any:
+    """Await the agent: in this task while recording, in one that can be given up while replaying.
+
+    ``whole``: the run ends with it; else it is a loop inside of a run that goes on.
+    """
     loop = asyncio.get_running_loop()
     with on_loop(loop):
         if place.engine.replaying:
-            return await _replayed(place, make, loop)
+            return await _replayed(place, make, loop, whole=whole)
         token = PLACE.set(place)
         try:
             return await make()
@@ -28,7 +33,11 @@ async def drive(place: Place, make: Callable[[], Coroutine[Any, Any, Any]]) -> A
 
 
 async def _replayed(
-    place: Place, make: Callable[[], Coroutine[Any, Any, Any]], loop: asyncio.AbstractEventLoop
+    place: Place,
+    make: Callable[[], Coroutine[Any, Any, Any]],
+    loop: asyncio.AbstractEventLoop,
+    *,
+    whole: bool,
 ) -> Any:
     engine: Any = place.engine
     token = PLACE.set(None)
@@ -41,23 +50,27 @@ async def _replayed(
         task = asyncio.Task(make(), loop=loop, context=context)
         place.inside = False
 
-        def give_up(error: BaseException) -> None:
-            loop.call_soon_threadsafe(lambda: ended.done() or ended.set_exception(error))
+        def end(error: BaseException | None) -> None:
+            if ended.done():
+                return
+            if error is None:
+                ended.set_result(None)
+            else:
+                ended.set_exception(error)
 
-        engine.on_failure.append(give_up)
-        task.add_done_callback(
-            lambda _: ended.done() or ended.set_result(None), context=contextvars.Context()
-        )
+        engine.on_failure.append(lambda error: loop.call_soon_threadsafe(end, error))
+        task.add_done_callback(lambda _: end(None), context=contextvars.Context())
         await ended
         return task.result()
     finally:
         PLACE.reset(token)
-        await _clear_away(loop, engine)
+        engine.schedule(loop).closed = True
+        engine.failed = engine.failed or whole
+        await _clear_away(loop)
 
 
-async def _clear_away(loop: asyncio.AbstractEventLoop, engine: Any) -> None:
+async def _clear_away(loop: asyncio.AbstractEventLoop) -> None:
     """The agent's tasks end here: nothing that they would still do is part of the recording."""
-    engine.failed = True
     me = asyncio.current_task()
     for _ in range(_SETTLE_TURNS):
         left = [task for task in asyncio.all_tasks(loop) if task is not me and not task.done()]

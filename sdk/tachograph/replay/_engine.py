@@ -62,6 +62,10 @@ class Engine:
         """The outcome of an effect that answers on the spot. Replaying only."""
         raise NotImplementedError
 
+    def misread(self, index: int, said: str) -> None:
+        """A stream is read otherwise than it was. Replaying only."""
+        raise NotImplementedError
+
     def following(self) -> Delivery | None:
         """What the recording delivers next. Replaying only."""
         raise NotImplementedError

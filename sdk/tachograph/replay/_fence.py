@@ -63,9 +63,9 @@ class Fence:
             self._opening(*args)
         elif event == "os.kill" and args[1:] == (0,):
             return  # only asks whether a process is there
-        elif event in _REFUSED:
-            self._refuse(event, args)
-        elif event in _CHANGES and not self._in_sandbox(args[0] if args else ""):
+        elif event in _REFUSED or (
+            event in _CHANGES and not self._in_sandbox(args[0] if args else "")
+        ):
             self._refuse(event, args)
 
     def _opening(self, path: Any, mode: Any, flags: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
+import os
 import sys
 import types
 import uuid
@@ -29,6 +30,9 @@ from tachograph.replay._codec import (
 )
 
 _HIGHEST_INT_DIGITS = 1 << 20
+
+
+_STANDARD = os.path.dirname(os.__file__)  # noqa: PTH120 - compared with file names as text
 
 
 def _text(name: str, cls: type, write: Callable[[Any], str], read: Callable[[str], Any]) -> None:
@@ -122,7 +126,9 @@ def _write_datetime(value: datetime, writer: Writer) -> dict[str, Any]:
 
 
 def _read_datetime(fields: dict[str, Any], reader: Reader) -> datetime:
-    return datetime(*map(int, fields["v"]), tzinfo=reader.read(fields["z"]), fold=fields["f"])
+    year, month, day, hour, minute, second, microsecond = map(int, fields["v"])
+    zone, fold = reader.read(fields["z"]), int(fields["f"])
+    return datetime(year, month, day, hour, minute, second, microsecond, zone, fold=fold)
 
 
 def _write_time(value: time, writer: Writer) -> dict[str, Any]:
@@ -131,7 +137,9 @@ def _write_time(value: time, writer: Writer) -> dict[str, Any]:
 
 
 def _read_time(fields: dict[str, Any], reader: Reader) -> time:
-    return time(*map(int, fields["v"]), tzinfo=reader.read(fields["z"]), fold=fields["f"])
+    hour, minute, second, microsecond = map(int, fields["v"])
+    zone, fold = reader.read(fields["z"]), int(fields["f"])
+    return time(hour, minute, second, microsecond, zone, fold=fold)
 
 
 # --- classes of the program: named, never brought along ------------------------------------------
@@ -233,11 +241,23 @@ def _is_ordinary(value: Any) -> bool:
     cls = type(value)
     if isinstance(value, (type, types.ModuleType, types.FunctionType, types.MethodType)):
         return False
-    return hasattr(value, "__dict__") and cls.__new__ is object.__new__ and cls is not object
+    return hasattr(value, "__dict__") and _is_made_by_object(cls) and cls is not object
+
+
+def _is_of_the_program(cls: type) -> bool:
+    """Not of the standard library or of an installed package, whose objects may do things when they go."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    if cls.__module__.startswith("tachograph.demo"):
+        return True
+    return bool(file) and "site-packages" not in file and not file.startswith(_STANDARD)
+
+
+def _is_made_by_object(cls: type) -> bool:
+    return getattr(cls, "__new__", None) == object.__new__
 
 
 def _write_object(value: Any, writer: Writer) -> dict[str, Any] | None:
-    if not writer.objects:
+    if not writer.objects or not _is_of_the_program(type(value)):
         return None
     held = {name: writer.write(item) for name, item in vars(value).items()}
     return {"t": _named(value), "v": held}
@@ -245,9 +265,11 @@ def _write_object(value: Any, writer: Writer) -> dict[str, Any] | None:
 
 def _read_object(fields: dict[str, Any], reader: Reader) -> Any:
     cls = reader.typed(fields)
-    if cls.__new__ is not object.__new__:
+    if not _is_of_the_program(cls):
+        raise CodecError(f"{fields['t']} is no class of the program itself")
+    if not _is_made_by_object(cls):
         raise CodecError(f"{fields['t']} cannot be made without its constructor")
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     for name, tree in fields["v"].items():
         try:
             vars(made)[name] = reader.read(tree)
@@ -280,7 +302,7 @@ def _write_client(value: Any, _: Writer) -> dict[str, Any]:
 
 
 def _read_client(fields: dict[str, Any], _: Reader) -> Any:
-    module, _, name = str(fields["t"]).partition(":")
+    module, name = str(fields["t"]).split(":", 1)
     if (module, name) not in _CLIENTS or module not in sys.modules:
         raise CodecError(f"the client {fields['t']} is not loaded in this program")
     # Its requests are answered from the tape: no key of anybody's is needed, and none was recorded.

@@ -16,7 +16,15 @@ from tachograph.replay._place import PLACE, Place, here, label_of
 from tachograph.replay._schedule import Flight
 
 _users: dict[int, int] = {}
-_NAMES = ("call_soon", "call_at", "call_later", "time", "create_task", "run_in_executor")
+_NAMES = (
+    "call_soon",
+    "call_soon_threadsafe",
+    "call_at",
+    "call_later",
+    "time",
+    "create_task",
+    "run_in_executor",
+)
 
 
 class RunTask(asyncio.Task[Any]):
@@ -83,6 +91,16 @@ def _scheduling(
             return handle
         return place.engine.schedule(loop).soon(callback, args, context)
 
+    def call_soon_threadsafe(
+        callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        place = _place_of(context)
+        if place is None or asyncio._get_running_loop() is not loop:
+            handle: asyncio.Handle = real["call_soon_threadsafe"](callback, *args, context=context)
+            return handle
+        # From the loop's own thread: asyncio closes dropped async generators in this way.
+        return place.engine.schedule(loop).soon(callback, args, context)
+
     def call_at(
         when: float, callback: Callable[..., Any], *args: Any, context: Any = None
     ) -> asyncio.Handle:
@@ -113,7 +131,13 @@ def _scheduling(
             schedule.now_s = place.engine.loop_time(real["time"])
         return schedule.now_s
 
-    return {"call_soon": call_soon, "call_at": call_at, "call_later": call_later, "time": time}
+    return {
+        "call_soon": call_soon,
+        "call_soon_threadsafe": call_soon_threadsafe,
+        "call_at": call_at,
+        "call_later": call_later,
+        "time": time,
+    }
 
 
 def _set_timer(

@@ -8,7 +8,6 @@ executions of the same code give the same paths whatever the schedule was.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +72,7 @@ def path_text(path: Path) -> str:
 
 def label_of(work: Any) -> str:
     """What to call a coroutine, a task or a function that is spawned."""
-    function: Callable[..., Any] | Any = work
+    function: Any = work
     while hasattr(function, "func"):  # functools.partial, as asyncio.to_thread makes
         inner = function.args[0] if function.args and callable(function.args[0]) else None
         run = getattr(function.func, "__name__", "") == "run"

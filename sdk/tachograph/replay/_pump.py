@@ -46,6 +46,15 @@ class Pump:
             self._task = self._context.run(
                 loop.create_task, self._work(schedule.arrive), context=self._context
             )
+
+            def ended(_: object) -> None:
+                # Cancelled from elsewhere, as at the end of a loop: whoever waits must hear of it.
+                while not self._asked.empty():
+                    left = self._asked.get_nowait()[2]
+                    left.outcome = "cancel", None
+                    schedule.arrive(left)
+
+            self._task.add_done_callback(ended, context=self._context)
         if self._task.done():
             return ("err", thrown) if thrown is not None else ("end", None)
         flight.cancel = self._task.cancel

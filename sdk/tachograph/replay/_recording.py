@@ -32,6 +32,8 @@ class RecordedCall:
     """Its number in the run, from 1."""
     used: bool = False
     cancelled: bool = False
+    streams: bool = False
+    """Gave items one by one."""
     lost: bool = False
     """Cancelled when its outcome was there already, which nobody got."""
     outcomes: deque[Outcome] = field(default_factory=deque)
@@ -97,6 +99,10 @@ class Recording:
         """The call of that index."""
         return self._by_index[index]
 
+    def find(self, index: int) -> RecordedCall | None:
+        """The call of that index; None when it is a timer's or a thread's."""
+        return self._by_index.get(index)
+
     def _take(self, record: dict[str, Any]) -> None:
         kind = record["t"]
         if kind == "call":
@@ -109,6 +115,8 @@ class Recording:
             self._by_index[call.index] = call
         elif kind == "done":
             outcome = Outcome(record["o"], self._value(record.get("v")))
+            if outcome.kind == "item":
+                self._by_index[record["i"]].streams = True
             if "q" in record:
                 self.deliveries.append(Delivery(record["i"], outcome, record.get("s")))
             else:

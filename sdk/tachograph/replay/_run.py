@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import json
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,12 +111,15 @@ def _patched() -> Iterator[None]:
 def _perform(player: Player, recording: Recording, entry: Callable[..., Any]) -> tuple[str, Any]:
     _session.answer_with(player)
     try:
-        args, kwargs = loads(recording.run["args"])
+        given = loads(recording.run["args"])
     except CodecError as error:
         said = f"the arguments of the run cannot be read back: {error}"
         player.note(Divergence("DECODE", said))
         return "err", None
     function = entry.__func__ if inspect.ismethod(entry) else entry
+    args, kwargs = _arguments(function, given)
+    shared: Any = getattr(random, "_inst")  # noqa: B009 - no public name
+    shared.gauss_next = recording.run.get("gauss")
     try:
         if inspect.iscoroutinefunction(function):
             return "ok", asyncio.run(_quietly(function(*args, **kwargs)))
@@ -131,6 +135,18 @@ def _perform(player: Player, recording: Recording, entry: Callable[..., Any]) ->
             raise
         return ("cancel" if isinstance(error, asyncio.CancelledError) else "err"), error
     return "ok", result
+
+
+def _arguments(function: Any, given: Any) -> tuple[Any, Any]:
+    """How to call the function, from arguments by name; names that it has no more are passed all the same."""
+    if isinstance(given, list):
+        return given[0], given[1]
+    signature = inspect.signature(function)
+    if not given.keys() <= signature.parameters.keys():
+        return (), given
+    bound = signature.bind_partial()
+    bound.arguments.update(given)
+    return bound.args, bound.kwargs
 
 
 async def _quietly(coroutine: Any) -> Any:

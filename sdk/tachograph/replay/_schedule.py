@@ -92,6 +92,8 @@ class Schedule:
         self._probing = False
         self._delivering = False
         self._idle = 0
+        self.closed = False
+        """The loop ends; nothing is delivered any more."""
 
     # --- the agent's callbacks ---------------------------------------------------------------------
 
@@ -112,18 +114,21 @@ class Schedule:
                 if self._inbox or self.engine.replaying:
                     self._after_callback()
 
-        handle = self.call_soon(run, context=context)
+        handle: asyncio.Handle = self.call_soon(run, context=context)
         self._out[number] = handle
         if self._inbox or self.engine.replaying:
             self._probe_soon()
         return handle
+
+    def _is_done(self) -> bool:
+        return self.closed or self.engine.over or self.engine.failed
 
     def _is_leak(self) -> bool:
         place = here()
         return place is None or place.engine is not self.engine
 
     def _after_callback(self) -> None:
-        if self.engine.over or self.engine.failed:
+        if self._is_done():
             return
         if self.engine.replaying:
             if self.callbacks > RUNAWAY_CALLBACKS:
@@ -185,7 +190,7 @@ class Schedule:
 
     def _probe(self) -> None:
         self._probing = False
-        if self.engine.over or self.engine.failed:
+        if self._is_done():
             return
         if not self.quiet():
             self._probe_soon()
@@ -278,7 +283,7 @@ class Schedule:
 
     def _lost_by_cancelling(self, flight: Flight) -> bool:
         """Whether the waiting task is cancelled at once, because no outcome comes to it any more."""
-        if self.engine.over or self.engine.failed or flight.index is None:
+        if self._is_done() or flight.index is None:
             return True
         return self.engine.asked_to_cancel(flight.index, arrived=flight.outcome is not None)
 

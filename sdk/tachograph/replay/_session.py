@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import contextvars
 import json
 import os
 import platform
+import random
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from hashlib import blake2b
@@ -68,6 +70,9 @@ class Session:
         self.drain.finish(tape, finished)
 
 
+_WHOLE_CHARS = 1 << 20
+_PIECE_CHARS, _SEAM_CHARS = 1 << 20, 4_096
+
 _session: Session | None = None
 _answering: contextvars.ContextVar[Engine | None] = contextvars.ContextVar(
     "tachograph-answering", default=None
@@ -92,19 +97,49 @@ def answer_with(engine: Engine) -> None:
     _answering.set(engine)
 
 
+def arguments_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A call's arguments by name, so that those of secrets are known by theirs; else as they are."""
+    try:
+        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        return [list(args), dict(kwargs)]
+
+
 def masking(redactor: Redactor) -> Callable[[str], str]:
     """Masks secrets in JSON texts; what is not JSON afterwards is left out."""
 
     def redact(text: str) -> str:
+        if len(text) > _WHOLE_CHARS:
+            return _plain_json(_in_pieces(redactor, json.loads(text)))
         masked, count = redactor.redact("tacho.tape", text)
         if not count:
             return text
         try:
-            return json.dumps(json.loads(masked), separators=(",", ":"))
+            return _plain_json(json.loads(masked))
         except (ValueError, RecursionError):
             return '{"$":"opaque","t":"withheld"}'
 
     return redact
+
+
+def _plain_json(tree: Any) -> str:
+    return json.dumps(tree, separators=(",", ":"))
+
+
+def _in_pieces(redactor: Redactor, tree: Any, key: str = "tacho.tape") -> Any:
+    """A large value with its secrets masked, text by text; a redactor examines only so much at once."""
+    if isinstance(tree, dict):
+        return {name: _in_pieces(redactor, item, name) for name, item in tree.items()}
+    if isinstance(tree, list):
+        return [_in_pieces(redactor, item, key) for item in tree]
+    if not isinstance(tree, str):
+        return tree
+    pieces = [tree[at : at + _PIECE_CHARS] for at in range(0, len(tree), _PIECE_CHARS)]
+    seams = range(_PIECE_CHARS, len(tree), _PIECE_CHARS)
+    # What lies across two pieces is looked at too, and then the text is left out as a whole.
+    if any(redactor.redact(key, tree[at - _SEAM_CHARS : at + _SEAM_CHARS])[1] for at in seams):
+        return "[masked]"
+    return "".join(redactor.redact(key, piece)[0] for piece in pieces)
 
 
 def digest_of(text: str) -> str:
@@ -158,8 +193,10 @@ class RunSeam:
             "form": form,
             "env": environment(),
             "instruments": instruments(),
+            # The one thing that random keeps between two draws beside its generator.
+            "gauss": getattr(random, "_inst").gauss_next,  # noqa: B009 - no public name
         }
-        return _session.begin(facts, [list(args), dict(kwargs)])
+        return _session.begin(facts, arguments_of(function, args, kwargs))
 
     def _end(self, outcome: str, value: Any) -> None:
         engine = self._engine

@@ -86,7 +86,9 @@ class Shipper:
             self._unwanted = True
         LOGGER.debug("tachograph: %s does not take recordings: %s", url, answer.why)
         if answer.kind == "too_large":
-            say_rarely("recording", "tachograph: a recording is too large for the collector: %s", path)
+            say_rarely(
+                "recording", "tachograph: a recording is too large for the collector: %s", path
+            )
             path.rename(path.with_suffix(".refused"))
         return False
 

@@ -12,7 +12,7 @@ generators of numpy or torch. See docs/replay.md.
 from __future__ import annotations
 
 import ctypes
-import datetime as datetimes
+import datetime as dt
 import gc
 import os
 import random
@@ -73,7 +73,9 @@ def _reader() -> _Reading | None:
         if name not in _PASSED_ON:
             if _is_library(name):
                 return None
-            return _Reading(place, "~" if "site-packages" in frame.f_globals.get("__file__", "") else "")
+            return _Reading(
+                place, "~" if "site-packages" in frame.f_globals.get("__file__", "") else ""
+            )
         frame = frame.f_back
     return None
 
@@ -192,10 +194,10 @@ def _install_random() -> None:
 
 def _install_datetime() -> None:
     """Readings of the wall clock through ``datetime`` and ``date``."""
-    now, utcnow = datetimes.datetime.__dict__["now"], datetimes.datetime.__dict__["utcnow"]
-    today = datetimes.date.__dict__["today"]
+    now, utcnow = dt.datetime.__dict__["now"], dt.datetime.__dict__["utcnow"]
+    today = dt.date.__dict__["today"]
 
-    plain = now.__get__(None, datetimes.datetime)
+    plain = now.__get__(None, dt.datetime)
 
     def read_now(cls: Any, tz: Any = None) -> Any:
         reading = _reader()
@@ -203,8 +205,8 @@ def _install_datetime() -> None:
             return now.__get__(None, cls)(tz)
         if tz is None:
             naive = reading.take("datetime.now", plain)
-            return naive if cls is datetimes.datetime else cls.combine(naive.date(), naive.time())
-        utc = reading.take("datetime.now", lambda: plain(datetimes.UTC))
+            return naive if cls is dt.datetime else cls.combine(naive.date(), naive.time())
+        utc = reading.take("datetime.now", lambda: plain(dt.UTC))
         return cls.combine(utc.date(), utc.timetz()).astimezone(tz)
 
     def read_utcnow(cls: Any) -> Any:
@@ -213,15 +215,15 @@ def _install_datetime() -> None:
         return real() if reading is None else reading.take("datetime.utcnow", real)
 
     def read_today(cls: Any) -> Any:
-        if issubclass(cls, datetimes.datetime):
+        if issubclass(cls, dt.datetime):
             return cls.now()
         reading = _reader()
         real = today.__get__(None, cls)
         return real() if reading is None else reading.take("date.today", real)
 
-    _in_type(datetimes.datetime, "now", classmethod(read_now))
-    _in_type(datetimes.datetime, "utcnow", classmethod(read_utcnow))
-    _in_type(datetimes.date, "today", classmethod(read_today))
+    _in_type(dt.datetime, "now", classmethod(read_now))
+    _in_type(dt.datetime, "utcnow", classmethod(read_utcnow))
+    _in_type(dt.date, "today", classmethod(read_today))
 
 
 def _in_type(cls: type, name: str, value: Any) -> None:

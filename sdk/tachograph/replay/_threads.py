@@ -51,7 +51,7 @@ def install() -> None:
         # The loop itself is no agent: only what it runs is.
         token = PLACE.set(None)
         try:
-            return run(self, drive(place, lambda: coro), context=context)
+            return run(self, drive(place, lambda: coro, whole=False), context=context)
         finally:
             PLACE.reset(token)
 
@@ -79,7 +79,7 @@ def _pin_stdlib() -> None:
         return as_completed(fs, timeout=timeout)
 
     @functools.wraps(wait_for)
-    async def waiting(fut: Any, timeout: float | None) -> Any:
+    async def waiting(fut: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - its signature
         if here() is None or (timeout is not None and timeout <= 0):
             return await wait_for(fut, timeout)
         # Python 3.11 makes a helper task here, later versions do not.

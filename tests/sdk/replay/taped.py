@@ -12,7 +12,7 @@ from tachograph._redact import Redactor
 from tachograph._setup import recorder_without_export
 from tachograph.replay import _http, _session, _sources, _threads
 from tachograph.replay._recording import Recording, load
-from tachograph.replay._run import Replayed, replay
+from tachograph.replay._run import Replayed
 from tachograph.replay._seam import hook
 
 

@@ -1,0 +1,186 @@
+"""Scenarios of edited code: the first difference is found, named and placed; nothing is silently swapped."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import pytest
+from taped import assert_identical
+
+import tachograph as tacho
+from tachograph.replay._run import replay
+
+KNOBS = {}
+
+
+@pytest.fixture(autouse=True)
+def knobs():
+    KNOBS.clear()
+    yield KNOBS
+    KNOBS.clear()
+
+
+@tacho.tool
+async def tool(*args):
+    await asyncio.sleep(random.random() * 0.002)
+    return random.random()
+
+
+@tacho.tool
+async def guard(*args):
+    return True
+
+
+@tacho.effect
+def refund(order):
+    KNOBS.setdefault("paid", []).append(order)
+    return f"receipt {order}"
+
+
+@tacho.run
+async def agent():
+    prompt = KNOBS.get("prompt", "be kind")
+    if KNOBS.get("extra"):
+        await guard("extra")
+    first = await tool({"system": prompt, "messages": ["hello", "there"]})
+    if not KNOBS.get("removed"):
+        await guard("checked")
+    if KNOBS.get("forever"):
+        while True:
+            await asyncio.sleep(0)
+    if KNOBS.get("deadlock"):
+        await asyncio.Event().wait()
+    if KNOBS.get("read"):
+        time.time()
+    second = await tool("second", first)
+    if KNOBS.get("raises"):
+        raise RuntimeError("new")
+    return [first, second, KNOBS.get("suffix", "")]
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "kind"),
+    [
+        ("prompt", "be strict", "ARGS_CHANGED"),
+        ("extra", True, "EXTRA_CALL"),
+        ("removed", True, "EXTRA_CALL"),
+        ("forever", True, "BUDGET"),
+        ("deadlock", True, "STALLED"),
+        ("read", True, "READ_COUNT"),
+        ("raises", True, "EXCEPTION_CHANGED"),
+        ("suffix", "!", "RESULT_CHANGED"),
+    ],
+)
+def test_edit_is_found(tapes, knob, value, kind):
+    """prompt-edit, extra-call, removed-call, infinite-loop-after-edit, deadlock-after-edit and others."""
+    _, recording = tapes.record(agent)
+    KNOBS[knob] = value
+    result = replay(recording, agent)
+    assert not result.identical
+    found = result.divergence
+    if knob == "removed":
+        # The next call stands where the removed one was.
+        assert found.kind in {"MISSING_CALL", "EXTRA_CALL", "ORDER_CHANGED"}
+        assert found.expected["name"] == "guard"
+    else:
+        assert found.kind == kind, found.text()
+    if knob == "prompt":
+        assert found.step == 1
+        assert found.changes == ['~ $.args.v[0].system: "be kind" -> "be strict"']
+    if knob == "deadlock":
+        assert "tool" in found.message
+
+
+@tacho.run
+async def two_agents():
+    names = KNOBS.get("names", ["a", "b"])
+
+    async def sub(name):
+        return [name, await tool("same"), await tool("same")]
+
+    async def added(name):
+        return await guard(name)
+
+    labels = {"new": added}
+    return await asyncio.gather(*(labels.get(name, sub)(name) for name in names))
+
+
+def test_sibling_added(tapes):
+    """A new sub-agent in front of the others: it is the difference, they keep their answers."""
+    (_, before), recording = tapes.record(two_agents)
+    KNOBS["names"] = ["new", "a", "b"]
+    found = replay(recording, two_agents).divergence
+    assert found.kind == "EXTRA_CALL"
+    assert "added" in found.path
+
+
+def test_removed_at_the_end(tapes):
+    (_, _), recording = tapes.record(two_agents)
+    KNOBS["names"] = ["a"]
+    found = replay(recording, two_agents).divergence
+    assert found.kind in {"MISSING_CALL", "STALLED"}
+
+
+@tacho.run
+def swallow_all():
+    for number in range(3):
+        try:
+            refund(number + KNOBS.get("shift", 0))
+        except Exception:  # noqa: S110 - such agents exist
+            pass
+    return "done"
+
+
+def test_swallow_all(tapes):
+    """An agent that catches everything cannot hide a difference."""
+    _, recording = tapes.record(swallow_all)
+    KNOBS["shift"] = 10
+    result = replay(recording, swallow_all)
+    assert result.divergence.kind == "ARGS_CHANGED"
+
+
+def test_write_tool(tapes):
+    """The body of an effect never runs in a replay."""
+    _, recording = tapes.record(swallow_all)
+    assert KNOBS.pop("paid") == [0, 1, 2]
+    assert_identical(replay(recording, swallow_all))
+    assert "paid" not in KNOBS
+
+
+@tacho.run
+async def reads_a_stream():
+    @tacho.model
+    async def stream():
+        for number in range(6):
+            yield number
+
+    out = []
+    async for chunk in stream():
+        out.append(chunk)
+        if len(out) == KNOBS.get("stop", 4):
+            break
+    return len(out) > 0
+
+
+@pytest.mark.parametrize("stop", [2, 6])
+def test_stream_consumption(tapes, stop):
+    _, recording = tapes.record(reads_a_stream)
+    KNOBS["stop"] = stop
+    assert replay(recording, reads_a_stream).divergence.kind == "STREAM_CONSUMPTION"
+
+
+@tacho.run
+def mutates():
+    items = [1]
+    refund(items)
+    items.append(2)
+    refund(items)
+    return items
+
+
+def test_args_mutated_later(tapes):
+    _, recording = tapes.record(mutates)
+    assert [call.args for call in recording.calls] == [{"order": [1]}, {"order": [1, 2]}]
+    assert_identical(replay(recording, mutates))
