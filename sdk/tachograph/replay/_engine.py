@@ -29,6 +29,8 @@ class Engine:
     def __init__(self) -> None:
         self.over = False
         self.root = Node(())
+        self.loop_offset_s = 0.0
+        """By how much the loop's clock, as the agent sees it, is ahead of the real one, seconds."""
         self.delivered = 0
         """How many outcomes have been delivered."""
         self._schedules: dict[int, Schedule] = {}
@@ -57,6 +59,10 @@ class Engine:
 
     def close(self, index: int, outcome: str, value: Any) -> None:
         """An effect that answers on the spot came out so. Recording only."""
+
+    def answers(self, index: int) -> bool:
+        """Whether an effect is answered, and does not happen."""
+        return self.replaying
 
     def answer(self, index: int) -> tuple[str, Any]:
         """The outcome of an effect that answers on the spot. Replaying only."""

@@ -159,10 +159,16 @@ def _set_timer(
     if not engine.replaying:
         outside = contextvars.Context()
         call_at(
-            when_s, lambda: None if handle.cancelled() else schedule.arrive(flight), context=outside
+            when_s - engine.loop_offset_s,
+            lambda: None if handle.cancelled() else schedule.arrive(flight),
+            context=outside,
         )
     elif flight.index is not None:
         flight.live = True
+        outside = contextvars.Context()
+        flight.relaunch = lambda: call_at(
+            when_s - engine.loop_offset_s, schedule.arrive, flight, context=outside
+        )
         schedule.await_turn(flight)
     return handle
 

@@ -49,7 +49,7 @@ class Player(Engine):
         self.on_failure: list[Callable[[Diverged], None]] = []
         self.progress_s = time.monotonic()
         self._redact = redact
-        self._position = 0
+        self.position = 0
         self._by_path: dict[str, deque[RecordedCall]] = defaultdict(deque)
         for call in recording.calls:
             self._by_path[call.path].append(call)
@@ -145,11 +145,11 @@ class Player(Engine):
     def following(self) -> Delivery | None:
         """What the recording delivers next."""
         deliveries = self.recording.deliveries
-        return deliveries[self._position] if self._position < len(deliveries) else None
+        return deliveries[self.position] if self.position < len(deliveries) else None
 
     def take(self, delivery: Delivery) -> tuple[str, Any]:
         """The outcome of the next delivery."""
-        self._position += 1
+        self.position += 1
         self.progress_s = time.monotonic()
         tree = delivery.outcome.tree
         if tree is None or type(tree) is str:
@@ -245,14 +245,15 @@ class Player(Engine):
                 found = self._about(call, "MISSING_CALL", said)
                 found.expected = {"name": call.name, "arguments": call.args}
                 return found
-        for delivery in self.recording.deliveries[self._position :]:
-            call = self.recording.find(delivery.index)
-            if call is None:
+        for delivery in self.recording.deliveries[self.position :]:
+            issued = self.recording.find(delivery.index)
+            if issued is None:
                 continue  # a timer that nobody needed
-            if call.streams:
-                said = f"{call.name} is not read as far as it was."
-                return self._about(call, "STREAM_CONSUMPTION", said)
-            return self._about(call, "ORDER_CHANGED", f"the agent did not wait for {call.name}.")
+            if issued.streams:
+                said = f"{issued.name} is not read as far as it was."
+                return self._about(issued, "STREAM_CONSUMPTION", said)
+            said = f"the agent did not wait for {issued.name}."
+            return self._about(issued, "ORDER_CHANGED", said)
         return None
 
     def note(self, divergence: Divergence) -> None:
@@ -295,6 +296,26 @@ class Player(Engine):
         """The recorded stream; nothing is made."""
         return RecordedStream(self, index)
 
+    def was_cancelled(self, index: int) -> bool:
+        """Whether the recorded agent gave the effect up."""
+        return self.recording.call(index).cancelled
+
+    def has_call(self, node: Node) -> bool:
+        """Whether the recording has another call at this place."""
+        return any(not call.used for call in self._by_path[node.text])
+
+    def has_reading(self, node: Node, name: str) -> bool:
+        """Whether the recording has another reading at this place."""
+        return bool(self._reads.get((node.text, name)))
+
+    def outcomes_left(self, index: int) -> list[tuple[str, Any]]:
+        """What has not been delivered of an effect."""
+        call = self.recording.call(index) if self.recording.find(index) else None
+        if call is None:
+            return [("ok", None)]
+        left = [d.outcome for d in self.recording.deliveries[self.position :] if d.index == index]
+        return [(outcome.kind, self._value(call, outcome.tree)) for outcome in left]
+
     def misread(self, index: int, said: str) -> None:
         """A stream is read otherwise than it was."""
         call = self.recording.call(index)
@@ -304,6 +325,10 @@ class Player(Engine):
         self, index: int, start: Callable[[], Any], context: contextvars.Context
     ) -> tuple[str, Any]:
         """Wait for the recorded outcome; nothing happens."""
+        return await self.recorded_outcome(index)
+
+    async def recorded_outcome(self, index: int) -> tuple[str, Any]:
+        """The outcome of an effect, or the next item of a stream, when its turn comes."""
         schedule = self.schedule(asyncio.get_running_loop())
         flight = Flight(index)
         schedule.await_turn(flight)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tachograph.replay._schedule import Flight
 
 if TYPE_CHECKING:
+    from tachograph.replay._continue import Continuation
     from tachograph.replay._play import Player
     from tachograph.replay._record import Recorder
 
@@ -84,7 +85,7 @@ class Pump:
 class RecordedStream:
     """A stream as it was read then."""
 
-    def __init__(self, engine: Player, index: int) -> None:
+    def __init__(self, engine: Player | Continuation, index: int) -> None:
         self._engine = engine
         self._index = index
 
@@ -94,9 +95,6 @@ class RecordedStream:
         if thrown is not None:
             if engine.failed:
                 raise thrown
-            if not engine.recording.call(self._index).cancelled:
+            if not engine.was_cancelled(self._index):
                 engine.misread(self._index, "is left here; recorded, it was read further.")
-        schedule = engine.schedule(asyncio.get_running_loop())
-        flight = Flight(self._index)
-        schedule.await_turn(flight)
-        return await schedule.settle(flight)
+        return await engine.recorded_outcome(self._index)

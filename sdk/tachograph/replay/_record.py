@@ -11,7 +11,7 @@ from typing import Any
 from tachograph._guard import guarded
 from tachograph.replay import _kinds  # noqa: F401 - registers what values may be
 from tachograph.replay._codec import dumps
-from tachograph.replay._engine import Engine, Given
+from tachograph.replay._engine import Engine, Given, StreamSource
 from tachograph.replay._place import Node
 from tachograph.replay._pump import Pump
 from tachograph.replay._schedule import Flight
@@ -125,7 +125,9 @@ class Recorder(Engine):
             self._leaks.add(where)
             self.tape.add({"t": "leak", "where": where})
 
-    def stream(self, index: int, make: Callable[[], Any], context: contextvars.Context) -> Pump:
+    def stream(
+        self, index: int, make: Callable[[], Any], context: contextvars.Context
+    ) -> StreamSource:
         """A stream that a task outside of the agent reads."""
         return Pump(self, index, make, context)
 

@@ -16,6 +16,7 @@ from typing import Any
 from tachograph.replay import _session, _sources, _threads
 from tachograph.replay._code import changed_since
 from tachograph.replay._codec import CodecError, dumps, loads
+from tachograph.replay._continue import Plan
 from tachograph.replay._divergence import Diverged, Divergence, changes_between, same
 from tachograph.replay._play import Player
 from tachograph.replay._recording import Recording
@@ -87,6 +88,16 @@ def replay(
     return Replayed(recording.run_id, found is None, player.effects, tree, found)
 
 
+def go_on(plan: Plan, entry: Callable[..., Any]) -> tuple[str, Any]:
+    """Run ``entry`` along a recording and then live, recorded like any run of this process.
+
+    Returns:
+        ``ok`` and the result, or ``err`` and the exception; a program that does not follow the recording
+        ends with :class:`Diverged`.
+    """
+    return contextvars.copy_context().run(_perform, plan, plan.recording, entry)
+
+
 @contextmanager
 def _patched() -> Iterator[None]:
     from tachograph import _call
@@ -108,14 +119,19 @@ def _patched() -> Iterator[None]:
             _sources.uninstall()
 
 
-def _perform(player: Player, recording: Recording, entry: Callable[..., Any]) -> tuple[str, Any]:
-    _session.answer_with(player)
+def _perform(by: Player | Plan, recording: Recording, entry: Callable[..., Any]) -> tuple[str, Any]:
+    if isinstance(by, Player):
+        _session.answer_with(by)
+    else:
+        _session.continue_from(by)
     try:
         given = loads(recording.run["args"])
     except CodecError as error:
         said = f"the arguments of the run cannot be read back: {error}"
-        player.note(Divergence("DECODE", said))
-        return "err", None
+        diverged = Diverged(Divergence("DECODE", said))
+        if isinstance(by, Player):
+            by.note(diverged.divergence)
+        return "err", diverged
     function = entry.__func__ if inspect.ismethod(entry) else entry
     args, kwargs = _arguments(function, given)
     shared: Any = getattr(random, "_inst")  # noqa: B009 - no public name
@@ -128,8 +144,8 @@ def _perform(player: Player, recording: Recording, entry: Callable[..., Any]) ->
             for _ in result:
                 pass
             result = None
-    except Diverged:
-        return "err", None
+    except Diverged as diverged:
+        return "err", diverged
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise

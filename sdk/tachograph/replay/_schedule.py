@@ -15,7 +15,7 @@ import asyncio
 import contextvars
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tachograph.replay._place import PLACE, Node, Place, here
@@ -45,6 +45,7 @@ class Flight:
         "live",
         "outcome",
         "ready",
+        "relaunch",
     )
 
     def __init__(self, index: int | None) -> None:
@@ -58,6 +59,8 @@ class Flight:
         """What to do on delivery instead of resolving ``future``: a timer's callback."""
         self.dead: Callable[[], bool] = lambda: False
         """Whether nobody waits any more."""
+        self.relaunch: Callable[[], object] = lambda: None
+        """What brings it while live, when it was waited for on a recording that has ended."""
         self.ready = True
         """False while a replayed thread is still running."""
         self.live = False
@@ -160,6 +163,26 @@ class Schedule:
                 flight.land()
             return
         self._inbox.append(flight)
+        self._probe_soon()
+
+    def real_time(self) -> float:
+        """The loop's own time, seconds."""
+        return float(type(self.loop).time(self.loop))
+
+    def go_live(self, left: Mapping[int, deque[tuple[str, Any]]]) -> None:
+        """The recording ends here: what it has ``left`` comes first, in its order; the rest is waited for."""
+        self.now_s = None
+        pending, self.pending = self.pending, {}
+        for index in [*(index for index in left if index in pending), *pending]:
+            flight = pending.pop(index, None)
+            if flight is None:
+                continue
+            if left.get(index):
+                outcome = left[index].popleft()
+                flight.outcome = flight.outcome or outcome
+                self.arrive(flight)
+            else:
+                flight.relaunch()
         self._probe_soon()
 
     def release(self) -> None:

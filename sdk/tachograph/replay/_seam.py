@@ -75,7 +75,7 @@ class EffectSeam:
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A plain function."""
         engine, index = self._open(function)
-        if engine.replaying:
+        if engine.answers(index):
             return unwrapped(engine.answer(index))
         token = PLACE.set(self._inside())
         try:
@@ -95,14 +95,14 @@ class EffectSeam:
         context = before.copy()
         context.run(PLACE.set, self._inside())
         outcome = await engine.launch(index, lambda: function(*args, **kwargs), context)
-        if not engine.replaying:
+        if not engine.answers(index):
             _carry_back(before, context)
         return unwrapped(outcome)
 
     def gen(self, function: Function, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
         """A generator: its items one by one."""
         engine, index = self._open(function)
-        if engine.replaying:
+        if engine.answers(index):
             return (yield from _recorded_items(engine, index))
         body = function(*args, **kwargs)
         sent: Any = None

@@ -28,6 +28,7 @@ from tachograph.replay._tape import Drain, Tape
 if TYPE_CHECKING:
     from tachograph._call import Spec
     from tachograph._redact import Redactor
+    from tachograph.replay._continue import Plan
 
 Mode = Literal["exact", "light", "off"]
 Ship = Callable[[str, Path], None]
@@ -47,14 +48,18 @@ class Session:
         self.drain = Drain()
         self.pid = os.getpid()
 
-    def begin(self, facts: dict[str, Any], arguments: Any) -> Recorder:
-        """Start the tape of a run."""
+    def begin(self, facts: dict[str, Any], arguments: Any, plan: Plan | None = None) -> Recorder:
+        """Start the tape of a run, which may go on from a recording."""
         run_id = facts["run_id"]
         tape = Tape(self.directory / f"{run_id}.tape", self.redact, self.drain)
         self.drain.start(tape)
         text, _ = _codec.dumps(arguments, objects=True)
         mode = "light" if self.light else "exact"
         tape.add({"t": "run", "format": FORMAT, "mode": mode, **facts}, "args", text)
+        if plan is not None:
+            from tachograph.replay._continue import Continuation
+
+            return Continuation(tape, plan, self.redact)
         return Recorder(tape)
 
     def end(self, engine: Recorder, record: dict[str, Any], payload: str | None) -> None:
@@ -78,6 +83,9 @@ _answering: contextvars.ContextVar[Engine | None] = contextvars.ContextVar(
     "tachograph-answering", default=None
 )
 """The engine that the next outermost run belongs to, while replaying."""
+_continuing: contextvars.ContextVar[Plan | None] = contextvars.ContextVar(
+    "tachograph-continuing", default=None
+)
 
 
 def use(session: Session | None) -> Session | None:
@@ -90,6 +98,11 @@ def use(session: Session | None) -> Session | None:
 def current() -> Session | None:
     """The session in use."""
     return _session
+
+
+def continue_from(plan: Plan | None) -> None:
+    """The next run that starts in this context follows a recording first."""
+    _continuing.set(plan)
 
 
 def answer_with(engine: Engine) -> None:
@@ -196,7 +209,11 @@ class RunSeam:
             # The one thing that random keeps between two draws beside its generator.
             "gauss": getattr(random, "_inst").gauss_next,  # noqa: B009 - no public name
         }
-        return _session.begin(facts, arguments_of(function, args, kwargs))
+        plan = _continuing.get()
+        if plan is not None:
+            step = plan.live_from_step
+            facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
+        return _session.begin(facts, arguments_of(function, args, kwargs), plan)
 
     def _end(self, outcome: str, value: Any) -> None:
         engine = self._engine

@@ -171,7 +171,7 @@ class _Chance(random.Random):
 
 
 def _install_random() -> None:
-    shared: Any = random._inst  # type: ignore[attr-defined]  # behind random.random and the others
+    shared: Any = random._inst  # behind random.random and the others
     before = type(shared)
     shared.__class__ = _Chance
     _installed.append(lambda: setattr(shared, "__class__", before))

@@ -1,0 +1,238 @@
+"""The engine that starts on a recording and goes on live: forks (what if, from this step on) and resumption.
+
+Everything is written to a tape of its own, the beginning included, so a continued run is a complete recording. On the
+recording it answers as a replay does. Going live, outcomes that the recording still has for effects under way are
+delivered in their order, timers are set again for what is left of them, and the loop's clock goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tachograph.errors import Refused
+from tachograph.replay._divergence import Diverged
+from tachograph.replay._engine import Given, StreamSource
+from tachograph.replay._place import Node
+from tachograph.replay._play import Player
+from tachograph.replay._pump import RecordedStream
+from tachograph.replay._record import Recorder
+from tachograph.replay._recording import Delivery, Recording
+from tachograph.replay._schedule import Flight, Schedule
+from tachograph.replay._tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How far to follow a recording, and what may happen then."""
+
+    recording: Recording
+    live_from_step: int | None = None
+    """The first effect that happens again, from 1; None: whatever the recording does not answer (resumption)."""
+    results: Mapping[int, Any] = field(default_factory=dict)
+    """Other results for recorded steps, as values."""
+    allow_writes: bool = False
+    """Whether effects that change the world may happen."""
+
+
+class Continuation(Recorder):
+    """A :class:`Recorder` that consults a :class:`Player` first."""
+
+    def __init__(self, tape: Tape, plan: Plan, redact: Callable[[str], str]) -> None:
+        super().__init__(tape)
+        self.replaying = True
+        self.player = Player(plan.recording, redact)
+        self.on_failure: list[Callable[[Diverged], None]] = self.player.on_failure
+        self.on_failure.append(self._failed)
+        self.from_tape = 0
+        """Effects that were answered from the recording."""
+        self._plan = plan
+        self._recorded: dict[int, int] = {}
+        self._own: dict[int, int] = {}
+        self._left: dict[int, deque[tuple[str, Any]]] = defaultdict(deque)
+        self._answered = {d.index for d in plan.recording.deliveries}
+
+    def _failed(self, _: Diverged) -> None:
+        self.failed = True
+
+    # --- calls -------------------------------------------------------------------------------------
+
+    def open(self, node: Node, name: str, kind: str, given: Given) -> int:
+        """Match the call with the recording, or let it happen.
+
+        Raises:
+            Refused: it changes the world, and nobody has allowed that.
+            Diverged: the program does not follow its own recording.
+        """
+        step = self.player.effects + 1
+        last = self._plan.live_from_step
+        if self.replaying and last is not None and step >= last and step not in self._plan.results:
+            self.go_live()
+        recorded = None
+        if self.replaying and (last is not None or self.player.has_call(node)):
+            recorded = self.player.open(node, name, kind, given)
+        elif last is None and self.player.has_call(node):
+            recorded = self.player.open(node, name, kind, given)
+        if recorded is not None and not self._has_outcome(recorded):
+            recorded = None
+        if recorded is None and given.writes and not self._plan.allow_writes:
+            raise Refused(
+                f"{name} changes the world; it happens only with --allow-writes"
+                if last is not None
+                else f"{name} may or may not have happened when the run was killed: look, and resume with"
+                " --allow-writes to do it"
+            )
+        index = super().open(node, name, kind, given)
+        if recorded is not None:
+            self.from_tape += 1
+            self._map(index, recorded)
+            if not self.replaying:
+                self._keep_left(index, recorded)
+        return index
+
+    def _has_outcome(self, recorded: int) -> bool:
+        call = self.player.recording.call(recorded)
+        return bool(call.outcomes) or recorded in self._answered or call.step in self._plan.results
+
+    def _map(self, index: int, recorded: int | None) -> None:
+        if recorded is not None:
+            self._recorded[index], self._own[recorded] = recorded, index
+
+    def answers(self, index: int) -> bool:
+        """Whether the recording has the outcome."""
+        return index in self._recorded
+
+    def answer(self, index: int) -> tuple[str, Any]:
+        """The recorded outcome, or the one that was set instead; it is written to the new tape."""
+        recorded = self._recorded[index]
+        outcome = self._edited(recorded) or self.player.answer(recorded)
+        self.close(index, *outcome)
+        return outcome
+
+    def _edited(self, recorded: int) -> tuple[str, Any] | None:
+        call = self.player.recording.find(recorded)
+        if call is None or call.step not in self._plan.results:
+            return None
+        return "ok", self._plan.results[call.step]
+
+    # --- order -------------------------------------------------------------------------------------
+
+    def following(self) -> Delivery | None:
+        """What the recording delivers next, by our own index."""
+        found = self.player.following()
+        if found is None:
+            return None
+        return Delivery(self._own.get(found.index, -1), found.outcome, found.spin)
+
+    def take(self, delivery: Delivery) -> tuple[str, Any]:
+        """The outcome whose turn it is; written to the new tape."""
+        recorded = self.player.following() or delivery
+        outcome = self.player.take(recorded)
+        outcome = self._edited(recorded.index) or outcome
+        flight = Flight(delivery.index)
+        flight.outcome = outcome
+        self.deliver(flight, delivery.spin)
+        return outcome
+
+    def stalled(self, schedule: Schedule, *, runaway: bool) -> None:
+        """At the end of the recording the run goes on; before it, the program has left the road."""
+        if self.player.following() is None and not runaway:
+            self.go_live()
+        else:
+            self.player.stalled(schedule, runaway=runaway)
+
+    def go_live(self) -> None:
+        """From here on effects happen."""
+        self.replaying = False
+        for delivery in self.player.recording.deliveries[self.player.position :]:
+            index = self._own.get(delivery.index)
+            if index is not None:
+                self._keep_left(index, delivery.index)
+        for schedule in self._schedules.values():
+            self.loop_offset_s = self.player.loop_time(schedule.real_time) - schedule.real_time()
+            schedule.go_live(self._left)
+
+    def _keep_left(self, index: int, recorded: int) -> None:
+        if self._left.get(index):
+            return
+        edited = self._edited(recorded)
+        self._left[index].extend([edited] if edited else self.player.outcomes_left(recorded))
+
+    # --- the rest ----------------------------------------------------------------------------------
+
+    def timer(self, node: Node) -> int:
+        """Number a timer, and find its recorded one."""
+        index = super().timer(node)
+        if self.replaying:
+            self._map(index, self.player.timer(node))
+        return index
+
+    def thread(self, node: Node) -> int:
+        """Number a thread, and find its recorded one."""
+        index = super().thread(node)
+        if self.replaying:
+            self._map(index, self.player.thread(node))
+        return index
+
+    def asked_to_cancel(self, index: int, *, arrived: bool) -> bool:
+        """As in the recording while on it."""
+        if self.replaying and index in self._recorded:
+            arrived = self.player.asked_to_cancel(self._recorded[index], arrived=arrived)
+        return super().asked_to_cancel(index, arrived=arrived)
+
+    def read(self, node: Node, name: str, real: Callable[[], Any]) -> Any:
+        """What was read then, as long as the recording has it."""
+        if self.replaying and self.player.has_reading(node, name):
+            value = self.player.read(node, name, real)
+            return super().read(node, name, lambda: value)
+        return super().read(node, name, real)
+
+    def loop_time(self, real: Callable[[], float]) -> float:
+        """The recorded time, and from there on as the clock goes."""
+        if self.replaying:
+            self.player.delivered = self.delivered
+            return super().loop_time(lambda: self.player.loop_time(real))
+        return super().loop_time(lambda: real() + self.loop_offset_s)
+
+    def stream(
+        self, index: int, make: Callable[[], Any], context: contextvars.Context
+    ) -> StreamSource:
+        """The recorded stream where there is one."""
+        if index in self._recorded:
+            return RecordedStream(self, index)
+        return super().stream(index, make, context)
+
+    def was_cancelled(self, index: int) -> bool:
+        """Whether the recorded consumer left the stream."""
+        return self.player.was_cancelled(self._recorded[index])
+
+    def misread(self, index: int, said: str) -> None:
+        """While on the recording, a difference; later the consumer is free."""
+        if self.replaying:
+            self.player.misread(self._recorded[index], said)
+
+    async def launch(
+        self, index: int, start: Callable[[], Any], context: contextvars.Context
+    ) -> tuple[str, Any]:
+        """The recorded outcome in its turn; else let it happen."""
+        if index not in self._recorded:
+            return await super().launch(index, start, context)
+        return await self.recorded_outcome(index)
+
+    async def recorded_outcome(self, index: int) -> tuple[str, Any]:
+        """Wait for what the recording has for an effect, also after going live."""
+        import asyncio
+
+        schedule = self.schedule(asyncio.get_running_loop())
+        flight = Flight(index)
+        if self.replaying:
+            schedule.await_turn(flight)
+        elif self._left[index]:
+            flight.outcome = self._left[index].popleft()
+            schedule.arrive(flight)
+        else:
+            return "end", None
+        return await schedule.settle(flight)
