@@ -13,7 +13,21 @@ from collections.abc import Sequence
 
 from tachograph.cli.problem import USAGE, Problem
 
-_COMMANDS = ("up", "demo", "runs", "show", "replay", "export", "dsn", "recover", "doctor")
+_COMMANDS = (
+    "up",
+    "demo",
+    "runs",
+    "show",
+    "replay",
+    "fork",
+    "resume",
+    "test",
+    "check_run",
+    "export",
+    "dsn",
+    "recover",
+    "doctor",
+)
 _INTERRUPTED = 130
 
 

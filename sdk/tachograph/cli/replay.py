@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from tachograph.cli.problem import ANSWER_IS_NO, Problem
 from tachograph.cli.recordings import package_of
 from tachograph.cli.terminal import print_json
-
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +39,7 @@ def command(arguments: argparse.Namespace) -> int:
     Raises:
         Problem: there is no such recording, or its code cannot be found.
     """
-    answer = replayed(package_of(arguments.run_id), arguments.code, arguments.entry)
+    answer = answer_of(package_of(arguments.run_id), arguments.code, arguments.entry)
     if arguments.json:
         print_json(answer)
     elif answer["identical"]:
@@ -58,49 +51,16 @@ def command(arguments: argparse.Namespace) -> int:
     return 0 if answer["identical"] else ANSWER_IS_NO
 
 
-def replayed(package: bytes, code: Path, entry: str = "") -> dict[str, Any]:
-    """Replay in a process of its own, with the hash seed of the recording; blocks until it is done.
+def answer_of(package: bytes, code: Path, entry: str) -> dict[str, Any]:
+    """Replay in a process of its own.
 
     Raises:
         Problem: the recording cannot be used.
     """
-    from tachograph.replay._recording import Recording, RecordingError
+    from tachograph.replay._process import replayed
+    from tachograph.replay._recording import RecordingError
 
     try:
-        recording = Recording.from_bytes(package)
+        return replayed(package, code, entry)
     except RecordingError as error:
-        raise Problem(f"{error}.", code=ANSWER_IS_NO) from error
-    with tempfile.TemporaryDirectory(prefix="tacho-") as folder:
-        file = Path(folder) / "recording.tacho"
-        file.write_bytes(package)
-        words = [sys.executable, "-m", "tachograph.replay", str(file), "--code", str(code)]
-        process = subprocess.run(
-            [*words, "--entry", entry] if entry else words,
-            env=_environment(str(recording.run.get("env", {}).get("hash_seed", "random"))),
-            stdout=subprocess.PIPE,
-            check=False,
-        )
-    try:
-        answer: dict[str, Any] = json.loads(process.stdout)
-    except ValueError:
-        raise Problem(
-            f"The replay ended without an answer (exit code {process.returncode}).",
-            code=ANSWER_IS_NO,
-        ) from None
-    if "problem" in answer:
-        raise Problem(f"This run cannot be replayed: {answer['problem']}.", code=ANSWER_IS_NO)
-    return answer
-
-
-def _environment(hash_seed: str) -> dict[str, str]:
-    """Ours without keys, so that none can be used, and with the recording's hash seed."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not any(word in name.upper() for word in _SECRETS)
-    }
-    if hash_seed.isdigit():
-        kept["PYTHONHASHSEED"] = hash_seed
-    else:
-        kept.pop("PYTHONHASHSEED", None)
-    return kept
+        raise Problem(f"This run cannot be replayed: {error}.", code=ANSWER_IS_NO) from error

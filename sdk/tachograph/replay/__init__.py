@@ -2,3 +2,51 @@
 
 Light at import: nothing here is loaded by ``import tachograph`` itself. docs/replay.md is the guide.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from tachograph.replay._recording import Recording
+    from tachograph.replay._run import Replayed
+
+T = TypeVar("T")
+
+__all__ = ["codec", "load", "replay"]
+
+
+def codec(cls: type[T], *, encode: Callable[[T], Any], decode: Callable[[Any], T]) -> None:
+    """Have values of ``cls`` on tapes: as what ``encode`` gives, read again by ``decode``.
+
+    Call it where the class is defined, so that a replay, which imports that module too, knows it.
+    """
+    from tachograph.replay import _kinds  # noqa: F401 - ours come first
+    from tachograph.replay._codec import register_type
+
+    register_type(cls, encode, decode)
+
+
+def load(path: str | Path) -> Recording:
+    """The recording in a ``.tacho`` file.
+
+    Raises:
+        RecordingError: it is none, or a damaged one.
+        OSError: it cannot be read.
+    """
+    from tachograph.replay import _recording
+
+    return _recording.load(path)
+
+
+def replay(recording: Recording, entry: Callable[..., Any]) -> Replayed:
+    """Run ``entry``, the function of the run, against a recording, in this process and without a fence.
+
+    ``tacho replay`` and :func:`tachograph.replay.testing.assert_replays` do it in a process of its own, which cannot
+    reach anything. Returns whether it was identical, else the first difference.
+    """
+    from tachograph.replay import _run
+
+    return _run.replay(recording, entry)

@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--code", type=Path, default=Path())
     parser.add_argument("--entry", default="")
+    parser.add_argument("--plan", default="")
     parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
     given = parser.parse_args()
     out = os.dup(1)
@@ -43,7 +44,7 @@ def main() -> int:
     os.dup2(2, 1)
     fence = Fence()
     try:
-        answer = _replayed(given, fence)
+        answer = _continued(given) if given.plan else _replayed(given, fence)
     except (RecordingError, OSError) as error:
         answer = {"problem": str(error)}
     finally:
@@ -72,17 +73,53 @@ def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
     return result.as_dict()
 
 
-def _with_patience(
-    recording: Recording, root: Path, given: argparse.Namespace, fence: Fence
-) -> Replayed:
+def _continued(given: argparse.Namespace) -> dict[str, Any]:
+    """Go on live: no fence, and recorded like any run."""
     import tachograph
+    from tachograph.replay._codec import dumps
+    from tachograph.replay._continue import Plan
     from tachograph.replay._entry import find_entry
+    from tachograph.replay._run import go_on
 
-    entry = find_entry(recording, root, given.entry)
+    recording = load(given.file)
+    said = json.loads(given.plan)
+    tachograph.init()
+    entry = find_entry(recording, given.code.resolve(), given.entry)
+    _instrument(recording)
+    plan = Plan(
+        recording,
+        said["live_from_step"],
+        {int(step): value for step, value in said["results"].items()},
+        allow_writes=bool(said["allow_writes"]),
+    )
+    made: list[str] = []
+    outcome, value = go_on(plan, entry, made)
+    tachograph.flush(10)
+    tachograph.shutdown(5)
+    return {
+        "run_id": made[0] if made else "",
+        "outcome": outcome,
+        "output": json.loads(dumps(value)[0]) if outcome == "ok" else None,
+        "error": f"{type(value).__name__}: {value}" if outcome == "err" else None,
+    }
+
+
+def _instrument(recording: Recording) -> None:
+    import tachograph
+
     with contextlib.suppress(ImportError, ValueError):
         names = [str(name) for name in recording.run.get("instruments") or []]
         if names:
             tachograph.instrument(*names)
+
+
+def _with_patience(
+    recording: Recording, root: Path, given: argparse.Namespace, fence: Fence
+) -> Replayed:
+    from tachograph.replay._entry import find_entry
+
+    entry = find_entry(recording, root, given.entry)
+    _instrument(recording)
 
     def started(player: Player) -> None:
         fence.leaked = player.note

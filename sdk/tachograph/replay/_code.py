@@ -10,11 +10,12 @@ _FILES_LIMIT = 2_000
 _known: dict[tuple[str, int, int], str] = {}
 
 
-def digests(root: Path) -> dict[str, str]:
-    """Each loaded module's file under ``root`` with its digest."""
+def digests(root: Path, entry_file: str) -> dict[str, str]:
+    """Each loaded module's file under ``root`` with its digest, and ``entry_file`` whatever the modules say."""
     found: dict[str, str] = {}
-    for module in list(sys.modules.values()):
-        name = getattr(module, "__file__", None)
+    # A script that has ended has no __file__ any more.
+    names = [entry_file, *(getattr(m, "__file__", None) for m in list(sys.modules.values()))]
+    for name in names:
         if not name or not name.endswith(".py") or len(found) >= _FILES_LIMIT:
             continue
         path = Path(name)

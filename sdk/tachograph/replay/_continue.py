@@ -36,6 +36,8 @@ class Plan:
     """Other results for recorded steps, as values."""
     allow_writes: bool = False
     """Whether effects that change the world may happen."""
+    run_ids: list[str] | None = None
+    """Gets the id of the run that follows it."""
 
 
 class Continuation(Recorder):
@@ -53,7 +55,10 @@ class Continuation(Recorder):
         self._recorded: dict[int, int] = {}
         self._own: dict[int, int] = {}
         self._left: dict[int, deque[tuple[str, Any]]] = defaultdict(deque)
-        self._answered = {d.index for d in plan.recording.deliveries}
+        self._answered = {d.index: d.outcome.kind for d in plan.recording.deliveries}
+        """The last outcome of each effect that came in its turn."""
+        self._discarded: set[int] = set()
+        """Streams that were cut by the end of the recording: they begin anew."""
 
     def _failed(self, _: Diverged) -> None:
         self.failed = True
@@ -72,11 +77,13 @@ class Continuation(Recorder):
         if self.replaying and last is not None and step >= last and step not in self._plan.results:
             self.go_live()
         recorded = None
-        if self.replaying and (last is not None or self.player.has_call(node)):
-            recorded = self.player.open(node, name, kind, given)
-        elif last is None and self.player.has_call(node):
+        if self._discarded and not self.player.matches(node, name, given):
+            # What a cut stream gives anew leads elsewhere.
+            self.go_live()
+        elif (self.replaying and last is not None) or (last is None and self.player.has_call(node)):
             recorded = self.player.open(node, name, kind, given)
         if recorded is not None and not self._has_outcome(recorded):
+            self._discarded.add(recorded)
             recorded = None
         if recorded is None and given.writes and not self._plan.allow_writes:
             raise Refused(
@@ -95,7 +102,10 @@ class Continuation(Recorder):
 
     def _has_outcome(self, recorded: int) -> bool:
         call = self.player.recording.call(recorded)
-        return bool(call.outcomes) or recorded in self._answered or call.step in self._plan.results
+        if call.step in self._plan.results:
+            return True
+        kind = call.outcomes[-1].kind if call.outcomes else self._answered.get(recorded, "item")
+        return kind != "item"
 
     def _map(self, index: int, recorded: int | None) -> None:
         if recorded is not None:
@@ -123,6 +133,9 @@ class Continuation(Recorder):
     def following(self) -> Delivery | None:
         """What the recording delivers next, by our own index."""
         found = self.player.following()
+        while found is not None and found.index in self._discarded:
+            self.player.position += 1
+            found = self.player.following()
         if found is None:
             return None
         return Delivery(self._own.get(found.index, -1), found.outcome, found.spin)
@@ -144,8 +157,14 @@ class Continuation(Recorder):
         else:
             self.player.stalled(schedule, runaway=runaway)
 
+    def exhausted(self) -> None:
+        """The run goes on."""
+        self.go_live()
+
     def go_live(self) -> None:
         """From here on effects happen."""
+        if not self.replaying:
+            return
         self.replaying = False
         for delivery in self.player.recording.deliveries[self.player.position :]:
             index = self._own.get(delivery.index)

@@ -84,6 +84,9 @@ class Engine:
         """The agent waits for nothing that can come, or never comes to rest. Replaying only."""
         raise NotImplementedError
 
+    def exhausted(self) -> None:
+        """The recording has nothing left and the agent does not come to rest."""
+
     def thread(self, node: Node) -> int | None:
         """Agent code goes into a thread of the loop; its index, None when the recording has none here."""
         raise NotImplementedError

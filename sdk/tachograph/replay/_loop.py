@@ -246,6 +246,7 @@ def _in_thread(
     flight.fire = land
     flight.dead = given.cancelled
     if engine.replaying:
+        flight.relaunch = lambda: schedule.arrive(flight)
         schedule.await_turn(flight)
 
     def ended(_: object) -> None:

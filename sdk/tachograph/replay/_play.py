@@ -42,7 +42,8 @@ class Player(Engine):
 
     def __init__(self, recording: Recording, redact: Redact) -> None:
         super().__init__()
-        self.recording = recording
+        # A copy, as answers are used up.
+        recording = self.recording = Recording(recording.records, recording.blobs)
         self.divergence: Divergence | None = None
         self.effects = 0
         """How many effects were answered from the tape."""
@@ -72,6 +73,12 @@ class Player(Engine):
             return self._use(expected)
         self._fail(self._explain(node, name, tree, expected, waiting))
         raise AssertionError("unreachable")
+
+    def matches(self, node: Node, name: str, given: Given) -> bool:
+        """Whether :meth:`open` would find the call."""
+        waiting = [call for call in self._by_path[node.text] if not call.used]
+        tree = json.loads(dumps(given.value)[0]) if given.keeps_input else None
+        return bool(waiting) and waiting[0].name == name and self._same(waiting[0], tree)
 
     def _use(self, call: RecordedCall) -> int:
         call.used = True

@@ -27,6 +27,8 @@ class Recorder(Engine):
     def __init__(self, tape: Tape) -> None:
         super().__init__()
         self.tape = tape
+        self.entry_file = ""
+        """The file of the run's function."""
         self._indices = itertools.count()
         self._keeps_output: dict[int, Given] = {}
         self._leaks: set[str] = set()

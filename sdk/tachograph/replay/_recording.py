@@ -63,7 +63,7 @@ class Recording:
     """One run's tape. Made by :func:`load` or from records and blobs."""
 
     def __init__(self, records: list[dict[str, Any]], blobs: dict[str, Any]) -> None:
-        self._blobs = blobs
+        self.blobs = blobs
         self.records = records
         self.calls: list[RecordedCall] = []
         self._by_index: dict[int, RecordedCall] = {}
@@ -139,9 +139,9 @@ class Recording:
     def _value(self, tree: Any) -> Any:
         if isinstance(tree, dict) and tree.get("$") == "blob":
             name = tree.get("h")
-            if name not in self._blobs:
+            if name not in self.blobs:
                 raise RecordingError(f"the blob {name} is missing")
-            return self._blobs[str(name)]
+            return self.blobs[str(name)]
         return tree
 
     def packed(self) -> bytes:
@@ -150,9 +150,7 @@ class Recording:
         for record in self.records:
             line, crc = tapes.frame(json.dumps(record, separators=(",", ":")), crc)
             lines.append(line)
-        texts = {
-            name: json.dumps(tree, separators=(",", ":")) for name, tree in self._blobs.items()
-        }
+        texts = {name: json.dumps(tree, separators=(",", ":")) for name, tree in self.blobs.items()}
         return tapes.zipped(b"".join(lines), texts)
 
     @classmethod

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +88,20 @@ def replay(
     return Replayed(recording.run_id, found is None, player.effects, tree, found)
 
 
-def go_on(plan: Plan, entry: Callable[..., Any]) -> tuple[str, Any]:
+def go_on(
+    plan: Plan, entry: Callable[..., Any], run_ids: list[str] | None = None
+) -> tuple[str, Any]:
     """Run ``entry`` along a recording and then live, recorded like any run of this process.
+
+    ``run_ids`` gets the new run's id.
 
     Returns:
         ``ok`` and the result, or ``err`` and the exception; a program that does not follow the recording
         ends with :class:`Diverged`.
     """
-    return contextvars.copy_context().run(_perform, plan, plan.recording, entry)
+    return contextvars.copy_context().run(
+        _perform, replace(plan, run_ids=run_ids), plan.recording, entry
+    )
 
 
 @contextmanager

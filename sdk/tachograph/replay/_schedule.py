@@ -140,6 +140,8 @@ class Schedule:
             following = self.engine.following()
             if following is not None and following.spin == self.callbacks:
                 self._deliver_recorded(spinning=True)
+            elif following is None and self.callbacks > 2 * SPIN_LIMIT:
+                self.engine.exhausted()
         elif self.callbacks >= SPIN_LIMIT:
             self._deliver_arrived(self.callbacks)
 
@@ -177,6 +179,8 @@ class Schedule:
             flight = pending.pop(index, None)
             if flight is None:
                 continue
+            if not flight.ready:
+                continue  # a thread at work; it arrives when it ends
             if left.get(index):
                 outcome = left[index].popleft()
                 flight.outcome = flight.outcome or outcome

@@ -56,6 +56,11 @@ class Session:
         text, _ = _codec.dumps(arguments, objects=True)
         mode = "light" if self.light else "exact"
         tape.add({"t": "run", "format": FORMAT, "mode": mode, **facts}, "args", text)
+        recorder = self._engine(tape, plan)
+        recorder.entry_file = str(facts["file"])
+        return recorder
+
+    def _engine(self, tape: Tape, plan: Plan | None) -> Recorder:
         if plan is not None:
             from tachograph.replay._continue import Continuation
 
@@ -71,7 +76,7 @@ class Session:
         def finished() -> None:
             self.ship(tape.path.stem, tape.path)
 
-        self.drain.later(lambda: tape.add({"t": "code", **code_facts()}))
+        self.drain.later(lambda: tape.add({"t": "code", **code_facts(engine.entry_file)}))
         self.drain.finish(tape, finished)
 
 
@@ -201,7 +206,8 @@ class RunSeam:
         facts = {
             "run_id": run.id,
             "agent": options.agent_name,
-            "entry": options.entrypoint,
+            # A script that is continued goes by another name than when it is run.
+            "entry": options.entrypoint.replace("__tacho_main__:", "__main__:"),
             "file": options.source_file,
             "form": form,
             "env": environment(),
@@ -213,6 +219,8 @@ class RunSeam:
         if plan is not None:
             step = plan.live_from_step
             facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
+            if plan.run_ids is not None:
+                plan.run_ids.append(run.id)
         return _session.begin(facts, arguments_of(function, args, kwargs), plan)
 
     def _end(self, outcome: str, value: Any) -> None:
@@ -302,8 +310,8 @@ def instruments() -> list[str]:
     return sorted(name for name in found if not name.startswith("_"))
 
 
-def code_facts() -> dict[str, Any]:
+def code_facts(entry_file: str) -> dict[str, Any]:
     """Digests of the program's own modules, by file name relative to the working directory."""
     from tachograph.replay._code import digests
 
-    return {"files": digests(Path.cwd())}
+    return {"files": digests(Path.cwd(), entry_file)}

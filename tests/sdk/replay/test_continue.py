@@ -46,7 +46,7 @@ async def shop():
 
 def cut(recording: Recording, length: int) -> Recording:
     """The recording as a process that was killed after so many records leaves it."""
-    return Recording(recording.records[:length], recording._blobs)
+    return Recording(recording.records[:length], recording.blobs)
 
 
 def test_crash_anywhere(tapes):

@@ -183,7 +183,7 @@ def large_payload():
 def test_large_payload(tapes):
     """large-payload, binary-multimodal; equal payloads are on the tape once."""
     _, recording = tapes.record(large_payload)
-    assert len(recording._blobs) == 1
+    assert len(recording.blobs) == 1
     assert_identical(replay(recording, large_payload))
 
 
@@ -261,8 +261,8 @@ class Test_malicious_tape:  # noqa: N801 - as in the list of scenarios
 
     def test_changed_blob(self, tapes):
         _, recording = tapes.record(large_payload)
-        name = next(iter(recording._blobs))
-        recording._blobs[name] = "other"
+        name = next(iter(recording.blobs))
+        recording.blobs[name] = "other"
         with pytest.raises(RecordingError, match="not what its name says"):
             Recording.from_bytes(recording.packed())
 

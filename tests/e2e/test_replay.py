@@ -1,0 +1,166 @@
+"""Replay as users have it: a collector, an agent of their own, and the command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from collector_process import Collector
+
+AGENT = """
+    import asyncio, os, random, sys, time
+    import tachograph as tacho
+
+    @tacho.tool
+    async def look_up(order):
+        await asyncio.sleep(random.random() * 0.01)
+        return {"order": order, "paid": random.randint(10, 99)}
+
+    @tacho.effect
+    def refund(order, usd):
+        with open("ledger.txt", "a") as ledger:
+            ledger.write(f"{order} {usd}\\n")
+        if os.environ.get("DIE"):
+            os.kill(os.getpid(), 9)
+        return f"receipt {order}"
+
+    @tacho.run(agent="desk")
+    async def handle(orders):
+        found = await asyncio.gather(*(look_up(order) for order in orders))
+        await asyncio.sleep(0.05)
+        receipt = refund(found[0]["order"], found[0]["paid"])
+        last = await look_up("last")
+        return {"found": found, "receipt": receipt, "last": last, "at": time.time()}
+
+    if __name__ == "__main__":
+        tacho.init()
+        print(asyncio.run(handle(["a", "b", "c"])))
+"""
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    collector = Collector(tmp_path_factory.mktemp("replay") / "home").start()
+    yield collector
+    assert collector.stop() == 0
+
+
+@pytest.fixture
+def program(up, tmp_path):
+    (tmp_path / "desk.py").write_text(textwrap.dedent(AGENT))
+    return Program(up, tmp_path)
+
+
+class Program:
+    def __init__(self, up, folder):
+        self.up, self.folder = up, folder
+
+    def python(self, *words, **environment):
+        kept = {k: v for k, v in self.up.environment.items() if not k.startswith("PYTEST_")}
+        return subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=kept | {"TACHO_ENDPOINT": self.up.url} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def tacho(self, *words, code=0):
+        kept = {k: v for k, v in self.up.environment.items() if not k.startswith("PYTEST_")}
+        result = subprocess.run(
+            [sys.executable, "-m", "tachograph.cli", *words],
+            cwd=self.folder,
+            env=kept,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert result.returncode == code, result.stdout + result.stderr
+        return result.stdout
+
+    @property
+    def ledger(self):
+        path = self.folder / "ledger.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+def test_the_demo_agents_replay_identically(up, program):
+    recorded = json.loads(program.tacho("demo", "--json"))
+    assert len(recorded) >= 3
+    for run in recorded:
+        answer = json.loads(program.tacho("replay", run["run_id"], "--json"))
+        assert answer["identical"], answer
+        assert answer["effects"] >= 9
+    assert json.loads(program.tacho("replay", "last", "--json"))["identical"]
+
+
+def test_a_script_is_replayed_and_its_edit_found(program):
+    made = program.python("desk.py")
+    assert made.returncode == 0, made.stderr
+    assert len(program.ledger) == 1
+    assert "Identical: 5 effects" in program.tacho("replay", "last")
+    program.tacho("export", "last", "-o", "run.tacho")
+    assert json.loads(program.tacho("replay", "run.tacho", "--json"))["divergence"] is None
+    assert "3 of 3" in program.tacho("check", "run.tacho")
+    assert len(program.ledger) == 1, "nothing was paid again"
+
+    program.tacho("test", "run.tacho", "-o", "tests")
+    green = program.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    assert green.returncode == 0, green.stdout
+    source = (program.folder / "desk.py").read_text()
+    (program.folder / "desk.py").write_text(
+        source.replace('found[0]["paid"])', '2 * found[0]["paid"])')
+    )
+    red = program.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    assert red.returncode == 1
+    assert "ARGS_CHANGED in step 4" in red.stdout
+    assert "$.usd" in red.stdout
+    assert "changed since the recording: desk.py" in red.stdout
+    assert len(program.ledger) == 1
+
+
+def test_an_undeclared_write_is_stopped(program):
+    """undecorated-write: the fence names the line, and the file is not touched."""
+    made = program.python("desk.py")
+    assert made.returncode == 0, made.stderr
+    program.tacho("export", "last", "-o", "run.tacho")
+    source = (program.folder / "desk.py").read_text()
+    (program.folder / "desk.py").write_text(source.replace("@tacho.effect\n", ""))
+    answer = json.loads(program.tacho("replay", "run.tacho", "--json", code=1))
+    assert answer["divergence"]["kind"] == "LEAK"
+    assert "desk.py:" in answer["divergence"]["message"]
+    assert len(program.ledger) == 1
+
+
+def test_a_fork_is_a_run_of_its_own(program):
+    made = program.python("desk.py")
+    assert made.returncode == 0, made.stderr
+    program.tacho("export", "last", "-o", "run.tacho")
+    words = ("fork", "run.tacho", "--at", "5", "--set", '4.result="none"', "--json")
+    (fork,) = json.loads(program.tacho(*words))
+    assert fork["outcome"] == "ok"
+    assert fork["output"]["receipt"] == "none"
+    assert len(program.ledger) == 1
+    assert json.loads(program.tacho("replay", fork["run_id"], "--json"))["identical"]
+    (denied,) = json.loads(program.tacho("fork", "run.tacho", "--at", "4", "--json", code=1))
+    assert "allow-writes" in denied["error"]
+
+
+def test_a_killed_run_is_resumed(up, program):
+    """crash-in-write with a real SIGKILL: lookups are not repeated, the payment is not blindly done."""
+    killed = program.python("desk.py", DIE="1")
+    assert killed.returncode == -signal.SIGKILL
+    (journal,) = (up.home / "tapes").glob("*.tape")
+    stopped = json.loads(program.tacho("resume", journal.stem, "--json", code=1))
+    assert "may or may not have happened" in stopped["error"]
+    assert len(program.ledger) == 1
+    done = json.loads(program.tacho("resume", journal.stem, "--allow-writes", "--json"))
+    assert done["outcome"] == "ok"
+    assert len(program.ledger) == 2
