@@ -123,22 +123,24 @@ def opened(
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             texts = _members(archive, limit_bytes)
-        if TAPE_MEMBER not in texts:
-            raise PackageError("there is no tape in it")
         records = list(lines_of(texts[TAPE_MEMBER], whole=True))
-        blobs: dict[str, Any] = {}
-        for name, text in texts.items():
-            if name == TAPE_MEMBER:
-                continue
-            found = _BLOB.match(name)
-            if found is None or blob_name(text.decode("ascii")) != found[1]:
-                raise PackageError(f"{name[:80]} is not what its name says")
-            blobs[found[1]] = json.loads(text)
+        blobs = {_named(name, text): json.loads(text) for name, text in _blobs_of(texts)}
     except PackageError:
         raise
     except _DAMAGE as error:
         raise PackageError(f"this is no recording, or a damaged one: {error}") from error
     return records, blobs, texts
+
+
+def _blobs_of(texts: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    return ((name, text) for name, text in texts.items() if name != TAPE_MEMBER)
+
+
+def _named(name: str, text: bytes) -> str:
+    found = _BLOB.match(name)
+    if found is None or blob_name(text.decode("ascii")) != found[1]:
+        raise PackageError(f"{name[:80]} is not what its name says")
+    return found[1]
 
 
 def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, bytes]:

@@ -75,17 +75,14 @@ def init(
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
-        record: What is kept of each run for replay: ``exact`` (all that it takes), ``light`` (digests) or
-            ``off``; default ``exact``.
+        record: What is kept for replay: ``exact`` (all it takes, the default), ``light`` (digests), ``off``.
         disabled: Record nothing at all.
     """
     global _init_called
     arguments = {key: given for key, given in locals().items() if key != "redact"}
     _init_called = True
     with guarded("starting"), _lock:
-        if _recorder.replaying:
-            return
-        if _sender is not None:
+        if _sender is not None or _recorder.replaying:
             LOGGER.debug("tachograph: init was called before; this call changes nothing")
             return
         config = _config.read(arguments)
@@ -294,12 +291,15 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
                 recorder.sinks.clear()
                 recorder.keeper = None
         _threads.uninstall()
-        if _call.tape_hook is not None:
+        taping, _call.tape_hook = _call.tape_hook is not None, None
+        started_s = time.monotonic()
+        sent = sender.shutdown(timeout_s, patient=patient)
+        if taping:
             from tachograph.replay import _boot
 
-            # The sender goes on meanwhile.
-            timeout_s = max(timeout_s - _boot.stop(timeout_s / 2), 0.1)
-        return sender.shutdown(timeout_s, patient=patient)
+            # Tapes were sent meanwhile, by a thread of their own.
+            _boot.stop(max(timeout_s - (time.monotonic() - started_s), 0.1))
+        return sent
     return False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from tachograph import _call
@@ -42,9 +41,8 @@ def flush(timeout_s: float) -> bool:
     return session is None or session.drain.wait(timeout_s)
 
 
-def stop(timeout_s: float) -> float:
-    """Make no more tapes; returns the seconds that took. What is not sent is sent by the next process."""
-    started_s = time.monotonic()
+def stop(timeout_s: float) -> None:
+    """Make no more tapes. What is not sent within ``timeout_s`` is sent by the next process."""
     _call.tape_hook = None
     session = use(None)
     if session is not None:
@@ -52,4 +50,3 @@ def stop(timeout_s: float) -> float:
     _http.uninstall()
     _threads.uninstall()
     _sources.uninstall()
-    return time.monotonic() - started_s

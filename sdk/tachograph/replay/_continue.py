@@ -102,7 +102,7 @@ class Continuation(Recorder):
 
     def _has_outcome(self, recorded: int) -> bool:
         call = self.player.recording.call(recorded)
-        if call.step in self._plan.results:
+        if call.step in self._plan.results or call.lost:
             return True
         kind = call.outcomes[-1].kind if call.outcomes else self._answered.get(recorded, "item")
         return kind != "item"
@@ -171,6 +171,8 @@ class Continuation(Recorder):
             if index is not None:
                 self._keep_left(index, delivery.index)
         for schedule in self._schedules.values():
+            if schedule.loop.is_closed():
+                continue
             self.loop_offset_s = self.player.loop_time(schedule.real_time) - schedule.real_time()
             schedule.go_live(self._left)
 

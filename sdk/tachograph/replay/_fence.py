@@ -72,9 +72,9 @@ class Fence:
         writes = isinstance(flags, int) and flags & _WRITING
         if isinstance(mode, str) and not writes:
             writes = any(letter in mode for letter in "wax+")
-        if writes and path != os.devnull and not isinstance(path, int):
-            if not self._in_sandbox(path):
-                self._refuse("open for writing", (path,))
+        elsewhere = path != os.devnull and not isinstance(path, int)
+        if writes and elsewhere and not self._in_sandbox(path):
+            self._refuse("open for writing", (path,))
 
     def _in_sandbox(self, path: Any) -> bool:
         try:

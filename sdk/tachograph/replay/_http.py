@@ -145,14 +145,13 @@ def _response(module: Any, request: Any, given: dict[str, Any], body: Any = None
     options: dict[str, Any] = {"stream": _stream_of(module, body)} if body is not None else {}
     if body is None:
         options["content"] = given["content"]
-    made = module.Response(
+    return module.Response(
         given["status"],
         headers=[(name, value) for name, value in given["headers"]],
         request=request,
         extensions={"http_version": given["http"].encode("ascii", "replace")},
         **options,
     )
-    return made
 
 
 class _AsyncBody:

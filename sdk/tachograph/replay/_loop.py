@@ -78,7 +78,7 @@ def _place_of(context: contextvars.Context | None) -> Place | None:
 def _shadow(loop: asyncio.AbstractEventLoop) -> None:
     cls = type(loop)
     real = {name: getattr(cls, name).__get__(loop) for name in _NAMES}
-    loop.__dict__.update(_scheduling(loop, real) | _spawning(loop, real))
+    loop.__dict__.update(_scheduling(loop, real) | _timing(loop, real) | _spawning(loop, real))
 
 
 def _scheduling(
@@ -101,6 +101,12 @@ def _scheduling(
         # From the loop's own thread: asyncio closes dropped async generators in this way.
         return place.engine.schedule(loop).soon(callback, args, context)
 
+    return {"call_soon": call_soon, "call_soon_threadsafe": call_soon_threadsafe}
+
+
+def _timing(
+    loop: asyncio.AbstractEventLoop, real: dict[str, Callable[..., Any]]
+) -> dict[str, Callable[..., Any]]:
     def call_at(
         when: float, callback: Callable[..., Any], *args: Any, context: Any = None
     ) -> asyncio.Handle:
@@ -131,13 +137,7 @@ def _scheduling(
             schedule.now_s = place.engine.loop_time(real["time"])
         return schedule.now_s
 
-    return {
-        "call_soon": call_soon,
-        "call_soon_threadsafe": call_soon_threadsafe,
-        "call_at": call_at,
-        "call_later": call_later,
-        "time": time,
-    }
+    return {"call_at": call_at, "call_later": call_later, "time": time}
 
 
 def _set_timer(
@@ -190,8 +190,10 @@ def _spawning(
         context, node = made
         if loop.get_task_factory() is not None or more:
             # The program's own kind of task; its sets of tasks are not in a fixed order.
-            task = real["create_task"](coro, name=name, context=context, **more)
-            return task
+            theirs: asyncio.Task[Any] = real["create_task"](
+                coro, name=name, context=context, **more
+            )
+            return theirs
         ours = RunTask(coro, loop=loop, name=name, context=context)
         ours.place_hash = node.stable_hash
         return ours
@@ -233,17 +235,7 @@ def _in_thread(
     outside.run(PLACE.set, Place(engine, node, inside=True))
     done = outside.run(run_in_executor, executor, body)
 
-    def land() -> None:
-        if given.done():
-            return
-        if done.cancelled():
-            given.cancel()
-        elif done.exception() is not None:
-            given.set_exception(done.exception())
-        else:
-            given.set_result(done.result())
-
-    flight.fire = land
+    flight.fire = lambda: _hand_over(done, given)
     flight.dead = given.cancelled
     if engine.replaying:
         flight.relaunch = lambda: schedule.arrive(flight)
@@ -258,3 +250,15 @@ def _in_thread(
 
     done.add_done_callback(ended, context=outside)
     return given
+
+
+def _hand_over(done: asyncio.Future[Any], given: asyncio.Future[Any]) -> None:
+    if given.done():
+        return
+    error = None if done.cancelled() else done.exception()
+    if done.cancelled():
+        given.cancel()
+    elif error is not None:
+        given.set_exception(error)
+    else:
+        given.set_result(done.result())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import contextvars
+import inspect
+import itertools
 import json
 import os
 import platform
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from tachograph.replay._continue import Plan
 
 Mode = Literal["exact", "light", "off"]
-Ship = Callable[[str, Path], None]
-"""Takes a finished run's id and its journal; called on the tapes' thread."""
+Ship = Callable[[Path], None]
+"""Takes a finished run's journal; called on the tapes' thread."""
 
 
 class Session:
@@ -47,11 +48,14 @@ class Session:
         self.ship = ship
         self.drain = Drain()
         self.pid = os.getpid()
+        self._numbers = itertools.count()
 
     def begin(self, facts: dict[str, Any], arguments: Any, plan: Plan | None = None) -> Recorder:
         """Start the tape of a run, which may go on from a recording."""
         run_id = facts["run_id"]
-        tape = Tape(self.directory / f"{run_id}.tape", self.redact, self.drain)
+        # A run that is taken up by its id has a tape for each attempt.
+        attempt = f"{os.getpid():x}-{next(self._numbers):x}"
+        tape = Tape(self.directory / f"{run_id}.{attempt}.tape", self.redact, self.drain)
         self.drain.start(tape)
         text, _ = _codec.dumps(arguments, objects=True)
         mode = "light" if self.light else "exact"
@@ -74,7 +78,7 @@ class Session:
         engine.finish()
 
         def finished() -> None:
-            self.ship(tape.path.stem, tape.path)
+            self.ship(tape.path)
 
         self.drain.later(lambda: tape.add({"t": "code", **code_facts(engine.entry_file)}))
         self.drain.finish(tape, finished)

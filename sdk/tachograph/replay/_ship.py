@@ -39,7 +39,7 @@ class Shipper:
         self._timeout_s = timeout_s
         self._unwanted = False
 
-    def ship(self, run_id: str, journal: Path) -> None:
+    def ship(self, journal: Path) -> None:
         """Pack a finished journal and send it, with others that wait."""
         packed = pack_journal(journal)
         if packed is not None and self._send(packed) and not self._unwanted:
@@ -70,7 +70,7 @@ class Shipper:
 
         if self._unwanted:
             return False
-        url = f"{self._url}/{path.stem}"
+        url = f"{self._url}/{path.name.partition('.')[0]}"
         transport = Transport(url, self._headers, "none", method="PUT")
         try:
             answer = transport.post(path.read_bytes(), self._timeout_s)

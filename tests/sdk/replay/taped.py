@@ -23,7 +23,7 @@ class Taping:
         self.paths: list[Path] = []
         self.session = _session.Session(directory, Redactor(), self._ship)
 
-    def _ship(self, run_id: str, path: Path) -> None:
+    def _ship(self, path: Path) -> None:
         self.paths.append(path)
 
     def newest(self) -> Recording:

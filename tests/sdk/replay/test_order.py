@@ -341,7 +341,7 @@ def test_running_loop(tapes):
     """What goes on beside the run on the same loop is neither counted nor recorded."""
 
     async def beside(stop):
-        while not stop.is_set():
+        while not stop.is_set():  # noqa: ASYNC110 - timers of others are the point
             await asyncio.sleep(0.0005)
 
     async def server():

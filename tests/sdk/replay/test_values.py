@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
 import random
@@ -46,7 +46,7 @@ class OutOfStockError(LookupError):
 ODD = [
     *(float("inf"), -0.0, 10**40, 10**3000, "\ud800", (1, (2,)), {1: "a", (1, 2): "b"}),
     *({1, 2, 3}, frozenset("ab"), Decimal("1.10"), b"\x00\xff", bytearray(b"x"), 3 + 4j),
-    *(datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC), datetime.timedelta(days=-1)),
+    *(dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC), dt.timedelta(days=-1)),
     *(uuid.UUID(int=7), Colour.RED, Order("o", Decimal(3)), {"$": "looks like a tag"}),
 ]
 
@@ -111,8 +111,8 @@ def test_tool_exception(tapes):
 async def time_in_prompt():
     return [
         *(time.time(), time.time_ns(), time.monotonic(), time.perf_counter()),
-        *(str(datetime.datetime.now()), str(datetime.datetime.now(datetime.UTC))),
-        *(str(datetime.datetime.utcnow()), str(datetime.date.today())),
+        *(str(dt.datetime.now()), str(dt.datetime.now(dt.UTC))),  # noqa: DTZ005 - read too
+        *(str(dt.datetime.utcnow()), str(dt.date.today())),  # noqa: DTZ003, DTZ011 - read too
     ]
 
 
