@@ -10,13 +10,13 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "e2e")]
 
-from benchmarks import disk, ingest, sdk_overhead  # noqa: E402
+from benchmarks import disk, ingest, replay, sdk_overhead  # noqa: E402
 
 # Not among "all": they install other products, and take an idle machine for half an hour.
 BESIDE_PEERS = {"peers": "benchmarks.peers.__main__", "peers-sdk": "benchmarks.peers.sdk"}
 # Neither: it makes ten million spans first.
 LARGE = {"find": "benchmarks.find"}
-BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "disk": disk.run}
+BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
 
 
 def main() -> None:

@@ -107,10 +107,10 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
 def _instrument(recording: Recording) -> None:
     import tachograph
 
-    with contextlib.suppress(ImportError, ValueError):
-        names = [str(name) for name in recording.run.get("instruments") or []]
-        if names:
-            tachograph.instrument(*names)
+    for name in recording.run.get("instruments") or []:
+        # Unknown ones are another version's, or no hooks at all.
+        with contextlib.suppress(ImportError, ValueError):
+            tachograph.instrument(str(name).replace("_", "-"))
 
 
 def _with_patience(
