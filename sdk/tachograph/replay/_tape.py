@@ -38,6 +38,7 @@ class Tape:
 
     def __init__(self, path: Path, redact: Redact, drain: Drain) -> None:
         self.path = path
+        self._pid = os.getpid()
         self._redact = redact
         self._drain = drain
         self._queue: deque[tuple[dict[str, Any], str, str | None]] = deque()
@@ -52,8 +53,8 @@ class Tape:
 
     def add(self, record: dict[str, Any], field: str = "v", payload: str | None = None) -> None:
         """Queue a record; ``payload`` is the JSON text of its ``field``."""
-        if self.closed or self.full:
-            return
+        if self.closed or self.full or os.getpid() != self._pid:
+            return  # a forked child is not part of its parent's tape
         self._queue.append((record, field, payload))
         self._queued_bytes += len(payload) if payload is not None else 64
         if self._queued_bytes > _QUEUE_LIMIT_BYTES:
@@ -63,6 +64,8 @@ class Tape:
 
     def write_out(self) -> None:
         """Write what is queued, on this thread. It survives the process, not a power cut."""
+        if os.getpid() != self._pid:
+            return
         with guarded("writing a tape"), self._lock:
             parts: list[bytes] = []
             while self._queue:

@@ -292,3 +292,32 @@ async def record_many():
             sell(number)
         except LookupError:
             await asyncio.sleep(0)
+
+
+@tacho.run
+def forks():
+    import os
+
+    pid = os.fork()
+    if not pid:
+        download(1)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return len(download(1)["text"])
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_forked_child_leaves_the_tape_alone(tapes):
+    (outcome, _), recording = tapes.record(forks)
+    assert outcome == "ok"
+    assert len(recording.calls) == 1
+
+
+def test_light_mode_keeps_digests_only(tapes):
+    from tachograph.replay._session import digest_of
+
+    tapes.session.light, tapes.session.redact = True, digest_of
+    _, recording = tapes.record(with_secrets, "hunter2-hunter2-hunter2")
+    assert recording.run["mode"] == "light"
+    assert [call.args["$"] for call in recording.calls] == ["digest"]
+    assert "hunter2" not in json.dumps(recording.records)
