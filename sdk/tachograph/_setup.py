@@ -65,8 +65,7 @@ def init(
         endpoint: The collector's URL; default ``http://127.0.0.1:4318``.
         api_key: Sent as ``Authorization: Bearer``.
         redact: More to mask before anything leaves the process: regexes, or functions
-            ``f(attribute_name, text)`` that return the text to keep. Called on the sender's thread;
-            when a function raises, the value is replaced as a whole.
+            ``f(attribute_name, text)`` that return the text to keep; when one raises, the value is replaced.
         redact_paths: Places to mask whole: globs over dotted paths of attributes and of what is inside
             their JSON, as in ``*.card_number`` and ``tacho.input.customer.*``.
         redact_emails: Mask e-mail addresses too; default False.
