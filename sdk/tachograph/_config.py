@@ -85,7 +85,7 @@ TABLE: tuple[Setting, ...] = (
             ),
             Setting(
                 "TACHO_RECORD",
-                "exact",
+                "off",
                 "what replay needs of each run: exact, light (digests, which tell differences but replay nothing), off",
                 _record_mode,
             ),

@@ -74,7 +74,7 @@ def init(
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
-        record: What is kept for replay: ``exact`` (all it takes, the default), ``light`` (digests), ``off``.
+        record: What is kept for replay: ``exact`` (all it takes), ``light`` (digests), ``off`` (the default).
         disabled: Record nothing at all.
     """
     global _init_called

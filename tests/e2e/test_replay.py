@@ -64,7 +64,7 @@ class Program:
         return subprocess.run(
             [sys.executable, *words],
             cwd=self.folder,
-            env=kept | {"TACHO_ENDPOINT": self.up.url} | environment,
+            env=kept | {"TACHO_ENDPOINT": self.up.url, "TACHO_RECORD": "exact"} | environment,
             capture_output=True,
             text=True,
             check=False,

@@ -68,7 +68,7 @@ def _stored(client: Client, named: str) -> bytes:
         raise Problem(str(error), code=USAGE) from error
     if found is None:
         raise Problem(
-            f"There is no recording of a run {named!r}. It may have been recorded with TACHO_RECORD=off, or be older "
+            f"There is no recording of a run {named!r}. It may have been made without TACHO_RECORD=exact, or be older "
             "than TACHO_RETENTION_DAYS; a run under way has one when it ends.",
             code=ANSWER_IS_NO,
         )

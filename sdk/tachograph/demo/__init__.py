@@ -149,7 +149,7 @@ def run_all(
 
     import tachograph as tacho
 
-    tacho.init(service=SERVICE, endpoint=endpoint, api_key=api_key)
+    tacho.init(service=SERVICE, endpoint=endpoint, api_key=api_key, record="exact")
     tacho.instrument("anthropic")
     from tachograph.demo.stage import connect
 

@@ -237,7 +237,7 @@ def main() -> None:
     from tachograph.demo import SERVICE
 
     given: dict[str, Any] = json.load(sys.stdin)
-    tacho.init(service=SERVICE)
+    tacho.init(service=SERVICE, record="exact")
     tacho.instrument("anthropic")
     claude = Claude(**given["claude"])
     with anthropic.Anthropic(**claude.options) as client:
