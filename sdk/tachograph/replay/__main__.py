@@ -83,7 +83,7 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
 
     recording = load(given.file)
     said = json.loads(given.plan)
-    tachograph.init()
+    tachograph.init(record="exact")
     entry = find_entry(recording, given.code.resolve(), given.entry)
     _instrument(recording)
     plan = Plan(
