@@ -45,7 +45,7 @@ class OutOfStockError(LookupError):
 
 ODD = [
     *(float("inf"), -0.0, 10**40, 10**3000, "\ud800", (1, (2,)), {1: "a", (1, 2): "b"}),
-    *({1, 2, 3}, frozenset("ab"), Decimal("1.10"), b"\x00\xff", bytearray(b"x"), 3 + 4j),
+    *({1, 2, 3}, frozenset("a"), Decimal("1.10"), b"\x00\xff", bytearray(b"x"), 3 + 4j),
     *(dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC), dt.timedelta(days=-1)),
     *(uuid.UUID(int=7), Colour.RED, Order("o", Decimal(3)), {"$": "looks like a tag"}),
 ]
