@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tachograph import _config, _recorder, _threads
+from tachograph import _config, _control, _orders, _recorder, _threads
 from tachograph._guard import LOGGER, guarded
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def init(
     capture_limit_bytes: int | None = None,
     heartbeat_s: float | None = None,
     propagate_threads: bool | None = None,
+    approver: str | None = None,
     disabled: bool | None = None,
 ) -> None:
     """Start recording in this process. Never raises, never waits for the collector.
@@ -73,6 +74,8 @@ def init(
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
+        approver: Whom ``tacho.approve`` asks unless it is told: ``inbox`` for people, through the
+            collector; default nobody, which is a refusal.
         disabled: Record nothing at all.
     """
     global _init_called
@@ -106,6 +109,7 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     redactor = Redactor(hooks, paths=config.redact_paths, emails=config.redact_emails)
     sender = _sender_for(recorder, transport, redactor, provider, config, folder)
     recorder.keeper = sender
+    _reach_people(config, redactor)
     if config.propagate_threads:
         _threads.install()
     _sender = sender
@@ -160,6 +164,17 @@ def _sender_for(
     )
     spool.open()
     return sender
+
+
+def _reach_people(config: Config, redactor: Redactor) -> None:
+    """Questions to the inbox, and orders from people, over the collector's control API."""
+    from tachograph_schemas.control_client import ControlClient
+
+    client = ControlClient(config.endpoint, config.api_key)
+    approver, timeout_s = config.approver, config.approval_timeout_s
+    _control.connect(_control.Line(client, redactor, approver, timeout_s, config.capture))
+    if config.orders:
+        _orders.follow(client)
 
 
 def _provider(config: Config) -> TracerProvider:
@@ -278,6 +293,8 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
                 recorder.sinks.clear()
                 recorder.keeper = None
         _threads.uninstall()
+        _control.connect(None)
+        _orders.forget()
         return sender.shutdown(timeout_s, patient=patient)
     return False
 

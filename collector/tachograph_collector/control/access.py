@@ -16,8 +16,6 @@ from tachograph_collector.keys import KEY_NEEDED, Caller, Keys, Right
 Scope = dict[str, Any]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 MOST_BODY_BYTES = 1 << 20
-MOST_WAIT_S = 25.0
-"""How long a call may wait for news: less than proxies allow a silent connection."""
 _HOST = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+)(?::\d+)?")
 
 

@@ -10,7 +10,6 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from tachograph_collector.control.access import (
-    MOST_WAIT_S,
     Access,
     Document,
     Name,
@@ -27,6 +26,7 @@ from tachograph_collector.control.approvals import (
 )
 from tachograph_collector.control.news import News
 from tachograph_collector.keys import Caller
+from tachograph_schemas.control import APPROVALS, MOST_WAIT_S
 
 _MOST_TIMEOUT_S = 30 * 86_400.0
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
@@ -75,7 +75,7 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
     either = Depends(access.needs("ask", "look"))
     deciding = Depends(access.needs("operate"))
 
-    @api.post("/api/v1/approvals")
+    @api.post(APPROVALS)
     def ask(asked: Asked, caller: Caller = asking) -> dict[str, Any]:
         """Put a request into the inbox; asked again, the request there is, decided or not."""
         for document in (asked.params, asked.context):
@@ -83,7 +83,7 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
         request = Request(**asked.model_dump())
         return approvals.ask(request, caller.project, caller.key, actor(asked.agent, caller))
 
-    @api.get("/api/v1/approvals")
+    @api.get(APPROVALS)
     def listed(
         caller: Caller = looking,
         status: Annotated[list[Status] | None, Query()] = None,
@@ -94,7 +94,7 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
         rows, total = approvals.listed(caller.project, status or ["pending"], limit, offset)
         return {"approvals": rows, "total": total}
 
-    @api.get("/api/v1/approvals/{approval_id}")
+    @api.get(APPROVALS + "/{approval_id}")
     async def one(
         approval_id: _Id,
         caller: Caller = either,
@@ -111,7 +111,7 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
         found = await news.until(approval_id, look, _is_settled, wait_s)
         return _there(found)
 
-    @api.post("/api/v1/approvals/{approval_id}/decision")
+    @api.post(APPROVALS + "/{approval_id}/decision")
     def decide(approval_id: _Id, decided: Decided, caller: Caller = deciding) -> dict[str, Any]:
         """Allow, deny or escalate. 409 when it is decided already, or about other arguments."""
         said = Said(

@@ -12,6 +12,7 @@ from tachograph_collector.control.access import Access, Name, actor
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.keys import KeyStore, Role
 from tachograph_collector.keys import Caller
+from tachograph_schemas.control import AUDIT, KEYS
 from tachograph_schemas.queries import DEFAULT_PROJECT
 
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{12}$")]
@@ -33,7 +34,7 @@ def add_keys(api: FastAPI, store: KeyStore, audit: Audit, access: Access) -> Non
     """Add ``/api/v1/keys`` and ``/api/v1/audit``."""
     administering = Depends(access.needs("administer"))
 
-    @api.post("/api/v1/keys")
+    @api.post(KEYS)
     def create(wanted: Wanted, caller: Caller = administering) -> dict[str, Any]:
         """Make a key. The answer is the only place that ever shows it."""
         project = wanted.project or caller.project
@@ -45,12 +46,12 @@ def add_keys(api: FastAPI, store: KeyStore, audit: Audit, access: Access) -> Non
             raise HTTPException(422, str(error)) from error
         return asdict(key) | {"key": text}
 
-    @api.get("/api/v1/keys")
+    @api.get(KEYS)
     def listed(caller: Caller = administering) -> dict[str, Any]:
         """Keys without their secrets, revoked ones too."""
         return {"keys": [asdict(key) for key in store.listed() if _reaches(caller, key.project)]}
 
-    @api.delete("/api/v1/keys/{key_id}")
+    @api.delete(KEYS + "/{key_id}")
     def revoke(
         key_id: _Id, caller: Caller = administering, by: Annotated[Name, Query()] = ""
     ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def add_keys(api: FastAPI, store: KeyStore, audit: Audit, access: Access) -> Non
             raise HTTPException(404, "There is no such key.")
         return asdict(store.revoke(key_id, actor(by, caller)) or known)
 
-    @api.get("/api/v1/audit")
+    @api.get(AUDIT)
     def entries(
         caller: Caller = administering,
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
@@ -70,7 +71,7 @@ def add_keys(api: FastAPI, store: KeyStore, audit: Audit, access: Access) -> Non
         project = None if _is_owner(caller) else caller.project
         return {"entries": [asdict(entry) for entry in audit.entries(project, limit, before)]}
 
-    @api.get("/api/v1/audit/verify")
+    @api.get(AUDIT + "/verify")
     def verify(caller: Caller = administering) -> dict[str, Any]:
         """Whether the log is what was written, of all projects."""
         return asdict(audit.verify())

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Query
 from pydantic import BaseModel, ConfigDict
 
-from tachograph_collector.control.access import MOST_WAIT_S, Access, Name, Sentence, actor
+from tachograph_collector.control.access import Access, Name, Sentence, actor
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Action, Orders, Scope
 from tachograph_collector.keys import Caller
+from tachograph_schemas.control import MOST_WAIT_S, ORDERS
 
 
 class Aim(BaseModel):
@@ -44,7 +45,7 @@ def add_orders(api: FastAPI, orders: Orders, news: News, access: Access) -> None
     hearing = Depends(access.needs("ask", "look"))
     giving = Depends(access.needs("operate"))
 
-    @api.get("/api/v1/orders")
+    @api.get(ORDERS)
     async def in_force(
         caller: Caller = hearing,
         known: Annotated[str, Query(max_length=64)] = "",
@@ -59,7 +60,7 @@ def add_orders(api: FastAPI, orders: Orders, news: News, access: Access) -> None
             topic(caller.project), look, lambda found: found["tag"] != known, wait_s
         )
 
-    @api.post("/api/v1/orders")
+    @api.post(ORDERS)
     def give(given: Given, caller: Caller = giving) -> dict[str, Any]:
         """Pause or stop."""
         _aimed(given)
@@ -69,7 +70,7 @@ def add_orders(api: FastAPI, orders: Orders, news: News, access: Access) -> None
         )
         return asdict(order)
 
-    @api.post("/api/v1/orders/end")
+    @api.post(ORDERS + "/end")
     def end(aim: Aim, caller: Caller = giving) -> dict[str, Any]:
         """Take back what is in force for exactly this scope and target."""
         _aimed(aim)
