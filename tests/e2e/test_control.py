@@ -106,6 +106,13 @@ class Lines:
         ]
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait(10)
+    process.stdout.close()
+
+
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory):
     running = Collector(tmp_path_factory.mktemp("control") / "home").start()
@@ -135,9 +142,7 @@ def start(collector):
 
     yield run
     for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait(10)
+        end(process)
 
 
 def tacho(collector: Collector, *words: str) -> subprocess.CompletedProcess[str]:
@@ -230,8 +235,7 @@ def test_a_decision_survives_the_restart_of_agent_and_collector(tmp_path, start)
         run_id = agent.stdout.readline().strip()
         request = waiting(ControlClient(collector.url), run_id)
     finally:
-        agent.kill()
-        agent.communicate(timeout=10)
+        end(agent)
     assert decide(ControlClient(collector.url), request)
     collector.process.kill()
     collector.process.wait(20)
@@ -275,8 +279,7 @@ def test_the_agent_waits_over_a_restart_of_the_collector(tmp_path):
         assert decide(ControlClient(collector.url), request)
         assert agent.stdout.readline().strip() == "maria 900.0 False hunter2hunter2"
     finally:
-        agent.kill()
-        agent.communicate(timeout=10)
+        end(agent)
         collector.stop()
 
 
@@ -367,5 +370,4 @@ def test_the_pause_of_everything_ends_with_the_collector(tmp_path):
         collector.stop()
         until(lambda: len(agent.steps()) > made)
     finally:
-        agent.process.kill()
-        agent.process.wait(10)
+        end(agent.process)
