@@ -122,18 +122,40 @@ def decision_form(found: Mapping[str, Any], text: str | None) -> None:
         st.text(said)
 
 
-def led_here(account: Account) -> None:
-    """The last steps of the run."""
+def head(found: Mapping[str, Any]) -> None:
+    """Title and facts; a fragment while it waits, because the run goes on and others may decide."""
+    if found["status"] == "pending":
+        try:
+            now = control.request(found["id"])
+        except control.ControlError:
+            now = found
+        if now is None or now["status"] != found["status"]:
+            st.rerun()
+        found = now
+    of = run_of(found)
+    shown = views.request(found, of[0] if of else None, where, datetime.now(UTC))
+    if components.request(shown, key="request"):
+        show_run(found, "")
+
+
+def led_here(found: Mapping[str, Any]) -> None:
+    """The last steps of the run, as they are stored."""
+    of = run_of(found)
+    if of is None:
+        st.caption("The run that asked is not stored, or not yet.")
+        return
     st.markdown("**What led here**", anchors=False)
-    recent = replace(account, story=account.story[-LED_HERE_LINES:])
-    components.account(telling.story(recent, "", LED_HERE_PX), key="led_here", on_span=open_step)
+    recent = replace(of[1], story=of[1].story[-LED_HERE_LINES:])
+    story = telling.story(recent, "", LED_HERE_PX)
+    components.account(story, key="led_here", on_span=lambda: None)
+    step = (st.session_state.get("led_here") or {}).get("span")
+    if step:
+        show_run(found, str(step))
 
 
-def open_step() -> None:
-    """A step was clicked: show it in its run."""
-    state = st.session_state.get("led_here") or {}
-    if state.get("span"):
-        st.session_state["approvals_step"] = str(state["span"])
+def show_run(found: Mapping[str, Any], span_id: str) -> None:
+    query = {"id": found["run_id"]} | ({"span": span_id} if span_id else {})
+    st.switch_page("app_pages/run.py", query_params=query)
 
 
 def detail(approval_id: str) -> None:
@@ -142,12 +164,8 @@ def detail(approval_id: str) -> None:
     if found is None:
         st.caption("This request is not known here. Choose another one.")
         return
-    of = run_of(found)
-    step = st.session_state.pop("approvals_step", "")
-    shown = views.request(found, of[0] if of else None, where, datetime.now(UTC))
-    wanted = components.request(shown, key="request")
-    if step or wanted:
-        st.switch_page("app_pages/run.py", query_params={"id": found["run_id"], "span": step})
+    every = POLL_S if found["status"] == "pending" else None
+    st.fragment(head, run_every=every, key="head_fragment")(found)
     text = arguments(found)
     if found["context"]:
         with st.expander("Context that the agent gave"):
@@ -157,10 +175,8 @@ def detail(approval_id: str) -> None:
         st.code(views.readable(found["edited_params"]), language="json", wrap_lines=True)
     if found["status"] == "pending":
         decision_form(found, text)
-    if of:
-        led_here(of[1])
-    elif found["run_id"]:
-        st.caption("The steps of the run are not stored yet; reload in a moment.")
+    if found["run_id"]:
+        st.fragment(led_here, run_every=every, key="led_here_fragment")(found)
 
 
 where = times.zone(st.context.timezone)
