@@ -99,7 +99,7 @@ def test_a_request_appears_by_itself_and_is_approved_with_other_arguments(page, 
     tab.get_by_role("button", name="Approve").click()
     expect(tab.get_by_text("Say who you are first")).to_be_visible()
     tab.get_by_label("Your name").fill("maria")
-    arguments = tab.get_by_label("Arguments, whole")
+    arguments = tab.get_by_role("textbox", name="Arguments, whole")
     arguments.fill("{not json")
     tab.get_by_role("button", name="Approve").click()
     expect(tab.get_by_text("The arguments are no JSON")).to_be_visible()
@@ -145,7 +145,7 @@ def test_hostile_content_is_text_and_nothing_is_hidden(page, collector):
     expect(tab.get_by_role("heading", name="<img src=x")).to_be_visible()
     assert tab.locator("img[src=x]").count() == 0
     assert tab.get_by_role("link", name="x", exact=True).count() == 0
-    shown = tab.get_by_label("Arguments, whole").input_value()
+    shown = tab.get_by_role("textbox", name="Arguments, whole").input_value()
     assert "drop everything" in shown
     assert "\\u202e" in shown
     assert "\u202e" not in shown

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Request
-from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, StringConstraints
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BeforeValidator, StringConstraints
 
 from tachograph_collector.keys import KEY_NEEDED, Caller, Keys, Right
 
@@ -19,14 +21,16 @@ MOST_BODY_BYTES = 1 << 20
 _HOST = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+)(?::\d+)?")
 
 
-def _storable(text: str) -> str:
+def _storable(text: Any) -> Any:
     """Without what a database cannot hold: half characters and NUL."""
+    if not isinstance(text, str):
+        return text
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
-Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(_storable)]
-Sentence = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(_storable)]
-Document = Annotated[str, StringConstraints(max_length=MOST_BODY_BYTES), AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(max_length=200), BeforeValidator(_storable)]
+Sentence = Annotated[str, StringConstraints(max_length=4_000), BeforeValidator(_storable)]
+Document = Annotated[str, StringConstraints(max_length=MOST_BODY_BYTES), BeforeValidator(_storable)]
 
 
 class Access:
@@ -97,6 +101,13 @@ class BoundedBodies:
 
 def _refusal(status: int, sentence: str) -> JSONResponse:
     return JSONResponse({"detail": sentence}, status, headers={"connection": "close"})
+
+
+def explained(_request: Request, error: Exception) -> Response:
+    """What is wrong with a request, without quoting it: it may hold what cannot be sent back."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = [{"loc": each["loc"], "msg": each["msg"]} for each in found]
+    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
 
 
 def actor(name: str, caller: Caller) -> str:

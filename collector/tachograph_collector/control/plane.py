@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from tachograph_collector.control.access import Access, BoundedBodies
+from tachograph_collector.control.access import Access, BoundedBodies, explained
 from tachograph_collector.control.api_approvals import add_approvals
 from tachograph_collector.control.api_keys import add_keys
 from tachograph_collector.control.api_orders import add_orders, topic
@@ -47,6 +48,7 @@ class ControlPlane:
         add_keys(api, self.store, self.audit, access)
         api.add_middleware(BoundedBodies)
         api.add_exception_handler(DatabaseError, _not_now)
+        api.add_exception_handler(RequestValidationError, explained)
         self.store.start()
 
     def release(self) -> None:

@@ -41,6 +41,9 @@ def inbox(known: tuple[str, ...]) -> None:
     ids = tuple(row["id"] for row in listed["approvals"])
     if ids != known:
         st.rerun()
+    if not ids:
+        st.caption("Nothing else waits for a decision.")
+        return
     opened = components.inbox(
         views.inbox(listed["approvals"], chosen, datetime.now(UTC)), key="inbox"
     )
@@ -49,17 +52,17 @@ def inbox(known: tuple[str, ...]) -> None:
         st.rerun()
 
 
-def arguments(found: Mapping[str, Any]) -> str | None:
-    """The arguments, to be read and edited; what is written there now."""
+def arguments(found: Mapping[str, Any]) -> None:
+    """The arguments, to be read and edited."""
     if found["params"] is None:
         st.markdown("**Arguments**", anchors=False)
         st.caption("The agent does not send payloads (TACHO_CAPTURE), so they cannot be shown.")
-        return None
+        return
     shown = views.readable(found["params"])
     editable = found["status"] == "pending" and found["approvers_needed"] == 1
     lines = shown.count("\n") + 1
     label = f"Arguments, whole: {lines:,} lines" if lines > 1 else "Arguments"
-    return st.text_area(
+    st.text_area(
         label,
         shown,
         key=f"params_{found['id']}",
@@ -69,8 +72,9 @@ def arguments(found: Mapping[str, Any]) -> str | None:
     )
 
 
-def decide(found: Mapping[str, Any], word: str, text: str | None) -> None:
-    """A button was pressed."""
+def decide(found: Mapping[str, Any], word: str) -> None:
+    """A button was pressed. What was written arrives with the click, so it is read here and not before."""
+    text = st.session_state.get(f"params_{found['id']}")
     name = str(st.session_state.get("approver") or "").strip()
     reason = str(st.session_state.get(f"reason_{found['id']}") or "").strip()
     if not name:
@@ -84,13 +88,15 @@ def decide(found: Mapping[str, Any], word: str, text: str | None) -> None:
         if word == "allow" and text is not None and found["approvers_needed"] == 1:
             decision["params"] = views.edited(found["params"], text)
         control.decide(found, decision)
+        # It stays in view, decided, until another one is chosen.
+        st.query_params["id"] = found["id"]
     except ValueError as error:
         st.session_state[SAID] = f"The arguments are no JSON: {error}"
     except control.ControlError as error:
         st.session_state[SAID] = f"Not done: {error}"
 
 
-def decision_form(found: Mapping[str, Any], text: str | None) -> None:
+def decision_form(found: Mapping[str, Any]) -> None:
     """Who, why, and the three answers."""
     who, why = st.columns([0.3, 0.7])
     who.text_input("Your name", key="approver", max_chars=100, placeholder="As the record has it")
@@ -111,7 +117,7 @@ def decision_form(found: Mapping[str, Any], text: str | None) -> None:
                 key=f"{word}_{found['id']}",
                 type=kind,  # type: ignore[arg-type]  # a literal of the table above
                 on_click=decide,
-                args=(found, word, text),
+                args=(found, word),
                 help="Leave it to somebody else; it goes on waiting"
                 if word == "escalate"
                 else None,
@@ -166,7 +172,7 @@ def detail(approval_id: str) -> None:
         return
     every = POLL_S if found["status"] == "pending" else None
     st.fragment(head, run_every=every, key="head_fragment")(found)
-    text = arguments(found)
+    arguments(found)
     if found["context"]:
         with st.expander("Context that the agent gave"):
             st.code(views.readable(found["context"]), language=None, wrap_lines=True)
@@ -174,7 +180,7 @@ def detail(approval_id: str) -> None:
         st.markdown("**Approved with these arguments instead**", anchors=False)
         st.code(views.readable(found["edited_params"]), language="json", wrap_lines=True)
     if found["status"] == "pending":
-        decision_form(found, text)
+        decision_form(found)
     if found["run_id"]:
         st.fragment(led_here, run_every=every, key="led_here_fragment")(found)
 
