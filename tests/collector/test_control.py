@@ -13,12 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from collector_process import Collector
+from sqlalchemy import select
 
 from otlp import plain_body
 from pipeline import until
+from postgres_server import postgres
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 from tachograph_collector.control.keys import KeyStore
+from tachograph_collector.control.tables import METADATA
 from tachograph_collector.errors import StartError
 from tachograph_schemas.control import APPROVALS, AUDIT, KEYS, ORDERS
 from tachograph_schemas.control_client import ControlClient
@@ -26,11 +29,21 @@ from tachograph_schemas.control_client import ControlClient
 OWNER = "owner-of-this-collector"
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database_url(request, tmp_path_factory):
+    """Both kinds of control database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('control') / 'control.db'}"
+    else:
+        with postgres() as url:
+            yield url
+
+
 @pytest.fixture(scope="module")
-def collector(tmp_path_factory):
+def collector(database_url, tmp_path_factory):
     """A collector that asks for keys, with an admin's key of the project default."""
     home = tmp_path_factory.mktemp("control") / "home"
-    running = Collector(home, TACHO_API_KEY=OWNER).start()
+    running = Collector(home, TACHO_API_KEY=OWNER, TACHO_CONTROL_DB=database_url).start()
     yield running
     running.stop()
 
@@ -148,21 +161,26 @@ def test_spans_go_to_the_project_of_their_key_until_it_is_revoked(collector, own
     assert send(collector, reader["key"]) == 401, "who may read may not send"
 
 
-def test_the_database_holds_no_key(collector, owner):
+def test_the_database_holds_no_key(database_url, owner):
     made = owner.call("POST", KEYS, {"name": "secret", "role": "admin"}).data
-    secret = made["key"].rpartition("_")[2].encode()
-    for path in collector.home.glob("control.db*"):
-        content = path.read_bytes()
-        assert secret not in content
-        assert OWNER.encode() not in content
-        assert path.stat().st_mode & 0o077 == 0
-    assert made["key"] not in str(owner.call("GET", KEYS).data)
+    secret = made["key"].rpartition("_")[2]
+    database = Database(database_url)
+    with database.read() as connection:
+        stored = str(
+            [connection.execute(select(table)).all() for table in METADATA.tables.values()]
+        )
+    database.close()
+    assert made["id"] in stored
+    assert secret not in stored
+    assert secret not in str(owner.call("GET", KEYS).data)
+    if database.path is not None:
+        for path in database.path.parent.glob("control.db*"):
+            assert secret.encode() not in path.read_bytes()
+            assert path.stat().st_mode & 0o077 == 0, "nobody else on the machine reads it"
 
 
-def test_another_collector_learns_of_a_revocation_within_a_second(tmp_path):
-    """Two collectors over one database, as with PostgreSQL."""
-    url = f"sqlite:///{tmp_path / 'control.db'}"
-    databases = [Database(url), Database(url)]
+def test_another_collector_learns_of_a_revocation_within_a_second(database_url, tmp_path):
+    databases = [Database(database_url), Database(database_url)]
     stores = [
         KeyStore(database, Audit(database, tmp_path / f"head{number}"))
         for number, database in enumerate(databases)
