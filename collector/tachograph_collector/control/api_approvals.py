@@ -73,7 +73,6 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
     asking = Depends(access.needs("ask"))
     looking = Depends(access.needs("look"))
     either = Depends(access.needs("ask", "look"))
-    deciding = Depends(access.needs("operate"))
 
     @api.post(APPROVALS)
     def ask(asked: Asked, caller: Caller = asking) -> dict[str, Any]:
@@ -110,6 +109,11 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
 
         found = await news.until(approval_id, look, _is_settled, wait_s)
         return _there(found)
+
+
+def add_decisions(api: FastAPI, approvals: Approvals, access: Access) -> None:
+    """Add what people say to requests."""
+    deciding = Depends(access.needs("operate"))
 
     @api.post(APPROVALS + "/{approval_id}/decision")
     def decide(approval_id: _Id, decided: Decided, caller: Caller = deciding) -> dict[str, Any]:

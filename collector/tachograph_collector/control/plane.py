@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from tachograph_collector.control.access import Access, BoundedBodies, explained
-from tachograph_collector.control.api_approvals import add_approvals
+from tachograph_collector.control.api_approvals import add_approvals, add_decisions
 from tachograph_collector.control.api_keys import add_keys
 from tachograph_collector.control.api_orders import add_orders, topic
 from tachograph_collector.control.approvals import Approvals
@@ -44,6 +44,7 @@ class ControlPlane:
         approvals = Approvals(self._database, self.audit, news.tell)
         orders = Orders(self._database, self.audit, lambda project: news.tell(topic(project)))
         add_approvals(api, approvals, news, access)
+        add_decisions(api, approvals, access)
         add_orders(api, orders, news, access)
         add_keys(api, self.store, self.audit, access)
         api.add_middleware(BoundedBodies)
