@@ -41,6 +41,11 @@ class Caller:
     is_keyless: bool = False
     """Whether it is trusted only for coming from this machine."""
 
+    @property
+    def is_owner(self) -> bool:
+        """Whether it runs the collector, all projects of it: this machine's user, or TACHO_API_KEY's holder."""
+        return not self.key
+
 
 class Keys:
     """The keys of this collector; without one, everyone who can connect may do everything."""

@@ -105,7 +105,7 @@ class Collector:
             # Listen first: a client gives up after ten seconds, recovery may take longer, and the log
             # can take bodies before the engine is open.
             api = control_api(version("tachograph"), log, loader, self._metrics)
-            add_quarantine(api, quarantine, retry, keys)
+            add_quarantine(api, quarantine, retry, control.access)
             control.serve(api)
             self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
             await self._grpc.start(receiver, keys)

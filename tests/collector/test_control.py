@@ -79,11 +79,11 @@ def decide(client: ControlClient, request: dict, decision: str = "allow", **more
 
 
 ALLOWED = {
-    # Listing, deciding, giving orders, making keys, asking.
-    "ingest": (403, 403, 403, 403, 200),
-    "read": (200, 403, 403, 403, 403),
-    "operate": (200, 200, 200, 403, 403),
-    "admin": (200, 200, 200, 200, 200),
+    # Listing, deciding, giving orders, making keys, looking into the quarantine of all, asking.
+    "ingest": (403, 403, 403, 403, 403, 200),
+    "read": (200, 403, 403, 403, 403, 403),
+    "operate": (200, 200, 200, 403, 403, 403),
+    "admin": (200, 200, 200, 200, 403, 200),
 }
 
 
@@ -98,6 +98,7 @@ def test_a_role_may_do_this_and_nothing_else(client_of, owner, role):
         decide(client, request),
         client.call("POST", ORDERS, order),
         client.call("POST", KEYS, {"name": "x", "role": "read"}),
+        client.call("GET", "/api/v1/quarantine"),
         client.call("POST", APPROVALS, question),
     )
     assert tuple(answer.status for answer in said) == ALLOWED[role]

@@ -54,6 +54,13 @@ class Access:
 
         return check
 
+    def owner(self, request: Request) -> Caller:
+        """A dependency that lets those pass who run the collector: what is asked for is of all projects."""
+        caller = self.needs("administer")(request)
+        if not caller.is_owner:
+            raise HTTPException(403, "This is for who runs the collector: TACHO_API_KEY.")
+        return caller
+
 
 def _refuse_pages(request: Request, caller: Caller) -> None:
     """Pages of a browser have no business here, least of all where no key is needed.

@@ -13,7 +13,6 @@ from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.keys import KeyStore, Role
 from tachograph_collector.keys import Caller
 from tachograph_schemas.control import AUDIT, KEYS
-from tachograph_schemas.queries import DEFAULT_PROJECT
 
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{12}$")]
 
@@ -68,7 +67,7 @@ def add_keys(api: FastAPI, store: KeyStore, audit: Audit, access: Access) -> Non
         before: Annotated[int | None, Query(ge=1, le=1 << 60)] = None,
     ) -> dict[str, Any]:
         """Changes and decisions, the newest first."""
-        project = None if _is_owner(caller) else caller.project
+        project = None if caller.is_owner else caller.project
         return {"entries": [asdict(entry) for entry in audit.entries(project, limit, before)]}
 
     @api.get(AUDIT + "/verify")
@@ -77,10 +76,5 @@ def add_keys(api: FastAPI, store: KeyStore, audit: Audit, access: Access) -> Non
         return asdict(audit.verify())
 
 
-def _is_owner(caller: Caller) -> bool:
-    """Whoever runs the collector: this machine's users, or the holder of TACHO_API_KEY."""
-    return not caller.key and caller.project == DEFAULT_PROJECT
-
-
 def _reaches(caller: Caller, project: str) -> bool:
-    return _is_owner(caller) or caller.project == project
+    return caller.is_owner or caller.project == project

@@ -35,12 +35,13 @@ class ControlPlane:
         self.audit = Audit(self._database, settings.home / HEAD_FILE)
         self.store = KeyStore(self._database, self.audit)
         self.keys = Keys(settings.api_key, store=self.store, required=not settings.is_loopback)
+        self.access = Access(self.keys)
         self._news: News | None = None
 
     def serve(self, api: FastAPI) -> None:
         """Add the routes, on the running event loop."""
         news = self._news = News(asyncio.get_running_loop())
-        access = Access(self.keys)
+        access = self.access
         approvals = Approvals(self._database, self.audit, news.tell)
         orders = Orders(self._database, self.audit, lambda project: news.tell(topic(project)))
         add_approvals(api, approvals, news, access)
