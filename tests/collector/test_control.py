@@ -261,6 +261,26 @@ def test_a_long_poll_answers_when_it_is_decided(owner):
     assert time.monotonic() - decided_s < 1
 
 
+def test_whoever_listens_hears_of_every_order_and_of_its_end_at_once(client_of):
+    client = client_of("admin", "listens")
+    aim = {"scope": "agent", "target": "billing"}
+    changes = (
+        lambda: client.call("POST", ORDERS, aim | {"action": "pause"}),
+        lambda: client.call("POST", f"{ORDERS}/end", aim),
+    )
+    tag, tags = client.call("GET", ORDERS).data["tag"], set()
+    with ThreadPoolExecutor(1) as pool:
+        for change in changes * 3:
+            query = {"known": tag, "wait_s": 25}
+            listening = pool.submit(client.call, "GET", ORDERS, query=query, timeout_s=40)
+            assert change()
+            changed_s = time.monotonic()
+            tag = listening.result(30).data["tag"]
+            assert time.monotonic() - changed_s < 1
+            tags.add(tag)
+    assert len(tags) == 6, "no state is taken for another"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -86,7 +86,8 @@ def _aimed(aim: Aim) -> None:
 def _state(orders: Orders, project: str) -> dict[str, Any]:
     found = orders.in_force(project)
     ended = orders.last_ended(project)
-    ids = " ".join(order.id for order in [*found, *ended[:1]])
+    # Every change shows: a new order, and one that is taken back, even the only one there ever was.
+    ids = " ".join([*(order.id for order in found), "/", *(order.id for order in ended[:1])])
     return {
         "tag": hashlib.sha256(ids.encode()).hexdigest()[:16],
         "orders": [asdict(order) for order in found],
