@@ -110,6 +110,9 @@ def test_a_request_appears_by_itself_and_is_approved_with_other_arguments(page, 
     assert agent.stdout.readline().strip() == "500"
     expect(tab.get_by_text("Approved with these arguments instead")).to_be_visible()
     expect(tab.get_by_text("maria").first).to_be_visible()
+    # What was asked for stays beside what was allowed.
+    expect(tab.get_by_text("1240.5").first).to_be_visible()
+    expect(tab.get_by_role("textbox", name="Arguments")).to_have_count(0)
 
 
 def test_refusing_needs_a_reason_and_the_agent_is_told(page, collector, agent):

@@ -59,16 +59,18 @@ def arguments(found: Mapping[str, Any]) -> None:
         st.caption("The agent does not send payloads (TACHO_CAPTURE), so they cannot be shown.")
         return
     shown = views.readable(found["params"])
-    editable = found["status"] == "pending" and found["approvers_needed"] == 1
     lines = shown.count("\n") + 1
     label = f"Arguments, whole: {lines:,} lines" if lines > 1 else "Arguments"
+    if found["status"] != "pending" or found["approvers_needed"] > 1:
+        st.markdown(f"**{label}**", anchors=False)
+        st.code(shown, language="json", wrap_lines=True)
+        return
     st.text_area(
         label,
         shown,
         key=f"params_{found['id']}",
         height=min(460, 44 + 24 * max(3, lines)),
-        disabled=not editable,
-        help="Approve with other arguments by changing them here" if editable else None,
+        help="Approve with other arguments by changing them here",
     )
 
 
