@@ -12,6 +12,7 @@ from typing import Any
 from tachograph_dashboard.cache import TimedCache
 from tachograph_schemas.control import APPROVALS, Answer
 from tachograph_schemas.control_client import ControlClient
+from tachograph_schemas.settings import DEFAULT_ENDPOINT
 
 PAGE_ROWS = 50
 _FRESH_S = 1.0
@@ -77,5 +78,5 @@ def _call(
 
 def _client() -> ControlClient:
     # Set by `serve` from the settings; pages run in threads of the same process.
-    endpoint = os.environ.get("TACHO_ENDPOINT") or "http://127.0.0.1:4318"
+    endpoint = os.environ.get("TACHO_ENDPOINT") or DEFAULT_ENDPOINT
     return ControlClient(endpoint, os.environ.get("TACHO_API_KEY", ""))

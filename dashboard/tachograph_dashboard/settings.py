@@ -9,7 +9,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tachograph_schemas.instance import read_instance
-from tachograph_schemas.settings import SHARED, Setting, SettingsError, declare, home, resolve
+from tachograph_schemas.settings import (
+    DEFAULT_ENDPOINT,
+    SHARED,
+    Setting,
+    SettingsError,
+    declare,
+    home,
+    resolve,
+)
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _USED = {
@@ -69,9 +77,8 @@ def read(
         )
     running = read_instance(home(values["home"]))
     dsn = str(values["clickhouse"]) or (running.gateway if running else None) or ""
-    usual = next(setting.default for setting in SETTINGS if setting.env == "TACHO_ENDPOINT")
     endpoint = str(values["endpoint"])
-    if endpoint == usual and running is not None:
+    if endpoint == DEFAULT_ENDPOINT and running is not None:
         endpoint = running.collector
     if not dsn:
         raise SettingsError(
