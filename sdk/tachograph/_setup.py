@@ -64,8 +64,7 @@ def init(
         endpoint: The collector's URL; default ``http://127.0.0.1:4318``.
         api_key: Sent as ``Authorization: Bearer``.
         redact: More to mask before anything leaves the process: regexes, or functions
-            ``f(attribute_name, text)`` that return the text to keep. Called on the sender's thread;
-            when a function raises, the value is replaced as a whole.
+            ``f(attribute_name, text)`` that return the text to keep; the value is replaced if one raises.
         redact_paths: Places to mask whole: globs over dotted paths of attributes and of what is inside
             their JSON, as in ``*.card_number`` and ``tacho.input.customer.*``.
         redact_emails: Mask e-mail addresses too; default False.
@@ -74,8 +73,7 @@ def init(
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
-        approver: Whom ``tacho.approve`` asks unless it is told: ``inbox`` for people, through the
-            collector; default nobody, which is a refusal.
+        approver: Whom ``tacho.approve`` asks: ``inbox`` (people, through the collector) or nobody.
         disabled: Record nothing at all.
     """
     global _init_called
