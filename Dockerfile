@@ -8,7 +8,7 @@ COPY sdk sdk
 COPY collector collector
 COPY dashboard dashboard
 # The lock file pins what the extras ask for; the build tool is among it.
-RUN grep -vE "^ +--hash" requirements.lock | sed "s, \\\\$,," > constraints.txt && pip install --no-cache-dir --constraint constraints.txt ".[server]"
+RUN grep -vE "^ +--hash" requirements.lock | sed "s, \\\\$,," > constraints.txt && pip install --no-cache-dir --constraint constraints.txt ".[server,postgres]"
 USER tacho
 ENV TACHO_HOME=/home/tacho/.tachograph
 RUN mkdir -p "$TACHO_HOME"

@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from tachograph_collector.keys import KEY_NEEDED, Keys
+from tachograph_collector.control.access import Access
 from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.quarantine_retry import QuarantineRetry
 
 
 def add_quarantine(
-    api: FastAPI, quarantine: Quarantine, retry: QuarantineRetry, keys: Keys
+    api: FastAPI, quarantine: Quarantine, retry: QuarantineRetry, access: Access
 ) -> None:
-    """Add ``GET /api/v1/quarantine`` and ``POST /api/v1/quarantine/retry``."""
+    """Add ``GET /api/v1/quarantine`` and ``POST /api/v1/quarantine/retry``.
 
-    def refused(request: Request) -> JSONResponse | None:
-        given = request.headers.get("authorization", "").encode("latin-1", "replace")
-        if keys.project(given) is None:
-            return JSONResponse({"detail": KEY_NEEDED}, status_code=401)
-        return None
+    For who runs the collector alone: it holds bodies of every project.
+    """
+    only_for = [Depends(access.owner)]
 
-    @api.get("/api/v1/quarantine")
-    def listed(request: Request) -> JSONResponse:
+    @api.get("/api/v1/quarantine", dependencies=only_for)
+    def listed() -> JSONResponse:
         """Count and bytes of what is set aside, why the newest is, and how many are being tried again."""
-        return refused(request) or JSONResponse(_state(quarantine, retry))
+        return JSONResponse(_state(quarantine, retry))
 
-    @api.post("/api/v1/quarantine/retry")
+    @api.post("/api/v1/quarantine/retry", dependencies=only_for)
     def retried(request: Request) -> JSONResponse:
         """Put everything through again; what fails again comes back with its new reason."""
-        refusal = refused(request)
-        if refusal is not None:
-            return refusal
         # A page of a browser cannot send this type elsewhere without asking first, and is then refused.
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return JSONResponse({"detail": "Send Content-Type: application/json."}, status_code=415)

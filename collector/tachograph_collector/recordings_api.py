@@ -7,8 +7,8 @@ import asyncio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from tachograph_collector.control.access import Access
 from tachograph_collector.errors import BodyError, NotNowError, TooLargeError
-from tachograph_collector.keys import KEY_NEEDED, Keys
 from tachograph_collector.recordings import RecordingStore
 from tachograph_schemas.queries import AmbiguousRunError
 from tachograph_schemas.store import StoreError
@@ -19,19 +19,14 @@ _AT_ONCE = 2
 """Bodies held in memory at a time; whoever comes on top is told to wait."""
 
 
-def add_recordings(api: FastAPI, recordings: RecordingStore, keys: Keys) -> None:
+def add_recordings(api: FastAPI, recordings: RecordingStore, access: Access) -> None:
     """Add the two. Putting the same recording again changes nothing; 200 means that it is on disk."""
     places = asyncio.Semaphore(_AT_ONCE)
-
-    def project_of(request: Request) -> str | None:
-        return keys.project(request.headers.get("authorization", "").encode("latin-1", "replace"))
 
     @api.put("/api/v1/recordings/{run_id}")
     async def put(run_id: str, request: Request) -> Response:
         """Store a recording, a ``.tacho`` file."""
-        project = project_of(request)
-        if project is None:
-            return JSONResponse({"detail": KEY_NEEDED}, status_code=401)
+        project = access.needs("send")(request).project
         # A page of a browser cannot send this type elsewhere without asking first, and is then refused.
         if request.headers.get("content-type", "").partition(";")[0] != CONTENT_TYPE:
             return JSONResponse({"detail": f"Send Content-Type: {CONTENT_TYPE}."}, status_code=415)
@@ -52,9 +47,7 @@ def add_recordings(api: FastAPI, recordings: RecordingStore, keys: Keys) -> None
     @api.get("/api/v1/recordings/{run_id}")
     async def get(run_id: str, request: Request) -> Response:
         """The recording of the run whose id begins so, a ``.tacho`` file."""
-        project = project_of(request)
-        if project is None:
-            return JSONResponse({"detail": KEY_NEEDED}, status_code=401)
+        project = access.needs("look")(request).project
         try:
             found = await asyncio.to_thread(recordings.load, run_id, project)
         except AmbiguousRunError as error:

@@ -16,13 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tachograph_collector.app import CollectorApp, control_api
+from tachograph_collector.control.plane import ControlPlane
 from tachograph_collector.errors import StartError
 from tachograph_collector.gateway import EnginePool, create_gateway
 from tachograph_collector.gateway.token import ensure_token
 from tachograph_collector.grpc_intake import GrpcIntake
 from tachograph_collector.housekeeping import Housekeeping
 from tachograph_collector.intake import Intake
-from tachograph_collector.keys import Keys
 from tachograph_collector.listeners import Server, listen, server, url
 from tachograph_collector.loader import Loader
 from tachograph_collector.lock import HomeLock
@@ -67,15 +67,21 @@ class Collector:
         Raises:
             StartError: it cannot start; the message says what to do.
         """
-        refuse_open_door(self._settings)
         _make_home(self._settings.home)
         self._lock.acquire()
         try:
-            await self._run_locked(announce)
+            control = await asyncio.to_thread(ControlPlane, self._settings)
+            try:
+                refuse_open_door(self._settings, has_keys=control.store.any)
+                await self._run_locked(announce, control)
+            finally:
+                await asyncio.to_thread(control.close)
         finally:
             self._lock.release()
 
-    async def _run_locked(self, announce: Callable[[Instance], None]) -> None:
+    async def _run_locked(
+        self, announce: Callable[[Instance], None], control: ControlPlane
+    ) -> None:
         settings = self._settings
         layout = Layout(settings.clickhouse_cluster, settings.retention_days)
         engine = EngineStore(settings.clickhouse, layout, settings.home / "work")
@@ -95,14 +101,15 @@ class Collector:
         retry = QuarantineRetry(quarantine, log, self._metrics)
         loader = self._loader(log, engine, quarantine)
         receiver = Receiver(log, self._metrics, max_body_bytes=settings.max_body_bytes)
-        keys = Keys(settings.api_key)
+        keys = control.keys
         try:
             self._handle_signals()
             # Listen first: a client gives up after ten seconds, recovery may take longer, and the log
             # can take bodies before the engine is open.
             api = control_api(version("tachograph"), log, loader, self._metrics)
-            add_quarantine(api, quarantine, retry, keys)
-            add_recordings(api, RecordingStore(settings.clickhouse, loader.ready), keys)
+            add_quarantine(api, quarantine, retry, control.access)
+            add_recordings(api, RecordingStore(settings.clickhouse, loader.ready), control.access)
+            control.serve(api)
             self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
             await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)
@@ -116,6 +123,7 @@ class Collector:
             await self._stop.wait()
         finally:
             receiver.stopping = True
+            control.release()
             await asyncio.to_thread(retry.stop)
             await asyncio.to_thread(chores.stop)
             await self._shut_down(loader, log)
@@ -235,15 +243,16 @@ def _print_instance(instance: Instance) -> None:
         print(json.dumps(asdict(instance)), flush=True)
 
 
-def refuse_open_door(settings: Settings) -> None:
-    """Beyond this machine, only with a key.
+def refuse_open_door(settings: Settings, *, has_keys: bool) -> None:
+    """Beyond this machine, only with a key: one that was made (``has_keys``), or ``TACHO_API_KEY``.
 
     Raises:
         StartError: the host is not loopback and there is no key.
     """
-    if not settings.is_loopback and not settings.api_key:
+    if not settings.is_loopback and not settings.api_key and not has_keys:
         raise StartError(
-            f"TACHO_HOST={settings.host} can be reached from other machines, and no key is set. Set "
+            f"TACHO_HOST={settings.host} can be reached from other machines, and there is no key. Make "
+            "one on this machine (`tacho up`, then `tacho key create NAME --role admin`), or set "
             "TACHO_API_KEY for the collector and its clients, or bind 127.0.0.1."
         )
 

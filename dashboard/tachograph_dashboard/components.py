@@ -68,6 +68,8 @@ _runs = _register("runs", '<div class="runs"></div>', ["runs"])
 _header = _register("header", '<div class="header"></div>', ["header"])
 _account = _register("account", '<div class="account"></div>', ["account"])
 _details = _register("details", '<div class="details"></div>', ["details"])
+_inbox = _register("inbox", '<div class="inbox"></div>', ["inbox"])
+_request = _register("request", '<div class="request"></div>', ["request"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -113,3 +115,16 @@ def tree(data: Data, *, key: str) -> None:
 def details(data: Data, *, key: str, on_span: Callback) -> None:
     """One span; a click on a link to another leaves ``span`` when the tree is not there."""
     _details(key=key, data=dict(data), height="content", on_span_change=on_span)
+
+
+def inbox(data: Data, *, key: str) -> str | None:
+    """The list of requests for approval; the id of the one that was clicked just now."""
+    result = _inbox(key=key, data=dict(data), height="content", on_open_change=_nothing)
+    opened = result.get("open")
+    return opened if isinstance(opened, str) else None
+
+
+def request(data: Data, *, key: str) -> bool:
+    """One request for approval; whether its run was asked for just now."""
+    result = _request(key=key, data=dict(data), height="content", on_run_change=_nothing)
+    return bool(result.get("run"))

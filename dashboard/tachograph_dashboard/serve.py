@@ -81,8 +81,10 @@ def _listen(settings: DashboardSettings) -> socket.socket:
 
 
 def _run(settings: DashboardSettings, listener: socket.socket) -> None:
-    # The pages run in threads of this process and find the store here.
+    # The pages run in threads of this process and find store and collector here.
     os.environ["TACHO_CLICKHOUSE"] = settings.clickhouse
+    os.environ["TACHO_ENDPOINT"] = settings.endpoint
+    os.environ["TACHO_API_KEY"] = settings.api_key
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(

@@ -9,10 +9,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tachograph_schemas.instance import read_instance
-from tachograph_schemas.settings import SHARED, Setting, SettingsError, declare, home, resolve
+from tachograph_schemas.settings import (
+    DEFAULT_ENDPOINT,
+    SHARED,
+    Setting,
+    SettingsError,
+    declare,
+    home,
+    resolve,
+)
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-_USED = {"TACHO_HOST", "TACHO_DASHBOARD_PORT", "TACHO_CLICKHOUSE", "TACHO_HOME"}
+_USED = {
+    "TACHO_HOST",
+    "TACHO_DASHBOARD_PORT",
+    "TACHO_CLICKHOUSE",
+    "TACHO_HOME",
+    "TACHO_ENDPOINT",
+    "TACHO_API_KEY",
+}
 TABLE = declare(
     (
         Setting(
@@ -38,6 +53,10 @@ class DashboardSettings:
     """The DSN of the store; secret, because it carries the gateway's token."""
     public_host: str = ""
     """The host name of the public address, when there is one."""
+    endpoint: str = ""
+    """The collector, for approvals."""
+    api_key: str = ""
+    """For a collector that asks for one; secret."""
 
 
 def read(
@@ -56,16 +75,24 @@ def read(
             "this machine. Use 127.0.0.1 and an SSH tunnel; or put a proxy that asks for a login "
             "before it and say so with TACHO_DASHBOARD_PUBLIC_URL."
         )
-    dsn = str(values["clickhouse"])
-    if not dsn:
-        running = read_instance(home(values["home"]))
-        dsn = (running.gateway if running else None) or ""
+    running = read_instance(home(values["home"]))
+    dsn = str(values["clickhouse"]) or (running.gateway if running else None) or ""
+    endpoint = str(values["endpoint"])
+    if endpoint == DEFAULT_ENDPOINT and running is not None:
+        endpoint = running.collector
     if not dsn:
         raise SettingsError(
             "No collector runs here and TACHO_CLICKHOUSE is not set, so there is no store to read. "
             "`tacho up` starts collector and dashboard together."
         )
-    return DashboardSettings(str(values["host"]), int(values["dashboard_port"]), dsn, public_host)
+    return DashboardSettings(
+        str(values["host"]),
+        int(values["dashboard_port"]),
+        dsn,
+        public_host,
+        endpoint,
+        str(values["api_key"]),
+    )
 
 
 def _public_host(url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
-from tachograph_dashboard import data
+from tachograph_dashboard import control, data
 from tachograph_schemas.settings import DEFAULT_ENDPOINT
 
 FIRST_RUN = """\
@@ -136,3 +136,63 @@ def no_run(title: str, sentences: str) -> None:
         st.caption(sentences, width="content")
         st.page_link("app_pages/runs.py", label="All runs", icon=":material/arrow_back:")
         st.space("small")
+
+
+ASKS = """\
+decision = tacho.approve(
+    "refund order A-1007",
+    params={"order_id": "A-1007", "usd": 900},
+    approver="inbox",
+)
+if decision:
+    refund(**decision.params)
+"""
+
+
+def no_approvals(*, waiting: bool) -> None:
+    """Nobody has asked for anything; look for the first request every two seconds."""
+    st.space("medium")
+    _, middle, _ = st.columns([0.2, 0.6, 0.2])
+    with middle, st.container(border=True, gap="small"):
+        st.markdown(
+            "#### Nothing waits for a decision" if waiting else "#### Nothing was decided yet",
+            anchors=False,
+        )
+        st.caption("Requests appear here by themselves, when an agent asks for a person:")
+        st.code(ASKS, language="python", wrap_lines=True)
+        if waiting:
+            _await_request()
+
+
+@st.fragment(run_every=2)
+def _await_request() -> None:
+    try:
+        waits = control.listed(control.WAITING, 1)["total"]
+    except control.ControlError:
+        return
+    if waits:
+        st.rerun()
+
+
+def no_control(sentence: str) -> None:
+    """The collector does not answer, or the dashboard's key is not enough; looks again by itself."""
+    st.space("medium")
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown("#### The inbox cannot be reached", width="content", anchors=False)
+        # Not as Markdown: it is another program's sentence.
+        st.text(sentence, width="content")
+        st.caption("Agents go on waiting; this page tries again by itself.", width="content")
+        st.button("Try again", icon=":material/refresh:", key="retry", on_click=control.forget)
+        st.space("small")
+    _await_control()
+
+
+@st.fragment(run_every=3)
+def _await_control() -> None:
+    try:
+        control.forget()
+        control.listed(control.WAITING, 1)
+    except control.ControlError:
+        return
+    st.rerun()

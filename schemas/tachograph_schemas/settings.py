@@ -132,6 +132,7 @@ BOUNDS: Mapping[str, Bounds] = {
     "TACHO_SPOOL_MAX_BYTES": Bounds(0, 1 << 50, "bytes"),
     "TACHO_EXPORT_DELAY_S": Bounds(0, 3_600, "seconds"),
     "TACHO_EXPORT_TIMEOUT_S": Bounds(0.01, 3_600, "seconds"),
+    "TACHO_APPROVAL_TIMEOUT_S": Bounds(1, 30 * 86_400, "seconds"),
 }
 
 
@@ -147,7 +148,10 @@ SHARED: tuple[Setting, ...] = (
     ),
     Setting("TACHO_CLICKHOUSE_CLUSTER", "", "name of the ClickHouse cluster to create tables on"),
     Setting(
-        "TACHO_CONTROL_DB", "", "SQLAlchemy URL of the control database; nothing is kept in it yet"
+        "TACHO_CONTROL_DB",
+        "",
+        "SQLAlchemy URL of the control database (keys, approvals, pauses, audit log); default "
+        "`control.db` in TACHO_HOME",
     ),
     Setting("TACHO_HOST", "127.0.0.1", "address the listeners bind to"),
     Setting("TACHO_HTTP_PORT", 4318, "OTLP/HTTP and control API", port),

@@ -79,6 +79,11 @@ def moment(when: datetime) -> str:
     return f"{_aware(when).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def moment_ns(ns: int) -> str:
+    """:func:`moment` of nanoseconds since 1970."""
+    return moment(datetime.fromtimestamp(ns / 1e9, UTC))
+
+
 def ago(when: datetime, now: datetime | None = None) -> str:
     """How long ago: ``just now``, ``5 min ago``, ``3 h ago``, ``2 d ago``; dates beyond 30 days.
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 
 from opentelemetry.context import Context, attach, detach, set_value
 
-from tachograph import _prices
+from tachograph import _orders, _prices
 from tachograph._facts import begin, misused
 from tachograph._frame import FRAME_KEY, Frame, frame_of
 from tachograph._guard import guarded, say_rarely
@@ -75,7 +75,10 @@ def before_call(layer: names.Layer) -> None:
 
     Raises:
         BudgetExceeded: the call must not be made. A ``budget`` span that says why was recorded.
+        RunStopped: a person stopped the run. Waits while one paused it.
     """
+    if _orders.in_force:
+        _orders.obey(layer)
     frame = frame_of()
     unit = _CALL_UNITS.get(layer)
     if not frame.budgets or unit is None or (layer == "model" and frame.layer == "model"):

@@ -1,6 +1,6 @@
 """One recorded call: opened by :func:`begin`, entered and left, then succeeded, failed or exhausted.
 
-Everything here is guarded. The one exception that may come out is ``BudgetExceeded``.
+Everything here is guarded. What may come out is ``RunStopped``, of which ``BudgetExceeded`` is one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import SpanKind
 
-from tachograph import _recorder
+from tachograph import _orders, _recorder
 from tachograph._binding import Binder
 from tachograph._budget import before_call
 from tachograph._capture import capture
@@ -50,11 +50,12 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
 
     Raises:
         BudgetExceeded: a budget around the call has nothing left.
+        RunStopped: a person stopped the run.
     """
     recorder = _recorder.active()
     if recorder is None:
         return IDLE
-    if frame_of().budgets:
+    if _orders.in_force or frame_of().budgets:
         before_call(spec.layer)
     try:
         given = spec.binder.bind(args, kwargs)

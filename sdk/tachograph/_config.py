@@ -52,6 +52,12 @@ def _policy(given: str) -> Policy:
     return policy_of(word)  # type: ignore[arg-type]  # just looked at
 
 
+def _approver(text: str) -> str:
+    if text not in {"", "inbox"}:
+        raise ValueError("expected inbox, or nothing")
+    return text
+
+
 def _globs(text: str) -> tuple[str, ...]:
     # In tacho.toml a list is more natural, and arrives as its text.
     return tuple(part.strip(" '\"") for part in text.strip("[] ").split(",") if part.strip(" '\""))
@@ -115,6 +121,19 @@ TABLE: tuple[Setting, ...] = (
                 _compression,
             ),
             Setting(
+                "TACHO_APPROVER",
+                "",
+                "who `tacho.approve` asks unless it is told: inbox (people, through the collector), or nobody",
+                _approver,
+            ),
+            Setting("TACHO_APPROVAL_TIMEOUT_S", 3_600.0, "how long the inbox is waited for", float),
+            Setting(
+                "TACHO_ORDERS",
+                True,
+                "people can pause and stop runs through the collector",
+                settings.flag,
+            ),
+            Setting(
                 "TACHO_PROPAGATE_THREADS",
                 True,
                 "threads and pools inside a run carry its context",
@@ -147,6 +166,9 @@ class Config:
     export_delay_s: float
     export_timeout_s: float
     compression: str
+    approver: str
+    approval_timeout_s: float
+    orders: bool
     propagate_threads: bool
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -184,6 +206,8 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         values["disabled"] = True
     uses_foreign = bool(foreign) and values["endpoint"] == foreign
+    # Another vendor's collector gives no orders, and has no use for our questions.
+    values["orders"] = values["orders"] and not uses_foreign
     headers = _otel_headers(environ) if uses_foreign else ()
     return Config(**values, headers=headers)
 

@@ -40,7 +40,16 @@ class RunState:
     open_spans: dict[int, Span] = field(default_factory=dict)
     """Spans of ours that have not ended, by span id: what the heartbeat re-sends."""
     ended: bool = False
+    asked: dict[str, int] = field(default_factory=dict)
+    """How often each question was put to people in this attempt."""
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def ordinal(self, question: str) -> int:
+        """How often ``question`` was asked before, and count it."""
+        with self.lock:
+            before = self.asked.get(question, 0)
+            self.asked[question] = before + 1
+            return before
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import get_current_span
 
-from tachograph import _code_version, _recorder
+from tachograph import _code_version, _orders, _recorder
 from tachograph._binding import Option, resolve
 from tachograph._facts import listed, misused
 from tachograph._failure import clean, cleaned, safe_text
@@ -127,6 +127,7 @@ def _open_outermost(
     run = RunState(run_id, trace_id, span, stamp=stamp, tags=list(options.tags))
     frame = replace(frame_of(context), layer="run", run=run, agent=options.agent_name)
     recorder.run_started(run, frame)
+    _orders.run_started()
     return handle_for(recorder, span, frame, context)
 
 

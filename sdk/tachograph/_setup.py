@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tachograph import _call, _config, _recorder, _threads
+from tachograph import _call, _config, _control, _orders, _recorder, _threads
 from tachograph._guard import LOGGER, guarded
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def init(
     heartbeat_s: float | None = None,
     propagate_threads: bool | None = None,
     record: Literal["exact", "light", "off"] | None = None,
+    approver: str | None = None,
     disabled: bool | None = None,
 ) -> None:
     """Start recording in this process. Never raises, never waits for the collector.
@@ -65,16 +66,15 @@ def init(
         endpoint: The collector's URL; default ``http://127.0.0.1:4318``.
         api_key: Sent as ``Authorization: Bearer``.
         redact: More to mask before anything leaves the process: regexes, or functions
-            ``f(attribute_name, text)`` that return the text to keep; when one raises, the value is replaced.
-        redact_paths: Places to mask whole: globs over dotted paths of attributes and of what is inside
-            their JSON, as in ``*.card_number`` and ``tacho.input.customer.*``.
+            ``f(attribute_name, text)`` that return the text to keep; the value is replaced if one raises.
+        redact_paths: Places to mask whole: globs over dotted paths, as in ``*.card_number``.
         redact_emails: Mask e-mail addresses too; default False.
-        capture: How much of payloads is recorded at most, whatever the decorators say: ``full``,
-            ``preview`` (512 bytes), ``hash`` (a keyed hash: equal ones stay equal) or ``none``.
+        capture: Payloads at most: ``full``, ``preview`` (512 bytes), ``hash`` (keyed) or ``none``.
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
         record: What is kept for replay: ``exact`` (all it takes), ``light`` (digests), ``off`` (the default).
+        approver: Whom ``tacho.approve`` asks: ``inbox`` (people, through the collector) or nobody.
         disabled: Record nothing at all.
     """
     global _init_called
@@ -108,6 +108,7 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     redactor = Redactor(hooks, paths=config.redact_paths, emails=config.redact_emails)
     sender = _sender_for(recorder, transport, redactor, provider, config, folder)
     recorder.keeper = sender
+    _reach_people(config, redactor)
     if config.propagate_threads:
         _threads.install()
     _sender = sender
@@ -166,6 +167,17 @@ def _sender_for(
     )
     spool.open()
     return sender
+
+
+def _reach_people(config: Config, redactor: Redactor) -> None:
+    """Questions to the inbox, and orders from people, over the collector's control API."""
+    from tachograph_schemas.control_client import ControlClient
+
+    client = ControlClient(config.endpoint, config.api_key)
+    approver, timeout_s = config.approver, config.approval_timeout_s
+    _control.connect(_control.Line(client, redactor, approver, timeout_s, config.capture))
+    if config.orders:
+        _orders.follow(client)
 
 
 def _provider(config: Config) -> TracerProvider:
@@ -290,6 +302,8 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
                 recorder.sinks.clear()
                 recorder.keeper = None
         _threads.uninstall()
+        _control.connect(None)
+        _orders.forget()
         taping, _call.tape_hook = _call.tape_hook is not None, None
         started_s = time.monotonic()
         sent = sender.shutdown(timeout_s, patient=patient)

@@ -14,7 +14,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from tachograph import _recorder
+from tachograph import _orders, _recorder
 from tachograph._call import Spec, begin
 
 T = TypeVar("T")
@@ -96,6 +96,8 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
     async def call(*args: Any, **kwargs: Any) -> Any:
         if _recorder._active is None:
             return await function(*args, **kwargs)
+        if _orders.in_force:
+            await _orders.obey_async(spec.layer)
         recorded = begin(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam

@@ -159,3 +159,15 @@ def test_hostile_text_reaches_components_only_as_data(pages):
     assert not [
         text.value for text in shown if "evil.example" in text.value or "onerror" in text.value
     ]
+
+
+def test_approvals_without_a_collector_say_so_and_show_no_markup(pages, monkeypatch):
+    """The inbox is another service than the store: one may be down without the other."""
+    from tachograph_dashboard import control
+
+    monkeypatch.setenv("TACHO_ENDPOINT", "http://127.0.0.1:9")
+    control.forget()
+    pages.run().switch_page("app_pages/approvals.py").run()
+    assert not pages.exception
+    assert any("The inbox cannot be reached" in shown.value for shown in pages.markdown)
+    assert any("does not answer" in shown.value for shown in pages.text)

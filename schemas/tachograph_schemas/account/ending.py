@@ -107,6 +107,9 @@ def verdict(view: Timeline) -> tuple[str, Tone]:
     stands = view.open_leaves()
     where = f" in {place(stands[-1])}" if stands and stands[-1] is not view.root else ""
     if run.outcome == "running":
+        if stands and stands[-1].layer == "approval" and fact(stands[-1], names.ORDER_BY):
+            by = label(fact(stands[-1], names.ORDER_BY))
+            return f"Paused by {by}: {_asked(stands[-1])}", "waiting"
         if stands and stands[-1].layer == "approval":
             return f"Waiting for a person: {_asked(stands[-1])}", "waiting"
         return f"Still running after {took}{f', now{where}' if where else ''}", "plain"

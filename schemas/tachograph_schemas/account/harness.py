@@ -207,8 +207,24 @@ def nobody_to_ask(span: AccountSpan) -> bool:
     )
 
 
+def _pause(span: AccountSpan, by: str) -> Told:
+    """A pause that a person ordered."""
+    asked = words.excerpt(fact(span, names.APPROVAL_REQUEST), 300)
+    who, detail = label(by), f"Reason given: {asked}" if asked else ""
+    if span.is_open:
+        return f"Paused by {who}", "waiting", detail
+    waited = words.duration(number(span, names.WAITING_NS))
+    other = label(fact(span, names.APPROVAL_APPROVER))
+    if fact(span, names.APPROVAL_DECISION) == "stopped":
+        return f"Paused by {who} for {waited}, then stopped by {other}", "warn", detail
+    let_go = f"{other} let it go on" if other else f"it went on{because(span)}"
+    return f"Paused by {who} for {waited}; {let_go}", "waiting", detail
+
+
 def approval(span: AccountSpan) -> Told:
     """A person's decision, or the wait for it."""
+    if by := fact(span, names.ORDER_BY):
+        return _pause(span, by)
     asked = words.excerpt(fact(span, names.APPROVAL_REQUEST) or proposal(span), 200)
     request = f": “{asked}”" if asked else ""
     who = label(fact(span, names.APPROVAL_APPROVER)) or "Somebody who is not named"
@@ -220,7 +236,8 @@ def approval(span: AccountSpan) -> Told:
     if span.is_open:
         return f"Waiting for a person to decide{request}", "waiting", ""
     if decision == "approved":
-        return f"{who} approved{after}{request}", "good", detail
+        changed = " with other arguments" if fact(span, names.APPROVAL_EDITED) else ""
+        return f"{who} approved{after}{changed}{request}", "good", detail
     if nobody_to_ask(span):
         return f"Not approved, as nobody was there to ask{request}", "bad", ""
     if decision == "refused":

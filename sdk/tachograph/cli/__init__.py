@@ -1,4 +1,4 @@
-"""The command ``tacho``. One module per command; each imports what it needs when it runs.
+"""The command ``tacho``. One module for each command or few that belong together; each imports what it needs when it runs.
 
 Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the collector cannot be reached, 130 interrupted.
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tachograph.cli.problem import USAGE, Problem
 
-_COMMANDS = (
+_MODULES = (
     "up",
     "demo",
     "runs",
@@ -24,6 +24,10 @@ _COMMANDS = (
     "test",
     "check_run",
     "export",
+    "decide",
+    "orders",
+    "key",
+    "audit",
     "dsn",
     "recover",
     "doctor",
@@ -60,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tacho {version()}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in _COMMANDS:
+    for name in _MODULES:
         importlib.import_module(f"tachograph.cli.{name}").add_parser(subparsers)
     return parser
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from opentelemetry import trace
 
+from tachograph import _orders
 from tachograph._budget import before_call
 from tachograph._frame import frame_of
 from tachograph._guard import guarded
@@ -88,6 +89,8 @@ def _recorded_async_request(dialect_of: DialectOf) -> Callable[[Any], Any]:
             dialect = dialect_of(options)
             if dialect is None:
                 return await original(self, cast_to, options, *args, **kwargs)
+            if _orders.in_force:
+                await _orders.obey_async("model")
             before_call("model")
             call = ModelCall(dialect, self, options)
             if not call.recording:

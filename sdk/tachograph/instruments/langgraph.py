@@ -16,6 +16,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.pregel import _loop, _runner
 from langgraph.types import Command
 
+from tachograph import _orders
 from tachograph._budget import before_call
 from tachograph._facts import begin
 from tachograph._failure import safe_text
@@ -68,6 +69,8 @@ def _recorded_async_node(original: Callable[..., Any]) -> Callable[..., Any]:
     async def arun_with_retry(task: Any, *args: Any, **kwargs: Any) -> Any:
         if task.name.startswith("__"):
             return await original(task, *args, **kwargs)
+        if _orders.in_force:
+            await _orders.obey_async("step")
         before_call("step")
         handle = _open_step(task)
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from mcp import ClientSession
 from opentelemetry.trace import SpanKind
 
+from tachograph import _orders
 from tachograph._budget import before_call
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
@@ -52,6 +53,8 @@ def _recorded(opened: Opener, closed: Closer) -> Callable[[Any], Any]:
     def recorded(original: Callable[..., Any]) -> Callable[..., Any]:
         async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
             if opened is _open_tool:
+                if _orders.in_force:
+                    await _orders.obey_async("tool")
                 before_call("tool")
             handle = opened(self, args, kwargs)
             if not handle.recording:

@@ -1,0 +1,34 @@
+"""Numbered steps from an empty database to today's. Each runs once, in a transaction, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import DDL, Connection
+
+from tachograph_collector.control.tables import (
+    APPROVALS,
+    AUDIT,
+    DECISIONS,
+    KEYS,
+    METADATA,
+    ORDERS,
+)
+
+Migration = Callable[[Connection], None]
+
+# The hash chain shows that a row was changed; these keep an honest program from changing one by mistake.
+_KEEP = "CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
+_KEEP_POSTGRES = "CREATE RULE audit_no_{verb} AS ON {verb} TO audit DO INSTEAD NOTHING"
+
+
+def _first(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[AUDIT, KEYS, APPROVALS, DECISIONS, ORDERS])
+    for verb in ("update", "delete"):
+        for dialect, text in (("sqlite", _KEEP), ("postgresql", _KEEP_POSTGRES)):
+            if connection.dialect.name == dialect:
+                statement = DDL(text.format(verb=verb))  # type: ignore[no-untyped-call]
+                connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first,)

@@ -1,0 +1,69 @@
+"""The control plane of one collector, put together."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from tachograph_collector.control.access import Access, BoundedBodies, explained
+from tachograph_collector.control.api_approvals import add_approvals, add_decisions
+from tachograph_collector.control.api_keys import add_keys
+from tachograph_collector.control.api_orders import add_orders, topic
+from tachograph_collector.control.approvals import Approvals
+from tachograph_collector.control.audit import HEAD_FILE, Audit
+from tachograph_collector.control.database import Database, DatabaseError
+from tachograph_collector.control.keys import KeyStore
+from tachograph_collector.control.news import News
+from tachograph_collector.control.orders import Orders
+from tachograph_collector.keys import Keys
+from tachograph_collector.settings import Settings
+
+
+class ControlPlane:
+    """Opens the control database; create it before anything listens."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the database and read the keys.
+
+        Raises:
+            StartError: it cannot be opened.
+        """
+        self._database = Database(settings.control_db)
+        self.audit = Audit(self._database, settings.home / HEAD_FILE)
+        self.store = KeyStore(self._database, self.audit)
+        self.keys = Keys(settings.api_key, store=self.store, required=not settings.is_loopback)
+        self.access = Access(self.keys)
+        self._news: News | None = None
+
+    def serve(self, api: FastAPI) -> None:
+        """Add the routes, on the running event loop."""
+        news = self._news = News(asyncio.get_running_loop())
+        access = self.access
+        approvals = Approvals(self._database, self.audit, news.tell)
+        orders = Orders(self._database, self.audit, lambda project: news.tell(topic(project)))
+        add_approvals(api, approvals, news, access)
+        add_decisions(api, approvals, access)
+        add_orders(api, orders, news, access)
+        add_keys(api, self.store, self.audit, access)
+        api.add_middleware(BoundedBodies)
+        api.add_exception_handler(DatabaseError, _not_now)
+        api.add_exception_handler(RequestValidationError, explained)
+        self.store.start()
+
+    def release(self) -> None:
+        """Let waiting calls answer, so that the listener can close."""
+        if self._news is not None:
+            self._news.close()
+
+    def close(self) -> None:
+        """Blocks until nothing uses the database any more."""
+        self.store.stop()
+        self._database.close()
+
+
+def _not_now(_request: Request, _error: Exception) -> JSONResponse:
+    sentence = "The control database does not answer; nothing was changed."
+    return JSONResponse({"detail": sentence}, 503, headers={"Retry-After": "2"})

@@ -1,0 +1,223 @@
+"""What waits for a person: the requests of agents, each with what a decision needs. ``/approvals?id=``"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from tachograph_dashboard import components, control, data, states
+from tachograph_dashboard.views import approvals as views
+from tachograph_dashboard.views import telling, times
+from tachograph_schemas.account.model import Account
+from tachograph_schemas.queries import AmbiguousRunError
+from tachograph_schemas.rows import RunRow
+
+POLL_S = 2
+LED_HERE_LINES = 8
+LED_HERE_PX = 420
+SETTLED = "Decided"
+SAID = "approvals_said"
+
+
+def run_of(found: Mapping[str, Any]) -> tuple[RunRow, Account] | None:
+    """The run that asked, as far as it is stored by now."""
+    try:
+        row = data.run(found["run_id"], found["project"]) if found["run_id"] else None
+        if row is None:
+            return None
+        return row, data.run_account(row, data.run_version(row.run_id, row.project))
+    except (*data.StoreError, AmbiguousRunError):
+        return None
+
+
+def inbox(known: tuple[str, ...]) -> None:
+    """The list; a fragment, so that looking for news leaves alone what somebody is writing."""
+    try:
+        listed = control.listed(statuses, page)
+    except control.ControlError:
+        st.rerun()
+    ids = tuple(row["id"] for row in listed["approvals"])
+    if ids != known:
+        st.rerun()
+    if not ids:
+        st.caption("Nothing else waits for a decision.")
+        return
+    opened = components.inbox(
+        views.inbox(listed["approvals"], chosen, datetime.now(UTC)), key="inbox"
+    )
+    if opened and opened != chosen:
+        st.query_params["id"] = opened
+        st.rerun()
+
+
+def arguments(found: Mapping[str, Any]) -> None:
+    """The arguments, to be read and edited."""
+    if found["params"] is None:
+        st.markdown("**Arguments**", anchors=False)
+        st.caption("The agent does not send payloads (TACHO_CAPTURE), so they cannot be shown.")
+        return
+    shown = views.readable(found["params"])
+    lines = shown.count("\n") + 1
+    label = f"Arguments, whole: {lines:,} lines" if lines > 1 else "Arguments"
+    if found["status"] != "pending" or found["approvers_needed"] > 1:
+        st.markdown(f"**{label}**", anchors=False)
+        st.code(shown, language="json", wrap_lines=True)
+        return
+    st.text_area(
+        label,
+        shown,
+        key=f"params_{found['id']}",
+        height=min(460, 44 + 24 * max(3, lines)),
+        help="Approve with other arguments by changing them here",
+    )
+
+
+def decide(found: Mapping[str, Any], word: str) -> None:
+    """A button was pressed. What was written arrives with the click, so it is read here and not before."""
+    text = st.session_state.get(f"params_{found['id']}")
+    name = str(st.session_state.get("approver") or "").strip()
+    reason = str(st.session_state.get(f"reason_{found['id']}") or "").strip()
+    if not name:
+        st.session_state[SAID] = "Say who you are first: the record names you."
+        return
+    if word == "deny" and not reason:
+        st.session_state[SAID] = "Say why: the agent and the record are told."
+        return
+    decision: dict[str, Any] = {"decision": word, "approver": name, "reason": reason}
+    try:
+        if word == "allow" and text is not None and found["approvers_needed"] == 1:
+            decision["params"] = views.edited(found["params"], text)
+        control.decide(found, decision)
+        # It stays in view, decided, until another one is chosen.
+        st.query_params["id"] = found["id"]
+    except ValueError as error:
+        st.session_state[SAID] = f"The arguments are no JSON: {error}"
+    except control.ControlError as error:
+        st.session_state[SAID] = f"Not done: {error}"
+
+
+def decision_form(found: Mapping[str, Any]) -> None:
+    """Who, why, and the three answers."""
+    who, why = st.columns([0.3, 0.7])
+    who.text_input("Your name", key="approver", max_chars=100, placeholder="As the record has it")
+    why.text_input(
+        "Reason",
+        key=f"reason_{found['id']}",
+        max_chars=2_000,
+        placeholder="Needed to refuse, welcome otherwise",
+    )
+    with st.container(horizontal=True, gap="small"):
+        for word, label, kind in (
+            ("allow", "Approve", "primary"),
+            ("deny", "Refuse", "secondary"),
+            ("escalate", "Pass on", "tertiary"),
+        ):
+            st.button(
+                label,
+                key=f"{word}_{found['id']}",
+                type=kind,  # type: ignore[arg-type]  # a literal of the table above
+                on_click=decide,
+                args=(found, word),
+                help="Leave it to somebody else; it goes on waiting"
+                if word == "escalate"
+                else None,
+            )
+    said = st.session_state.pop(SAID, "")
+    if said:
+        # Not as Markdown: the sentence may quote what somebody typed.
+        st.text(said)
+
+
+def head(found: Mapping[str, Any]) -> None:
+    """Title and facts; a fragment while it waits, because the run goes on and others may decide."""
+    if found["status"] == "pending":
+        try:
+            now = control.request(found["id"])
+        except control.ControlError:
+            now = found
+        if now is None or now["status"] != found["status"]:
+            st.rerun()
+        found = now
+    of = run_of(found)
+    shown = views.request(found, of[0] if of else None, where, datetime.now(UTC))
+    if components.request(shown, key="request"):
+        show_run(found, "")
+
+
+def led_here(found: Mapping[str, Any]) -> None:
+    """The last steps of the run, as they are stored."""
+    of = run_of(found)
+    if of is None:
+        st.caption("The run that asked is not stored, or not yet.")
+        return
+    st.markdown("**What led here**", anchors=False)
+    recent = replace(of[1], story=of[1].story[-LED_HERE_LINES:])
+    story = telling.story(recent, "", LED_HERE_PX)
+    components.account(story, key="led_here", on_span=lambda: None)
+    step = (st.session_state.get("led_here") or {}).get("span")
+    if step:
+        show_run(found, str(step))
+
+
+def show_run(found: Mapping[str, Any], span_id: str) -> None:
+    query = {"id": found["run_id"]} | ({"span": span_id} if span_id else {})
+    st.switch_page("app_pages/run.py", query_params=query)
+
+
+def detail(approval_id: str) -> None:
+    """One request, whole."""
+    found = control.request(approval_id)
+    if found is None:
+        st.caption("This request is not known here. Choose another one.")
+        return
+    every = POLL_S if found["status"] == "pending" else None
+    st.fragment(head, run_every=every, key="head_fragment")(found)
+    arguments(found)
+    if found["context"]:
+        with st.expander("Context that the agent gave"):
+            st.code(views.readable(found["context"]), language=None, wrap_lines=True)
+    if found["edited_params"]:
+        st.markdown("**Approved with these arguments instead**", anchors=False)
+        st.code(views.readable(found["edited_params"]), language="json", wrap_lines=True)
+    if found["status"] == "pending":
+        decision_form(found)
+    if found["run_id"]:
+        st.fragment(led_here, run_every=every, key="led_here_fragment")(found)
+
+
+where = times.zone(st.context.timezone)
+st.set_page_config(page_title="Approvals · Tachograph")
+view = st.segmented_control(
+    "Show",
+    ["Waiting", SETTLED],
+    default="Waiting",
+    required=True,
+    key="show",
+    label_visibility="collapsed",
+    bind="query-params",
+)
+statuses = control.SETTLED if view == SETTLED else control.WAITING
+page = int(st.session_state.get("page") or 1)
+try:
+    listed = control.listed(statuses, page)
+except control.ControlError as error:
+    states.no_control(str(error))
+    st.stop()
+rows = listed["approvals"]
+chosen = st.query_params.get("id", "") or (rows[0]["id"] if rows else "")
+if not chosen:
+    states.no_approvals(waiting=view != SETTLED)
+    st.stop()
+left, right = st.columns([0.32, 0.68], gap="medium")
+with left:
+    st.fragment(inbox, run_every=POLL_S, key="inbox_fragment")(tuple(row["id"] for row in rows))
+    pages = -(-int(listed["total"]) // control.PAGE_ROWS)
+    if pages > 1:
+        st.pagination(pages, key="page", max_visible_pages=5)
+with right:
+    try:
+        detail(chosen)
+    except control.ControlError as error:
+        states.no_control(str(error))

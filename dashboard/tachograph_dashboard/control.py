@@ -1,0 +1,82 @@
+"""The only way from the pages to the collector's control API.
+
+Functions block until the answer is there and raise :class:`ControlError` with a sentence when there is none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tachograph_dashboard.cache import TimedCache
+from tachograph_schemas.control import APPROVALS, Answer
+from tachograph_schemas.control_client import ControlClient
+from tachograph_schemas.settings import DEFAULT_ENDPOINT
+
+PAGE_ROWS = 50
+_FRESH_S = 1.0
+_TIMEOUT_S = 5.0
+WAITING = ("pending",)
+SETTLED = ("approved", "refused", "expired")
+
+_lists: TimedCache[Mapping[str, Any]] = TimedCache(_FRESH_S, 32)
+
+
+class ControlError(Exception):
+    """The collector does not answer, or refuses. ``conflict``: somebody else was faster."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+        """The HTTP status; 0 when nobody answered."""
+
+
+def listed(statuses: tuple[str, ...], page: int) -> Mapping[str, Any]:
+    """One page of requests, counted from 1, without their arguments; and how many there are."""
+    query = {"status": statuses, "limit": PAGE_ROWS, "offset": (page - 1) * PAGE_ROWS}
+    return _lists.get((statuses, page), lambda: _call("GET", APPROVALS, query=query))
+
+
+def request(approval_id: str) -> Mapping[str, Any] | None:
+    """One request, whole; ``None`` when there is none."""
+    if not approval_id.isalnum():
+        return None
+    try:
+        return _call("GET", f"{APPROVALS}/{approval_id}")
+    except ControlError as error:
+        if error.status in {404, 422}:
+            return None
+        raise
+
+
+def decide(found: Mapping[str, Any], decision: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Decide on what was shown: on exactly these arguments."""
+    body = {"params_hash": found["params_hash"], **decision}
+    try:
+        return _call("POST", f"{APPROVALS}/{found['id']}/decision", body)
+    finally:
+        forget()
+
+
+def forget() -> None:
+    """Ask again for what is shown."""
+    _lists.clear()
+
+
+def _call(
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    query: Mapping[str, Any] | None = None,
+) -> Mapping[str, Any]:
+    answer: Answer = _client().call(method, path, body, query=query, timeout_s=_TIMEOUT_S)
+    if not answer:
+        raise ControlError(answer.why, answer.status)
+    return answer.data
+
+
+def _client() -> ControlClient:
+    # Set by `serve` from the settings; pages run in threads of the same process.
+    endpoint = os.environ.get("TACHO_ENDPOINT") or DEFAULT_ENDPOINT
+    return ControlClient(endpoint, os.environ.get("TACHO_API_KEY", ""))

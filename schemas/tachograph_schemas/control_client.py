@@ -1,0 +1,100 @@
+"""The client of the collector's control API that SDK, command line and dashboard share. Standard library alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from tachograph_schemas.control import Answer
+
+_ANSWER_LIMIT_BYTES: Final = 16 << 20
+_TIMEOUT_S: Final = 10.0
+
+
+class ControlClient:
+    """Calls to one collector. Holds no connection; safe between threads."""
+
+    def __init__(
+        self, endpoint: str, api_key: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """``endpoint`` is the collector's URL, with or without ``/v1/traces``.
+
+        Raises:
+            ValueError: it is no http(s) URL.
+        """
+        self.base = endpoint.rstrip("/").removesuffix("/v1/traces")
+        parts = urlsplit(self.base)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{self.base!r} is not an http(s) URL of a collector")
+        self._headers = {"Content-Type": "application/json", **(headers or {})}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if _is_loopback(parts.hostname):
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> Answer:
+        """One call. Blocks for about ``timeout_s`` at most; never raises for what the network does."""
+        url = f"{self.base}{quote(path)}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, self._headers, method=method)  # noqa: S310
+        try:
+            with self._opener.open(request, timeout=timeout_s) as answer:
+                return _answer(int(answer.status), answer.read(_ANSWER_LIMIT_BYTES))
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error.code, error.read(_ANSWER_LIMIT_BYTES))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            return Answer(0, why=f"the collector at {self.base} does not answer: {reason}")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the key to whoever it names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _answer(status: int, body: bytes) -> Answer:
+    try:
+        data = json.loads(body)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        # Something answers that is no collector of ours.
+        return Answer(status if status >= 400 else 502, why=f"HTTP {status} without an answer")
+    if 200 <= status < 300:
+        return Answer(status, data)
+    return Answer(status, data, _sentence(data.get("detail")) or f"HTTP {status}")
+
+
+def _sentence(detail: object) -> str:
+    if isinstance(detail, list):
+        # The checks of the collector's own framework: which field, and what is wrong with it.
+        parts = [each for each in detail if isinstance(each, dict)]
+        return "; ".join(
+            f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg', '')}" for each in parts
+        )
+    return str(detail or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

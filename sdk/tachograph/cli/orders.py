@@ -1,0 +1,68 @@
+"""``tacho pause``, ``unpause`` and ``stop``: orders to agents, obeyed at their next effect."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tachograph.cli.control_api import actor, add_actor, call, client
+from tachograph.cli.problem import USAGE, Problem
+from tachograph.cli.terminal import print_json
+from tachograph_schemas import words
+from tachograph_schemas.control import ORDERS
+
+_DOES = {
+    "pause": "let an agent, a run or everything wait at its next effect",
+    "unpause": "take a pause or a stop back",
+    "stop": "end the runs of an agent, a run or everything at the next effect",
+}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the three commands."""
+    for name, does in _DOES.items():
+        parser = subparsers.add_parser(
+            name,
+            help=does,
+            description=f"{does.capitalize()}. A stop holds for later runs too, until `tacho unpause`."
+            if name == "stop"
+            else f"{does.capitalize()}.",
+        )
+        parser.add_argument("agent", nargs="?", help="the agent's name")
+        parser.add_argument("--run", dest="run_id", metavar="RUN", help="one run, by its whole id")
+        parser.add_argument("--all", action="store_true", help="every agent")
+        if name != "unpause":
+            parser.add_argument("--reason", default="", help="why; it is in the record of each run")
+        parser.add_argument("--json", action="store_true", help="the data, as JSON")
+        add_actor(parser)
+        parser.set_defaults(run=_order, command=name)
+
+
+def _order(arguments: argparse.Namespace) -> int:
+    aims = [
+        ("agent", arguments.agent),
+        ("run", arguments.run_id),
+        ("all", "" if arguments.all else None),
+    ]
+    given = [(scope, target) for scope, target in aims if target is not None]
+    if len(given) != 1:
+        raise Problem("Name an agent, or --run RUN, or --all.", code=USAGE)
+    scope, target = given[0]
+    aim = {"scope": scope, "target": target, "actor": actor(arguments)}
+    what = "everything" if scope == "all" else f"{scope} {words.plain(target)}"
+    if arguments.command == "unpause":
+        ended = call(client(), "POST", f"{ORDERS}/end", aim)["ended"]
+        if arguments.json:
+            print_json({"ended": ended})
+        else:
+            print(f"{what} goes on." if ended else f"Nothing was ordered for {what}.")
+        return 0 if ended else 1
+    order = call(
+        client(), "POST", ORDERS, aim | {"action": arguments.command, "reason": arguments.reason}
+    )
+    if arguments.json:
+        print_json(dict(order))
+    else:
+        verb = "pauses" if arguments.command == "pause" else "stops"
+        print(f"{what} {verb} at the next effect, within two seconds, until `tacho unpause`.")
+    return 0

@@ -1,0 +1,87 @@
+"""The examples of docs/approvals.md and docs/keys.md do what the pages say."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from collector_process import Collector
+
+from pipeline import until
+from tachograph_schemas.control import APPROVALS
+from tachograph_schemas.control_client import ControlClient
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def commands(block: str) -> list[list[str]]:
+    """The words behind ``tacho`` on each line."""
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory):
+    running = Collector(tmp_path_factory.mktemp("docs") / "home").start()
+    yield running
+    running.stop()
+
+
+def tacho(collector: Collector, words: list[str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "tachograph.cli", *words],
+        env=collector.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, (words, done.stderr)
+    return done.stdout
+
+
+def test_the_agent_and_the_commands_that_decide(collector, tmp_path):
+    program = tmp_path / "agent.py"
+    program.write_text(blocks("approvals.md", "python")[0])
+    client = ControlClient(collector.url)
+    listing, *deciding = commands(blocks("approvals.md", "bash")[0])
+    outcomes = (
+        "refunded 900.0 for A-1007",
+        "refunded 500.0 for A-1007",
+        "refused: send a new one instead",
+    )
+    for words, outcome in zip(deciding, outcomes, strict=True):
+        with subprocess.Popen(
+            [sys.executable, str(program)],
+            env=collector.environment | {"TACHO_ENDPOINT": collector.url},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as agent:
+            until(lambda: client.call("GET", APPROVALS).data["total"] == 1)
+            request = client.call("GET", APPROVALS).data["approvals"][0]
+            assert request["id"] in tacho(collector, listing)
+            tacho(collector, [request["id"][:6] if word == "3f2a" else word for word in words])
+            assert agent.communicate(timeout=30)[0].strip() == outcome
+
+
+def test_the_commands_that_pause_and_stop(collector):
+    for words in commands(blocks("approvals.md", "bash")[1]):
+        assert tacho(collector, words)
+
+
+def test_the_commands_on_keys_and_on_the_audit_log(collector):
+    key_id = ""
+    for block in blocks("keys.md", "bash"):
+        for words in commands(block):
+            said = tacho(collector, [key_id if word == "9f86d081884c" else word for word in words])
+            if words[:2] == ["key", "create"]:
+                key_id = said.split("_")[1]
+    assert said.startswith("Sound: ")
