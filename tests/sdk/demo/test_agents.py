@@ -308,7 +308,11 @@ def test_a_model_that_is_overloaded_for_a_moment_does_not_change_the_outcome(ser
     assert run_span(spans).attributes[names.RUN_OUTCOME] == "success"
 
 
-def test_run_all_runs_every_story_and_together_they_show_every_layer(monkeypatch, spans, collector):
+def test_run_all_runs_every_story_and_together_they_show_every_layer(
+    monkeypatch, spans, collector, tmp_path
+):
+    # A home of its own: what other programs left behind is not sent here.
+    monkeypatch.setenv("TACHO_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.setattr(tacho, "init", lambda **_: None)
     results = demo.run_all(endpoint=collector.url, seconds_per_token=0.0)
