@@ -230,18 +230,19 @@ class _Follower:
             answer = self._client.call("GET", ORDERS, query=query, timeout_s=wait_s + _ANSWER_S)
             if self.stopping.is_set():
                 return
-            if answer:
+            tag = str(answer.data.get("tag", "")) if answer else ""
+            if tag:
                 heard_s = time.monotonic()
                 with guarded("reading orders"):
                     _put(answer.data)
-                tag = str(answer.data.get("tag", ""))
                 continue
             if in_force and time.monotonic() - heard_s > FORGET_S:
                 say_rarely("orders", "tachograph: no word from the collector; paused runs go on")
                 _put({})
-            tag = ""
-            # A collector of another kind, or a key that may not ask: no use in asking often.
-            self.stopping.wait(_AGAIN_S if answer.may_change else _NO_SUCH_THING_S)
+            # A collector of another kind, which may say yes to everything, or a key that may not ask: no use in
+            # asking often.
+            again = answer.may_change and not answer
+            self.stopping.wait(_AGAIN_S if again else _NO_SUCH_THING_S)
 
 
 def _after_fork() -> None:
