@@ -229,6 +229,8 @@ class Sender:
                     self._exporter.transport.close()
                     return
                 self._hurry = False
+                if self.spool.slots is not None:
+                    self.spool.slots.alive(time.time_ns())
             try:
                 self._beat()
                 self._deliver(*self._take())
@@ -257,9 +259,6 @@ class Sender:
         if not period_s or time.monotonic() < self._next_beat_s:
             return
         self._next_beat_s = time.monotonic() + period_s
-        with self._wake:
-            if self.spool.slots is not None:
-                self.spool.slots.alive(time.time_ns())
         for span in self._recorder.still_open()[-HEARTBEAT_SPANS:]:
             if not span.is_recording():
                 continue

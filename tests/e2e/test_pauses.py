@@ -201,8 +201,18 @@ def test_a_run_that_waits_for_a_person_over_a_restart_is_one_run(collector, star
 
 def test_a_run_that_was_killed_and_taken_up_keeps_its_id(collector, start):
     run_id = finish(start(KILLED), code=-9)
-    run = None
     finish(start(TAKEN_UP, run_id))
+    # What the first left open may be recovered long after the second has ended.
+    subprocess.run(
+        [sys.executable, "-m", "tachograph.cli", "recover"], env=collector.environment, check=True
+    )
+    until(
+        lambda: collector.rows(
+            f"SELECT 1 FROM spans WHERE run_id = '{run_id}'"
+            " AND attributes['tacho.run.outcome'] = 'interrupted'"
+            " AND attributes['tacho.alive_unix_ns'] != ''"
+        )
+    )
     run, account = settled(collector, run_id, 5)
     assert run.outcome == "success"
     assert run.layer_counts == {"run": 2, "checkpoint": 2, "tool": 2}
