@@ -123,6 +123,19 @@ def test_a_failed_step_does_not_fail_the_run(load, ask):
     assert runs(ask, "outcome, error_count, stop_reason") == [("success", 1, "")]
 
 
+def test_a_failure_that_is_retried_is_one_error(load, ask):
+    load(
+        Trace()
+        .span(1, "run", tacho__layer="run")
+        .span(2, "tool", 1, error="timeout", tacho__layer="tool")
+        .span(3, "retry", 1, tacho__layer="retry", error__type="TimeoutError")
+        .span(4, "tool", 3, tacho__layer="tool")
+        .body()
+    )
+    assert runs(ask, "outcome, error_count") == [("success", 1)]
+    assert ask("SELECT status FROM spans WHERE layer = 'retry'") == [("error",)]
+
+
 def test_a_silent_run_is_interrupted_after_a_while(client, load, ask):
     load(Trace(1).span(1, ms=None, tacho__layer="run", tacho__open=True).body())
     assert runs(ask, "outcome") == [("running",)]

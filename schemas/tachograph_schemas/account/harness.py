@@ -135,17 +135,29 @@ def repair(span: AccountSpan) -> Told:
     return f"Repairing {what}: attempt {max(tried, 1)}{allowed}", "warn", detail
 
 
+_RETRY_CAME = {
+    "succeeded": "and that worked",
+    "failed": "which failed too",
+    "gave_up": "which failed too, and given up",
+}
+
+
 def retry(span: AccountSpan) -> Told:
-    """A failed attempt that announced another; whether that one came is not in this span."""
+    """A failed attempt that announced another, and what came of that one where it is known."""
     what = named(span, names.RETRY_OF, "retry ")
     attempt = max(number(span, names.RETRY_ATTEMPT), 1)
     kind = error_kind(span)
     failed = f"Attempt {attempt} of {what} failed{f' with {kind}' if kind else ''}"
     wait_ms = number(span, names.RETRY_WAIT_MS)
-    wait = f" in {words.duration(wait_ms * 1_000_000)}" if wait_ms else ""
+    wait = words.duration(wait_ms * 1_000_000) if wait_ms else ""
+    came = _RETRY_CAME.get(fact(span, names.RETRY_OUTCOME))
+    if came:
+        again = f"tried again{f' after {wait}' if wait else ''}, {came}"
+    else:
+        again = f"to be tried again{f' in {wait}' if wait else ''}"
     # The failed call itself has said what was wrong.
     detail = "" if kind else words.excerpt(span.status_message or fact(span, names.REASON), 300)
-    return f"{failed}; to be tried again{wait}", "warn", detail
+    return f"{failed}; {again}", "warn", detail
 
 
 def breaker(span: AccountSpan) -> Told:

@@ -67,7 +67,9 @@ FROM
         argMinIf(user_id, (rank, start_time), user_id != '') AS first_user,
         argMinIf(customer, (rank, start_time), customer != '') AS first_customer,
         min(start_time) AS started, max(greatest(start_time + toIntervalNanosecond(duration_ns), alive_at)) AS last_end,
-        countIf(layer = 'run' AND isNull(end_time)) AS unended, countIf(layer = 'stop') AS stops, count() AS spans, countIf(status = 'error') AS errors,
+        countIf(layer = 'run' AND isNull(end_time)) AS unended, countIf(layer = 'stop') AS stops, count() AS spans,
+        -- a retry or a fallback names the failure that it answers to, and that one is counted where it happened
+        countIf(status = 'error' AND layer NOT IN ('retry', 'fallback')) AS errors,
         arraySort(groupUniqArrayArray(tags)) AS all_tags,
         CAST(sumMap([layer], [toUInt64(1)]), 'Map(LowCardinality(String), UInt64)') AS layers,
         -- as if every span showed something of its own

@@ -7,12 +7,14 @@ from tachograph_schemas import names
 from tachograph_schemas.account import harness, payload
 
 
-def a_retry(attempt=2, at_ms=10, **values):
+def a_retry(attempt=2, at_ms=10, outcome="", **values):
     facts = {
         names.RETRY_OF: "lookup",
         names.RETRY_ATTEMPT: str(attempt),
         names.RETRY_WAIT_MS: str(100 * attempt // 2),
     }
+    if outcome:
+        facts[names.RETRY_OUTCOME] = outcome
     return a_span(f"r{attempt}", "retry", at_ms, facts=facts, error_type="TimeoutError", **values)
 
 
@@ -41,6 +43,20 @@ def test_a_retry_is_an_announcement_everywhere():
     assert "1 failed attempt announced another try" in answers(account, "cost")
     assert answers(account, "tools")[0].endswith("1 retry announced")
     assert not any("Tried" in text or "tried again once" in text for text in everything(account))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("succeeded", "tried again after 100 ms, and that worked"),
+        ("failed", "tried again after 100 ms, which failed too"),
+        ("gave_up", "tried again after 100 ms, which failed too, and given up"),
+        ("nonsense", "to be tried again in 100 ms"),
+    ],
+)
+def test_a_retry_says_what_came_of_it_where_it_is_known(outcome, said):
+    account = tell(a_retry(outcome=outcome))
+    assert f"Attempt 2 of lookup failed with TimeoutError; {said}" in told(account)
 
 
 def test_retries_in_a_row_are_folded_into_an_announcement():
