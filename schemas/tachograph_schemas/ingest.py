@@ -95,16 +95,18 @@ def growing_runs(
 
 
 @cache
-def proto() -> str:
-    """The schema handed to the engine."""
-    return resources.files(_PACKAGE).joinpath("otlp_trace.proto").read_text(encoding="utf-8")
+def proto(name: str) -> str:
+    """The schema of a signal as it is handed to the engine: ``name``, and what all have in common."""
+    package = resources.files(_PACKAGE)
+    parts = (name, "otlp_common.proto")
+    return "\n".join(package.joinpath(part).read_text(encoding="utf-8") for part in parts)
 
 
-def insert_settings() -> dict[str, str | int]:
+def insert_settings(proto_file: str = "otlp_trace.proto") -> dict[str, str | int]:
     """Settings of the batch insert: inline schema, one block, one part, answered when stored."""
     return {
         "format_schema_source": "string",
-        "format_schema": proto(),
+        "format_schema": proto(proto_file),
         "format_schema_message_name": "Envelope",
         "async_insert": 0,
         # A join that finds nothing must give defaults, whatever a server's profile says.

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 
 from tachograph_schemas import ingest, names
 from tachograph_schemas.ingest import _ATTRIBUTES
@@ -95,12 +93,7 @@ class SignalTable:
 
     def insert_settings(self) -> dict[str, str | int]:
         """Settings of the insert; see :func:`.ingest.insert_settings`."""
-        return ingest.insert_settings() | {"format_schema": _proto(self.proto_file)}
-
-
-@cache
-def _proto(name: str) -> str:
-    return resources.files("tachograph_schemas").joinpath(name).read_text(encoding="utf-8")
+        return ingest.insert_settings(self.proto_file)
 
 
 TABLES: Mapping[names.Signal, SignalTable] = {
