@@ -32,11 +32,15 @@ def finished_spans(name: str):
 
 
 def exporters(collector: Collector):
-    compression = grpc.Compression.Gzip
+    # They retry until then: a collector may take its time to start on a busy machine.
+    patience_s = 60
     return [
-        HttpExporter(f"{collector.url}/v1/traces"),
+        HttpExporter(f"{collector.url}/v1/traces", timeout=patience_s),
         GrpcExporter(
-            f"http://{collector.instance['grpc']}", insecure=True, compression=compression
+            f"http://{collector.instance['grpc']}",
+            insecure=True,
+            compression=grpc.Compression.Gzip,
+            timeout=patience_s,
         ),
     ]
 
@@ -73,7 +77,7 @@ def test_spans_of_both_exporters_survive_a_kill_and_are_stored_once(tmp_path):
         collector.environment |= ports
         collector.start()
         for thread in threads:
-            thread.join(15)
+            thread.join()
         assert results == [SpanExportResult.SUCCESS] * 2
         wanted = {f"{way} {when}" for way in ("http", "grpc") for when in ("before", "after")}
         assert stored(collector, wanted) == [(name,) for name in sorted(wanted)]
