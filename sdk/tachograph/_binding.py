@@ -73,6 +73,9 @@ class Binder:
         keyword = tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
         self._known = len(self._positional) + len(keyword) == len(parameters)
         self._names = self._positional + keyword
+        plainly = self._signature is not None and self._known and not keyword and not self._drop
+        self.plain = self._positional if plainly else None
+        """The parameters, if a call that fills them all by position is bound by pairing the two up."""
         self._defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import Token
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import SpanKind
@@ -19,10 +19,14 @@ from tachograph._budget import before_call
 from tachograph._capture import capture
 from tachograph._frame import frame_of
 from tachograph._guard import contain, guarded
+from tachograph._hot import HotCall, Plan, open_call
 from tachograph._policy import PREVIEW_BYTES, Policy, capture_as, hashed, stricter
 from tachograph._run import RunOptions, finish_run, open_run
 from tachograph._spans import NOTHING, SpanHandle, open_span
 from tachograph_schemas import names
+
+if TYPE_CHECKING:
+    from tachograph._recorder import Recorder
 
 tape_hook: Callable[..., Any] | None = None
 """``tachograph.replay._seam.hook`` while runs are recorded for replay or replayed; else None."""
@@ -43,6 +47,35 @@ class Spec:
     run: RunOptions | None = None
     agent: str | None = None
     kind: SpanKind = SpanKind.INTERNAL
+    plan: Plan | None = None
+    """For functions whose calls may take the hot path."""
+
+
+def begin_plain(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | HotCall:
+    """:func:`begin` for what is no generator: most calls of an agent, so there is a short way for them.
+
+    Raises:
+        BudgetExceeded: a budget around the call has nothing left.
+        RunStopped: a person stopped the run.
+    """
+    recorder = _recorder._active
+    if recorder is None:
+        return IDLE
+    context = get_current()
+    frame = frame_of(context)
+    if _orders.in_force or frame.budgets:
+        before_call(spec.layer)
+    plan = spec.plan
+    if plan is not None and recorder.lean and recorder.capture_policy == "full" and not tape_hook:
+        try:
+            call = open_call(plan, recorder, context, frame, args, kwargs)
+            if call is not None:
+                return call
+        except BaseException as fault:
+            if not contain("starting to record a call", fault):
+                raise
+            return IDLE
+    return _begin(spec, recorder, args, kwargs)
 
 
 def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -57,6 +90,12 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         return IDLE
     if _orders.in_force or frame_of().budgets:
         before_call(spec.layer)
+    return _begin(spec, recorder, args, kwargs)
+
+
+def _begin(
+    spec: Spec, recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Call:
     try:
         given = spec.binder.bind(args, kwargs)
         payload: dict[str, Any] = {}

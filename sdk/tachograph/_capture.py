@@ -37,16 +37,17 @@ _EXACT_TYPES = (
 """What else the encoder knows (enumerations by value, UUIDs) it writes as :class:`_Writer` does."""
 
 
-def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
-    """``value`` as JSON text of at most ``limit_bytes`` bytes of UTF-8 (16 at least).
+def freeze_utf8(value: Any, limit_bytes: int) -> tuple[bytes, int]:
+    """``value`` as JSON in UTF-8, of at most ``limit_bytes`` bytes (16 at least).
 
     Returns:
         The text, always valid JSON, and how many bytes the limit cut off: exact for strings, estimated
         for what was left out of containers, 0 when nothing was cut. Never raises; blocks only as long
         as properties and ``model_dump`` of the value themselves do.
     """
-    limit_bytes = max(limit_bytes, 16)
-    if _is_small(value, limit_bytes):
+    if limit_bytes < 16:
+        limit_bytes = 16
+    if len(value) <= limit_bytes if type(value) is str else _is_small(value, limit_bytes):
         try:
             content = orjson.dumps(value, option=_EXACT_TYPES)
         except orjson.JSONEncodeError:
@@ -54,15 +55,21 @@ def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
             pass
         else:
             if len(content) <= limit_bytes:
-                return Json(content), 0
+                return content, 0
     writer = _Writer(limit_bytes)
     try:
         writer.write(value, 0)
         # Nothing at all fitted: that must still be said in valid JSON.
-        return Json(("".join(writer.out) or '"…"').encode()), writer.cut_bytes
+        return ("".join(writer.out) or '"…"').encode(), writer.cut_bytes
     except BaseException as error:
         pass_on(error)
-        return Json(b'"(not captured)"'[:limit_bytes]), 0
+        return b'"(not captured)"'[:limit_bytes], 0
+
+
+def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
+    """:func:`freeze_utf8`, as an attribute of a span."""
+    content, cut_bytes = freeze_utf8(value, limit_bytes)
+    return Json(content), cut_bytes
 
 
 def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
@@ -78,11 +85,7 @@ def _is_small(value: Any, room: int) -> bool:
     encoder would call null.
     """
     kind = type(value)
-    if kind is str:
-        return len(value) <= room
-    stack = [value]
-    if kind is not dict and kind is not list and kind is not tuple:
-        stack[0] = (value,)
+    stack = [value if kind is dict or kind is list or kind is tuple else (value,)]
     for container in stack:  # grows while it is gone through
         # Before it is gone through: it may hold a hundred million items.
         room -= 4 * len(container)

@@ -14,6 +14,7 @@ from tachograph._binding import Binder, Option
 from tachograph._call import Spec
 from tachograph._facts import misused, text
 from tachograph._failure import safe_text
+from tachograph._hot import Plan
 from tachograph._policy import Capture, Policy, policy_of
 from tachograph._run import RunOptions, text_tuple
 from tachograph._spans import Activation, SpanHandle, open_span
@@ -55,19 +56,27 @@ def simple(
     name: str | None,
     agent: bool = False,
     kind: SpanKind = SpanKind.INTERNAL,
+    varies: bool = False,
 ) -> Any:
+    """The decorator of a layer. ``varies``: what ``describe`` says depends on the arguments of a call."""
     policies = _policy(captured[0]), _policy(captured[1])
+    plannable = not varies and {*policies} <= {"full", "none"}
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
         label = text(name) or _label(target)
+        binder, acting_as = Binder(target, bound_first=bound_first), label if agent else None
+        plan = None
+        if plannable:
+            plan = Plan(layer, describe(label, {}), binder, policies, acting_as, kind)
         return Spec(
             layer=layer,
-            binder=Binder(target, bound_first=bound_first),
+            binder=binder,
             describe=lambda given: describe(label, given),
             capture_input=policies[0],
             capture_output=policies[1],
-            agent=label if agent else None,
+            agent=acting_as,
             kind=kind,
+            plan=plan,
         )
 
     return _apply(function, make_spec)

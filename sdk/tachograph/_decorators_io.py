@@ -18,6 +18,11 @@ Effect = Literal["read", "write"]
 Tier = Literal["short", "medium", "long"]
 
 
+def _varies(option: Option) -> bool:
+    """Whether an option is read from the arguments of each call."""
+    return not (option is None or isinstance(option, str))
+
+
 @overload
 def tool(function: F, /) -> F: ...
 @overload
@@ -74,7 +79,8 @@ def tool(
             names.TOOL_SCOPE: permission,
         }
 
-    return simple("tool", function, (capture_input, capture_output), describe, name=name)
+    captured = (capture_input, capture_output)
+    return simple("tool", function, captured, describe, name=name, varies=_varies(call_id))
 
 
 @overload
@@ -157,7 +163,15 @@ def model(
         }
 
     captured = (capture_input, capture_output)
-    return simple("model", function, captured, describe, name=name, kind=SpanKind.CLIENT)
+    return simple(
+        "model",
+        function,
+        captured,
+        describe,
+        name=name,
+        kind=SpanKind.CLIENT,
+        varies=_varies(wanted),
+    )
 
 
 @overload
@@ -190,7 +204,8 @@ def retrieval(
             names.GEN_AI_RETRIEVAL_QUERY_TEXT: query[:4_096] if isinstance(query, str) else None,
         }
 
-    return simple("retrieval", function, (capture_input, capture_output), describe, name=name)
+    captured = (capture_input, capture_output)
+    return simple("retrieval", function, captured, describe, name=name, varies=True)
 
 
 @overload

@@ -60,6 +60,8 @@ class Frame:
     run: RunState | None = None
     agent: str | None = None
     budgets: tuple[BudgetState, ...] = ()
+    made: dict[Any, Any] = field(default_factory=dict, init=False)
+    """What decorated calls made from here have in common, by function: see :mod:`tachograph._hot`."""
 
     def stamps(self) -> Mapping[str, Any]:
         """What a span made here is stamped with."""

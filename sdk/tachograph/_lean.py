@@ -61,82 +61,90 @@ class LeanLink(NamedTuple):
 class LeanSpan(Span):
     """A span being recorded. Reads like the SDK's ``ReadableSpan``, writes like the API's ``Span``."""
 
-    __slots__ = (
-        "_context",
-        "_head",
-        "_later",
-        "_parent",
-        "_recorder",
-        "_started_with",
-        "_status",
-        "dropped_events",
-        "end_time",
-        "events",
-        "frame",
-        "kind",
-        "links",
-        "name",
-        "parent_id",
-        "span_id",
-        "start_time",
-        "trace_id",
-    )
+    # What most spans never have costs them nothing.
+    context_of_its_own: SpanContext | None = None
+    end_time: int | None = None
+    events: Sequence[LeanEvent] = ()
+    links: Sequence[LeanLink] = ()
+    dropped_events = 0
+    _status: Status | None = None
+    payload: bytes | None = None
+    """What the call was given, as JSON in UTF-8, unless it is among the attributes."""
+    result: bytes | None = None
+    """What it returned, likewise."""
+    head: bytes | None = None
+    """What was known at the start, as OTLP; None: to be written anew."""
 
     def __init__(
         self,
         recorder: Recorder,
         name: str,
+        frame: Frame,
+        kind: SpanKind,
+        start_time_ns: int,
+        span_id: int,
+        parent: LeanSpan | SpanContext | None,
+        attributes: Mapping[str, Any],
+        trace_id: int = 0,
+    ) -> None:
+        """``attributes`` may belong to several spans: they are never changed. ``trace_id`` without a parent."""
+        self._recorder = recorder
+        self.name = name
+        self.frame = frame
+        self.kind = kind
+        self.start_time = start_time_ns
+        self.span_id = span_id
+        self._parent = parent
+        self._started_with = attributes
+        self._later: dict[str, Any] = {}
+        if parent is None:
+            self.trace_id, self.parent_id = trace_id, 0
+            self.trace_state: TraceState | None = None
+        else:
+            self.trace_id, self.parent_id = parent.trace_id, parent.span_id
+            self.trace_state = parent.trace_state
+
+    @classmethod
+    def under(
+        cls,
         context: Context,
-        attributes: dict[str, Any],
+        recorder: Recorder,
+        name: str,
+        attributes: Mapping[str, Any],
         frame: Frame,
         kind: SpanKind = SpanKind.INTERNAL,
         start_time_ns: int | None = None,
         own: SpanContext | None = None,
-    ) -> None:
-        self.trace_id: int
+    ) -> LeanSpan:
+        """A span under the current one of ``context``. ``own``: the ids that it has already."""
         above = get_current_span(context)
-        self._parent: LeanSpan | SpanContext | None = None
-        self.parent_id = 0
+        parent: LeanSpan | SpanContext | None = None
         if type(above) is LeanSpan:
-            self._parent, self.trace_id, self.parent_id = above, above.trace_id, above.span_id
+            parent = above
         elif above is not INVALID_SPAN and (found := above.get_span_context()).is_valid:
-            self._parent, self.trace_id, self.parent_id = found, found.trace_id, found.span_id
-        else:
-            self.trace_id = new_trace_id() if own is None else own.trace_id
-        self.span_id: int = new_span_id() if own is None else own.span_id
-        self._context = own
-        self._recorder = recorder
-        self.name = name
-        self.kind = kind
-        self.frame = frame
-        self._started_with = attributes
-        self._later: dict[str, Any] = {}
-        self.events: Sequence[LeanEvent] = ()
-        self.links: Sequence[LeanLink] = ()
-        self.dropped_events = 0
-        self._status: Status | None = None
-        self.end_time: int | None = None
-        self._head: bytes | None = None
-        self.start_time = time.time_ns() if start_time_ns is None else start_time_ns
+            parent = found
+        trace_id, span_id = (
+            (own.trace_id, own.span_id) if own is not None else (0, new_span_id())
+        )
+        start_ns = time.time_ns() if start_time_ns is None else start_time_ns
+        if parent is None and not trace_id:
+            trace_id = new_trace_id()
+        span = cls(recorder, name, frame, kind, start_ns, span_id, parent, attributes, trace_id)
+        span.context_of_its_own = own
+        return span
 
     # --- what is read --------------------------------------------------------------------------------
 
     def get_span_context(self) -> SpanContext:
         """The context that children, links and headers carry."""
-        context = self._context
+        context = self.context_of_its_own
         if context is None:
-            context = self._context = SpanContext(
-                self.trace_id, self.span_id, False, _SAMPLED, self._trace_state()
+            context = self.context_of_its_own = SpanContext(
+                self.trace_id, self.span_id, False, _SAMPLED, self.trace_state
             )
         return context
 
     context = property(get_span_context)
-
-    def _trace_state(self) -> TraceState | None:
-        parent = self._parent
-        if parent is None:
-            return None
-        return parent.trace_state if isinstance(parent, SpanContext) else parent._trace_state()
 
     @property
     def parent(self) -> SpanContext | None:
@@ -147,10 +155,20 @@ class LeanSpan(Span):
     @property
     def attributes(self) -> Mapping[str, Any]:
         """A copy of the attributes, payloads as text."""
+        layer, found = self.frame.layer, self._at_start()
+        if self.result is not None:
+            found[names.output_name(layer)] = Json(self.result)
         return {
             key: str(value) if type(value) is Json else value
-            for key, value in (self._started_with | self._later).items()
+            for key, value in (found | self._later).items()
         }
+
+    def _at_start(self) -> dict[str, Any]:
+        """The attributes that the span began with."""
+        found = dict(self._started_with)
+        if self.payload is not None:
+            found[names.input_name(self.frame.layer)] = Json(self.payload)
+        return found
 
     @property
     def status(self) -> Status:
@@ -172,9 +190,12 @@ class LeanSpan(Span):
             value = _accepted(key, value)
             if value is None:
                 return
-        if key in self._started_with:
-            self._started_with = {**self._started_with, key: value}
-            self._head = None
+        started_with = self._started_with
+        if key in started_with or (
+            self.payload is not None and key == names.input_name(self.frame.layer)
+        ):
+            self._started_with = {**self._at_start(), key: value}
+            self.payload = self.head = None
         elif key in self._later or len(self._later) < ATTRIBUTE_LIMIT:
             self._later[key] = value
 
@@ -206,7 +227,7 @@ class LeanSpan(Span):
     def update_name(self, name: str) -> None:
         """Rename it."""
         if self.end_time is None:
-            self.name, self._head = name, None
+            self.name, self.head = name, None
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status; OK is final and UNSET is no change, as the specification says."""
@@ -230,6 +251,11 @@ class LeanSpan(Span):
             facts = {**describe_error(exception), "exception.escaped": str(escaped)}
             self.add_event(names.EXCEPTION_EVENT, {**facts, **(attributes or {})}, timestamp)
 
+    def set_result(self, key: str, content: bytes) -> None:
+        """Set what the call returned, as JSON in UTF-8, under the name that its layer has for it."""
+        self._later.pop(key, None)
+        self.result = content
+
     def end(self, end_time: int | None = None) -> None:
         """End it, and hand it on."""
         if self.end_time is None:
@@ -239,7 +265,7 @@ class LeanSpan(Span):
     # --- its bytes -----------------------------------------------------------------------------------
 
     def _start_bytes(self) -> bytes:
-        found = self._head
+        found = self.head
         if found is None:
             head = _otlp.head(
                 self.trace_id,
@@ -250,20 +276,24 @@ class LeanSpan(Span):
                 self.start_time,
             )
             parent = self._parent
-            if parent is not None and (type(parent) is SpanContext or self._trace_state()):
-                head += _otlp.parentage(self.parent, self._trace_state())
-            found = self._head = head + _otlp.attributes(self._started_with)
+            if parent is not None and (type(parent) is SpanContext or self.trace_state):
+                head += _otlp.parentage(self.parent, self.trace_state)
+            found = self.head = head + _otlp.attributes(self._at_start())
         return found
 
     def _later_bytes(self) -> bytes:
-        # Copied at once: other threads may add meanwhile.
-        found = _otlp.attributes(self._later.copy())
-        if not self.events and not self.links and self._status is None:
-            return found
-        parts = [found, *map(_otlp.event, self.events)]
+        parts = []
+        if self.result is not None:
+            parts.append(_otlp.text_attribute(names.output_name(self.frame.layer), self.result))
+        if self._later:
+            # Copied at once: other threads may add meanwhile.
+            parts.append(_otlp.attributes(self._later.copy()))
+        if self.events:
+            parts += map(_otlp.event, self.events)
         if self.dropped_events:
             parts.append(b"\x60" + _otlp.varint(self.dropped_events))
-        parts += [_otlp.link(context, attributes) for context, attributes in self.links]
+        if self.links:
+            parts += [_otlp.link(context, attributes) for context, attributes in self.links]
         if self._status is not None:
             said = self._status.description or ""
             parts.append(_otlp.status(self._status.status_code.value, said))

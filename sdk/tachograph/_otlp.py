@@ -162,15 +162,20 @@ def any_value(value: Any, depth: int = 0) -> bytes:
     return b""
 
 
+def named(name: str, kind: int) -> bytes:
+    """The name and the kind of a span; ``kind`` counts from 0, as the API does."""
+    found = _heads.get((name, kind))
+    if found is None:
+        if len(_heads) >= _CACHE_LIMIT:
+            _heads.clear()
+        found = _heads[name, kind] = field(0x2A, utf8(name)) + b"\x30" + varint(kind + 1)
+    return found
+
+
 def head(
     trace_id: int, span_id: int, parent_id: int, name: str, kind: int, start_time_ns: int
 ) -> bytes:
     """The fields of a span that are known when it starts. ``kind`` counts from 0, as the API does."""
-    named = _heads.get((name, kind))
-    if named is None:
-        if len(_heads) >= _CACHE_LIMIT:
-            _heads.clear()
-        named = _heads[name, kind] = field(0x2A, utf8(name)) + b"\x30" + varint(kind + 1)
     return b"".join(
         (
             b"\x0a\x10",
@@ -178,7 +183,7 @@ def head(
             b"\x12\x08",
             span_id.to_bytes(8, "big"),
             b"\x22\x08" + parent_id.to_bytes(8, "big") if parent_id else b"",
-            named,
+            named(name, kind),
             b"\x39",
             start_time_ns.to_bytes(8, "little"),
         )

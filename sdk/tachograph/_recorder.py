@@ -93,7 +93,7 @@ class Recorder:
     ) -> Span:
         """Start a span of ours under the current one of ``context``."""
         if self.lean:
-            return LeanSpan(self, name, context, attributes, frame, kind, start_time_ns)
+            return LeanSpan.under(context, self, name, attributes, frame, kind, start_time_ns)
         texts = {
             key: str(value) if type(value) is Json else value for key, value in attributes.items()
         }
@@ -104,23 +104,40 @@ class Recorder:
             return span
         # The program samples its own traces; a run is recorded whatever it chose, for us alone.
         own = span.get_span_context()
-        return LeanSpan(self, name, context, attributes, frame, kind, start_time_ns, own)
+        return LeanSpan.under(context, self, name, attributes, frame, kind, start_time_ns, own)
 
     def opened(self, span: Span, frame: Frame, *, reported: bool, announce: bool = False) -> None:
         """Note that a span of ours has started; code inside it sees ``frame``.
 
         ``reported``: it is worth telling of while it runs; ``announce``: at once.
         """
-        run = frame.run
-        if run is None or not span.is_recording():
+        if frame.run is None or not span.is_recording():
             return
         span_id = span.span_id if type(span) is LeanSpan else span.get_span_context().span_id
+        kept = open_record(span) if reported and self.keeper is not None else (0, b"")
+        self.note_open(span, span_id, frame, *kept, reported=reported, announce=announce)
+
+    def note_open(
+        self,
+        span: Span,
+        span_id: int,
+        frame: Frame,
+        kind: int,
+        content: bytes,
+        *,
+        reported: bool,
+        announce: bool,
+    ) -> None:
+        """:meth:`opened` for a span in a run whose record, ``kind`` and ``content``, was made."""
+        run, live = frame.run, self.live
         # Single operations on dictionaries need no lock; those who list them do so in one, too.
-        self._keep_live(span_id, frame)
-        if reported and not run.ended:
+        live[span_id] = frame
+        if len(live) > LIVE_LIMIT:
+            self._forget_oldest()
+        if reported and run is not None and not run.ended:
             run.open_spans[span_id] = span
             if self.keeper is not None:
-                self.keeper.opened(span_id, *open_record(span), announce=announce)
+                self.keeper.opened(span_id, kind, content, announce=announce)
 
     def run_started(self, run: RunState, frame: Frame) -> None:
         """Note a new run; its span is reported as in progress at once."""
@@ -156,14 +173,14 @@ class Recorder:
         for key, value in frame.stamps().items():
             if key not in attributes:
                 span.set_attribute(key, value)
-        self._keep_live(span.get_span_context().span_id, frame)
-
-    def _keep_live(self, span_id: int, frame: Frame) -> None:
-        self.live[span_id] = frame
+        self.live[span.get_span_context().span_id] = frame
         if len(self.live) > LIVE_LIMIT:
-            # Instrumentation that never ends its spans must not fill the agent's memory.
-            with self.lock:
-                self.live.pop(next(iter(list(self.live))), None)
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        # Instrumentation that never ends its spans must not fill the agent's memory.
+        with self.lock:
+            self.live.pop(next(iter(list(self.live))), None)
 
     def lean_ended(self, span: LeanSpan) -> None:
         """Count a finished span of ours and hand it on."""

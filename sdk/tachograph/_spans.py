@@ -56,7 +56,7 @@ REPORTED_WHILE_OPEN: frozenset[names.Layer] = frozenset(
 """Layers that can last: their spans are re-sent by the heartbeat until they end."""
 
 
-_SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 """Under which OpenTelemetry keeps the current span in a context."""
 
 
@@ -305,5 +305,5 @@ def _open(
 def handle_for(recorder: Recorder, span: Span, frame: Frame, base: Context) -> SpanHandle:
     """The handle of a started span; code inside it sees ``frame`` on top of ``base``."""
     # One copy less than two calls of set_value: this is the hot path of every decorated call.
-    inside = Context({**base, _SPAN_KEY: span, FRAME_KEY: frame})
+    inside = Context({**base, SPAN_KEY: span, FRAME_KEY: frame})
     return SpanHandle(span, frame, recorder, inside)

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
 from tachograph import _orders, _recorder
-from tachograph._call import Spec, begin
+from tachograph._call import Spec, begin, begin_plain
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
     def call(*args: Any, **kwargs: Any) -> Any:
         if _recorder._active is None:
             return function(*args, **kwargs)
-        recorded = begin(spec, args, kwargs)
+        recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
         try:
@@ -98,7 +98,7 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             return await function(*args, **kwargs)
         if _orders.in_force:
             await _orders.obey_async(spec.layer)
-        recorded = begin(spec, args, kwargs)
+        recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
         try:
