@@ -305,8 +305,14 @@ class LeanSpan(Span):
 
     def final_bytes(self) -> bytes:
         """The finished span."""
-        end = _otlp.end_time(self.end_time or self.start_time)
-        return b"".join((self._start_bytes(), self._later_bytes(), end))
+        end = b"\x41" + (self.end_time or self.start_time).to_bytes(8, "little")
+        head = self.head or self._start_bytes()
+        if self._later or self.events or self.links or self._status is not None:
+            return b"".join((head, self._later_bytes(), end))
+        if self.result is None:
+            return head + end
+        name = names.output_name(self.frame.layer)
+        return b"".join((head, _otlp.text_attribute(name, self.result), end))
 
 
 def _accepted(key: str, value: Any) -> Any:

@@ -20,6 +20,7 @@ _CACHED_BYTES = 1_024
 _CACHE_LIMIT = 1_024
 _INT64 = range(-(1 << 63), 1 << 63)
 _DOUBLE = struct.Struct("<d").pack
+_START, _LENGTHS = struct.Struct("BBB").pack, struct.Struct("BBBBB").pack
 _DEPTH_LIMIT = 16
 SPAN_TAG = 0x12
 """Of a span in a ScopeSpans."""
@@ -92,11 +93,19 @@ def _key(key: str) -> bytes:
 
 def text_attribute(key: str, content: bytes) -> bytes:
     """An attribute of a span whose value is text in UTF-8."""
-    name, length = _key(key), varint(len(content))
-    value = 1 + len(length) + len(content)
+    name, size = _keys.get(key) or _key(key), len(content)
+    value = size + 3
+    whole = len(name) + value + 2
+    if 0x80 <= size and whole < 0x4000:
+        # All three lengths take two bytes, as those of most payloads do.
+        start = _START(0x4A, whole & 0x7F | 0x80, whole >> 7)
+        lengths = _LENGTHS(value & 0x7F | 0x80, value >> 7, 0x0A, size & 0x7F | 0x80, size >> 7)
+        return b"".join((start, name, lengths, content))
+    length = varint(size)
+    value = 1 + len(length) + size
     value_length = varint(value)
-    whole = varint(len(name) + len(value_length) + value)
-    return b"".join((b"\x4a", whole, name, value_length, b"\x0a", length, content))
+    whole = len(name) + len(value_length) + value
+    return b"".join((b"\x4a", varint(whole), name, value_length, b"\x0a", length, content))
 
 
 def attribute(key: str, value: Any) -> bytes:

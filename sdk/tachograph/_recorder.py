@@ -187,7 +187,7 @@ class Recorder:
         content = span.final_bytes() if self.keeper is not None else b""
         with self.lock:
             self.live.pop(span.span_id, None)
-            self._hand_on(span, span.frame.run, span.span_id, content)
+            self._hand_on(span, span.frame.run, span.span_id, FINAL, content)
 
     def span_ended(self, span: ReadableSpan) -> None:
         """Count a finished span and hand it to the sinks, in one step with closing it."""
@@ -199,18 +199,24 @@ class Recorder:
         with self.lock:
             frame = self.live.pop(context.span_id, None)
             run = frame.run if frame is not None else self.runs.get(str(run_id))
-            self._hand_on(span, run, context.span_id, content)
+            self._hand_on(span, run, context.span_id, FINAL | FOREIGN, content)
 
-    def _hand_on(self, span: Any, run: RunState | None, span_id: int, content: bytes) -> None:
+    def _hand_on(
+        self, span: Any, run: RunState | None, span_id: int, kind: int, content: bytes
+    ) -> None:
+        reported = False
         if run is not None:
             run.spans_ended += 1
             reported = run.open_spans.pop(span_id, None) is not None
-        else:
-            reported = False
-        if self.keeper is not None:
-            self.keeper.keep(FINAL if type(span) is LeanSpan else FINAL | FOREIGN, content)
+        keeper = self.keeper
+        if keeper is not None:
+            keeper.keep(kind, content)
             if reported:
-                self.keeper.closed(span_id)
+                keeper.closed(span_id)
+        if self.sinks:
+            self._tell_sinks(span)
+
+    def _tell_sinks(self, span: Any) -> None:
         for sink in self.sinks:
             with guarded("keeping a finished span"):
                 sink(span)

@@ -23,6 +23,8 @@ HEADER_BYTES = 64
 _COMMITTED, _SHIPPED, _SEQUENCE = 2, 3, 4
 """Places in the header, counted in words of eight bytes."""
 _FRAME = struct.Struct("<III")
+_ZEROS = bytes(64 << 10)
+"""Written again and again: one piece of the whole length costs ten times as much, for memory of its own."""
 FRAME_BYTES = _FRAME.size
 
 FINAL, FOREIGN = 1, 2
@@ -57,7 +59,9 @@ def allocate(path: Path, size_bytes: int, warm_bytes: int) -> mmap.mmap:
             os.posix_fallocate(descriptor, 0, size_bytes)
         else:
             os.ftruncate(descriptor, size_bytes)
-        os.pwrite(descriptor, bytes(min(warm_bytes, size_bytes)), 0)
+        for start in range(0, min(warm_bytes, size_bytes), len(_ZEROS)):
+            # The file is as long as it was asked to be, whatever the last of them would add.
+            os.pwrite(descriptor, _ZEROS[: size_bytes - start], start)
         return mmap.mmap(descriptor, size_bytes)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -91,21 +95,20 @@ class Segment:
         self.end = self.read_to = self.shipped_to = HEADER_BYTES
         self.finals = self.finals_taken = 0
 
-    def fits(self, size_bytes: int) -> bool:
-        """Whether a record with so much content can be appended."""
-        return self.end + FRAME_BYTES + size_bytes <= self.size_bytes
-
-    def append(self, kind: int, content: bytes) -> None:
-        """Append a record that fits."""
-        start = self.end
+    def append(self, kind: int, content: bytes) -> bool:
+        """Append a record; False when there is no room for it."""
+        start, size_bytes = self.end, len(content)
         body = start + FRAME_BYTES
-        end = body + len(content)
-        self._map[start:body] = _FRAME.pack(len(content), zlib.crc32(content), kind)
+        end = body + size_bytes
+        if end > self.size_bytes:
+            return False
+        _FRAME.pack_into(self._map, start, size_bytes, zlib.crc32(content), kind)
         self._map[body:end] = content
         self._words[_COMMITTED] = end
         self.end = end
         if kind & FINAL:
             self.finals += 1
+        return True
 
     def take(self) -> Record | None:
         """The next record not taken yet."""

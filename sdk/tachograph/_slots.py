@@ -17,6 +17,7 @@ FILE_NAME = "open"
 _POOLS = ((4 << 10, 192), (80 << 10, 12))
 """Bytes of a slot and how many there are: most spans are small, some carry a payload at its limit."""
 _SLOTS_BYTES = sum(size * count for size, count in _POOLS)
+_LARGE_FROM = _POOLS[0][0] * _POOLS[0][1]
 _WARM_BYTES = 128 << 10
 _WORD = 8
 _SIZE_BYTES = _SLOTS_BYTES + _WORD
@@ -38,30 +39,37 @@ class Slots:
         self._map = allocate(self.path, _SIZE_BYTES, _WARM_BYTES)
         self._words = memoryview(self._map).cast("Q")
         # The last freed is used first: its page is in memory.
-        self._free = [
-            [start for start, at_size in _starts() if at_size == size][::-1] for size, _ in _POOLS
-        ]
+        self._pools = tuple(
+            (size - _WORD, [start for start, at_size in _starts() if at_size == size][::-1])
+            for size, _ in _POOLS
+        )
+        """What a slot has room for, and the free ones."""
 
     def put(self, kind: int, content: bytes) -> int:
         """Keep an open span; its slot, or -1 when there is none left that is large enough."""
-        for (size, _), free in zip(_POOLS, self._free, strict=True):
-            if len(content) + _WORD > size:
-                continue
-            try:
-                # Asked and taken in one step: there may be other threads.
-                slot = free.pop()
-            except IndexError:
-                continue
-            self._write(slot, kind, content)
-            return slot
+        size = len(content)
+        for room, free in self._pools:
+            if size <= room:
+                try:
+                    # Asked and taken in one step: there may be other threads.
+                    slot = free.pop()
+                except IndexError:
+                    continue
+                start = slot + _WORD
+                self._map[start : start + size] = content
+                self._words[slot // _WORD] = size | kind << _KIND_BIT
+                return slot
         return -1
 
     def replace(self, slot: int, kind: int, content: bytes) -> int:
         """Keep a later state of the span in ``slot``; its slot from now on."""
-        if len(content) + _WORD <= self._size_of(slot):
+        size = len(content)
+        if size <= self._pools[slot >= _LARGE_FROM][0]:
             # Emptied first: killed in between, the span is missing rather than a mixture.
             self._words[slot // _WORD] = 0
-            self._write(slot, kind, content)
+            start = slot + _WORD
+            self._map[start : start + size] = content
+            self._words[slot // _WORD] = size | kind << _KIND_BIT
             return slot
         moved = self.put(kind, content)
         if moved < 0:
@@ -69,20 +77,10 @@ class Slots:
         self.free(slot)
         return moved
 
-    def _write(self, slot: int, kind: int, content: bytes) -> None:
-        start = slot + _WORD
-        self._map[start : start + len(content)] = content
-        self._words[slot // _WORD] = len(content) | kind << _KIND_BIT
-
     def free(self, slot: int) -> None:
         """The span has ended."""
         self._words[slot // _WORD] = 0
-        self._free[0 if self._size_of(slot) == _POOLS[0][0] else 1].append(slot)
-
-    @staticmethod
-    def _size_of(slot: int) -> int:
-        small, count = _POOLS[0]
-        return small if slot < small * count else _POOLS[1][0]
+        self._pools[slot >= _LARGE_FROM][1].append(slot)
 
     def alive(self, now_ns: int) -> None:
         """Note that the process lives: without it a call that hung for an hour would seem to have died at once."""

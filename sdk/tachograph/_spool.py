@@ -141,11 +141,10 @@ class Spool:
     def _append(self, kind: int, content: bytes) -> None:
         segments = self._segments
         # What is in memory already goes first: the order stays.
-        if not self._memory and (
-            (segments and segments[-1].fits(len(content))) or self._extend(len(content))
+        if self._memory or not (
+            (segments and segments[-1].append(kind, content))
+            or (self._extend(len(content)) and segments[-1].append(kind, content))
         ):
-            segments[-1].append(kind, content)
-        else:
             self._remember(Record(kind, content))
         self.waiting += 1
 
