@@ -114,7 +114,7 @@ class Exporter:
         try:
             pairs = [self._scoped(record) for record in spans]
             # Most spans hold nothing to mask and go as they are.
-            closer = [at for at, (_, span) in enumerate(pairs) if not self.redactor.passes(span)]
+            closer = self.redactor.suspects([span for _, span in pairs])
             if closer:
                 masked = self._masked([pairs[at][1] for at in closer])
                 for at, span in zip(closer, masked, strict=True):

@@ -10,13 +10,13 @@ never passed on. The work is linear in the text, and only so much of a text is p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tachograph._guard import pass_on, say_rarely
 from tachograph._named import has_quoted_name, hint_places, is_sensitive, kind_of, mask_named
 from tachograph._rules import UNREADABLE, Hook, RuleError, Rules
-from tachograph._screen import may_hold_secret
+from tachograph._screen import suspects
 from tachograph._shapes import is_mask, mask, mask_shapes
 from tachograph_schemas import names
 
@@ -74,9 +74,9 @@ class Redactor:
         # What the user's rules look for, only they know.
         self._by_screen = not self.rules
 
-    def passes(self, content: bytes) -> bool:
-        """Whether a span as protobuf surely holds nothing to mask; False when that takes a closer look."""
-        return self._by_screen and not may_hold_secret(content, emails=self.emails)
+    def suspects(self, spans: Sequence[bytes]) -> Sequence[int]:
+        """The places of those, as protobuf, that take a closer look; the others surely hold nothing to mask."""
+        return suspects(spans, emails=self.emails) if self._by_screen else range(len(spans))
 
     def redact_request(self, request: Any) -> None:
         """Mask an ExportTraceServiceRequest in place. Never raises; counts in ``tacho.redacted_count``."""

@@ -30,6 +30,8 @@ def _zstd_module() -> Any:
 
 
 _zstd = _zstd_module()
+_ZSTD_LEVEL = 3
+"""On spans a tenth smaller than the first level, in the same time; the next that gains takes three times as long."""
 _ANSWER_LIMIT_BYTES = 1 << 20
 _LOOPBACK = ("127.", "localhost", "::1")
 _NOT_UNDERSTOOD = (400, 415)
@@ -150,7 +152,7 @@ def _coding(setting: str, *, loopback: bool) -> str:
 
 def _compressed(body: bytes, coding: str) -> bytes:
     if coding == "zstd" and _zstd is not None:
-        packed: bytes = _zstd.compress(body, 1)
+        packed: bytes = _zstd.compress(body, _ZSTD_LEVEL)
         return packed
     return gzip.compress(body, 1) if coding == "gzip" else body
 
