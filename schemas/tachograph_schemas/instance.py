@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -59,6 +58,8 @@ def write_instance(home: Path, instance: Instance) -> Path:
     Raises:
         OSError: the home does not exist or cannot be written.
     """
+    import tempfile  # the collector's only; agents read what it wrote
+
     target = path(home)
     handle, temporary = tempfile.mkstemp(dir=home, prefix=f".{FILE_NAME}.")
     try:

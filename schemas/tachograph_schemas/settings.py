@@ -13,10 +13,8 @@ from __future__ import annotations
 import math
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -187,7 +185,11 @@ def read_file(directory: Path | None = None) -> dict[str, Any]:
     """The contents of ``tacho.toml`` in ``directory`` (default: the working directory), or nothing."""
     path = (directory or Path.cwd()) / FILE_NAME
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        # Most programs have no such file, and no need of what reads it.
+        import tomllib
+
+        return tomllib.loads(text)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -272,7 +274,7 @@ def misspelt(environ: Mapping[str, str] | None = None) -> list[str]:
         if name.startswith(PREFIX) and name not in _KNOWN:
             # Without the prefix, which would make every name resemble every other.
             key = name.removeprefix(PREFIX).lower()
-            close = get_close_matches(key, keys, n=1, cutoff=_RESEMBLES)
+            close = _nearest(key, keys, _RESEMBLES)
             found += [f"{name} is not a setting; did you mean {keys[near]}?" for near in close]
     return found
 
@@ -291,9 +293,16 @@ def refuse_unknown(*, file: Mapping[str, Any] | None = None) -> None:
 
 
 def _misspelt(name: str, candidates: Iterable[str]) -> str:
-    close = get_close_matches(name, list(candidates), n=1)
+    close = _nearest(name, candidates, 0.6)
     hint = f"did you mean {close[0]}?" if close else "`tacho doctor` lists the settings."
     return f"{name} is not a setting; {hint}"
+
+
+def _nearest(name: str, candidates: Iterable[str], cutoff: float) -> list[str]:
+    # Loaded for a mistake only: every program that records reads its settings.
+    from difflib import get_close_matches
+
+    return get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
 
 
 def home(value: str | Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import threading
@@ -232,6 +231,8 @@ async def _ask_async(
     answer = approver(asked.text, asked.shown)
     if not inspect.isawaitable(answer):
         return answer
+    import asyncio
+
     deadline = asyncio.timeout(asked.timeout_s)
     try:
         async with deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Mapping
 from types import TracebackType
@@ -50,6 +51,12 @@ def cleaned(attributes: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in attributes.items()
         if value is not None
     }
+
+
+def is_cancellation(kind: type[BaseException]) -> bool:
+    """Whether it is how asyncio cancels a task. Programs without an event loop are spared its import."""
+    cancelled = getattr(sys.modules.get("asyncio"), "CancelledError", ())
+    return issubclass(kind, cancelled)
 
 
 def type_name(value: object) -> str:

@@ -6,7 +6,6 @@ that a run that is taken up again finds the answer it has got already. Everythin
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import threading
@@ -137,6 +136,8 @@ def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Repl
 
 async def ask_async(line: Line, asked: Question) -> Reply:
     """:func:`ask` on a thread of its own, so that the event loop goes on; cancelled, it is left to itself."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Reply] = loop.create_future()
     abandoned = threading.Event()

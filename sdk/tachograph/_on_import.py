@@ -11,7 +11,6 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -67,7 +66,7 @@ def _has_run(module: str) -> None:
         callback()
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds what is waited for, by asking the finders after it."""
 
     def __init__(self) -> None:

@@ -7,7 +7,6 @@ restart of the collector lets nobody slip through.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -121,10 +120,12 @@ async def obey_async(layer: names.Layer) -> None:
     if layer not in BOUNDARIES or (order := _concerning()) is None:
         return
     if order.action == "pause":
+        from asyncio import sleep
+
         with _paused(order):
             while (now := _concerning()) is not None and now.action == "pause":  # noqa: ASYNC110
                 # Set by a thread, for any number of event loops.
-                await asyncio.sleep(_LOOK_S)
+                await sleep(_LOOK_S)
     _stop_if_told()
 
 

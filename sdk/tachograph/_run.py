@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import uuid
@@ -16,7 +15,7 @@ from opentelemetry.trace import get_current_span
 from tachograph import _code_version, _orders, _recorder
 from tachograph._binding import Option, resolve
 from tachograph._facts import listed, misused
-from tachograph._failure import clean, cleaned, safe_text
+from tachograph._failure import clean, cleaned, is_cancellation, safe_text
 from tachograph._frame import OUTSIDE, RunState, frame_of
 from tachograph._guard import guarded
 from tachograph._policy import PREVIEW_BYTES, Policy
@@ -190,7 +189,7 @@ def _verdict(run: RunState, error: BaseException | None) -> tuple[str, str]:
         return "stopped", safe_text(error)
     if issubclass(type(error), GeneratorExit):
         return "stopped", "its consumer stopped reading"
-    if issubclass(type(error), asyncio.CancelledError):
+    if is_cancellation(type(error)):
         return "stopped", "cancelled"
     if issubclass(type(error), KeyboardInterrupt):
         return "stopped", "interrupted from the keyboard"

@@ -7,7 +7,6 @@ when they are first advanced. With the SDK off it costs one global lookup.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import types
@@ -16,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from tachograph import _orders, _recorder
 from tachograph._call import Spec, begin, begin_plain
+from tachograph._failure import is_cancellation
 
 T = TypeVar("T")
 
@@ -206,7 +206,7 @@ def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[
                 try:
                     sent = yield items.pop()
                 except BaseException as error:
-                    if issubclass(type(error), (GeneratorExit, asyncio.CancelledError)):
+                    if issubclass(type(error), GeneratorExit) or is_cancellation(type(error)):
                         # Nobody awaits us at a yield: this is a loop closing what was dropped.
                         recorded.abandon()
                     thrown = error
