@@ -32,8 +32,8 @@ def test_nothing_is_taken_and_recycled_in_the_midst_of_a_record(tmp_path: Path) 
     looks, taken = iter(range(100)), []
 
     def flush() -> None:
-        # The first look is whether it fits; at the second its place has been chosen.
-        if next(looks) == 1:
+        # At the first look its place has been chosen.
+        if next(looks) == 0:
             taken.append(spool.take(1_000, 8 << 20)[0])
             spool.settle(marks)
 
