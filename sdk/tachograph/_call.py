@@ -93,9 +93,7 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     return _begin(spec, recorder, args, kwargs)
 
 
-def _begin(
-    spec: Spec, recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Call:
+def _begin(spec: Spec, recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     try:
         given = spec.binder.bind(args, kwargs)
         payload: dict[str, Any] = {}

@@ -123,9 +123,7 @@ class LeanSpan(Span):
             parent = above
         elif above is not INVALID_SPAN and (found := above.get_span_context()).is_valid:
             parent = found
-        trace_id, span_id = (
-            (own.trace_id, own.span_id) if own is not None else (0, new_span_id())
-        )
+        trace_id, span_id = (own.trace_id, own.span_id) if own is not None else (0, new_span_id())
         start_ns = time.time_ns() if start_time_ns is None else start_time_ns
         if parent is None and not trace_id:
             trace_id = new_trace_id()

@@ -284,6 +284,12 @@ def request(resource_content: bytes, spans: Iterable[tuple[bytes, bytes]]) -> by
     for scope_content, span in spans:
         if not groups or groups[-1][0] != scope_content:
             groups.append((scope_content, []))
-        groups[-1][1].append(b"".join((b"\x12", varint(len(span)), span)))
-    scopes = (field(0x12, field(0x0A, name) + b"".join(found)) for name, found in groups)
-    return field(0x0A, b"".join((field(0x0A, resource_content), *scopes)))
+        groups[-1][1].extend((b"\x12", varint(len(span)), span))
+    parts = [field(0x0A, resource_content)]
+    for scope_content, pieces in groups:
+        scope = field(0x0A, scope_content)
+        size = len(scope) + sum(map(len, pieces))
+        parts += (b"\x12", varint(size), scope, *pieces)
+    total = sum(map(len, parts))
+    # Megabytes: put together once, in one piece.
+    return b"".join((b"\x0a", varint(total), *parts))

@@ -17,7 +17,9 @@ from typing import Final
 _BETWEEN: Final = b"\xff"
 """Stands between two spans: no expression matches across it."""
 _RARE: Final = 1_000
-"""A letter is looked for by itself as long as it is rarer than one in so many: that is faster still."""
+_ALLOWANCE: Final = 16
+"""A letter is looked for by itself, which is faster still, as long as it is rarer than one in so many; the first few may
+stand together."""
 
 _UNDERSCORE = (
     rb"(?<=gh[pousr]_)", rb"(?<=github_)", rb"(?<=dckr_)", rb"(?<=npm_)", rb"(?<=hf_)", rb"(?<=api_)", rb"(?<=whsec_)",
@@ -53,15 +55,15 @@ _SHAPES: Final = tuple(
 )  # fmt: skip
 """Looked for in the text as it is."""
 
-_FOLD: Final = bytes(
-    ord("0") if 48 <= code < 58 else code + 32 if 65 <= code < 91 else code for code in range(256)
+_FOLD: Final = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789-", b"abcdefghijklmnopqrstuvwxyz000000000 "
 )
-"""Every capital a small letter, every digit a nought."""
+"""Every capital a small letter, every digit a nought, every dash a space."""
 # After the name of a secret: what may end a name, then a quote, a sign of assignment, or the tag of a value.
 _END = (
     # Mostly another word of a sentence: that is seen at once.
     rb"(?! [ac-gi-oqrsuw-z])"
-    rb"(?:[_\-. ]?(?:header|value|hash|pem|b00|text)|0+)?"
+    rb"(?:[_. ]?(?:header|value|hash|pem|b00|text)|0+)?"
     rb"(?:\\*[\"']|[ \t]{0,8}(?:[:=]|\\+u000d|%0d)|\x12)"
 )
 _NAMES: Final = tuple(
@@ -70,7 +72,7 @@ _NAMES: Final = tuple(
         (b"k", rb"(?:e(?:y|(?<=toke)n)|i(?<=cooki)e)s?" + _END),
         (b"z", rb"(?<=authoriz)ation" + _END),
         (b"p", rb"(?:ass(?:word|wd|phrase|code)s?|wd)" + _END),
-        (b"c", rb"(?:re(?:(?<=secre)ts?|dentials?)|onnection[_\-. ]?string)" + _END),
+        (b"c", rb"(?:re(?:(?<=secre)ts?|dentials?)|onnection[_. ]?string)" + _END),
         (b"=", rb"(?:(?<=sig=)|(?<=signature=))"),
         (b"b", rb"(?:earer|asic) "),
     )
@@ -78,8 +80,11 @@ _NAMES: Final = tuple(
 """Looked for in the text folded."""
 
 _URL: Final = re.compile(rb"/(?:(?<=:/)/|(?<=:\\/))")
-_CARD: Final = re.compile(rb"0000(?:(?:[ -]?0000){3}|[ -]?000000[ -]?00000)")
-"""With every digit a nought, four of them are found, or found missing, at once."""
+_CARD: Final = re.compile(rb"0000(?:(?: ?0000){3}| ?000000 ?00000)")
+_CARD_PIECES: Final = (b"000000000000", b"0000 0000")
+"""One of which is in the number of every card, folded."""
+_CARD_CHARS: Final = 20
+"""More than what stands before or behind the piece."""
 
 
 def may_hold_secret(content: bytes, *, emails: bool = False) -> bool:
@@ -100,7 +105,7 @@ def suspects(contents: Sequence[bytes], *, emails: bool = False) -> list[int]:
     folded = batch.text.translate(_FOLD)
     for letter, expression in _NAMES:
         batch.look(folded, letter, expression)
-    batch.look(folded, b"0000", _CARD)
+    batch.look_for_cards(folded)
     return sorted(batch.found)
 
 
@@ -119,11 +124,11 @@ class _Batch:
         return self.ends[index]
 
     def look(self, text: bytes, letter: bytes, expression: re.Pattern[bytes]) -> None:
-        """Note where ``expression``, which begins with ``letter`` (or several), matches in ``text``."""
-        at, patience = text.find(letter), len(text) // _RARE
-        while at >= 0 and patience:
+        """Note where ``expression``, which begins with ``letter``, matches in ``text``."""
+        at, met = text.find(letter), -_ALLOWANCE
+        while at >= 0 and met * _RARE < at:
             after = self.note(at) if expression.match(text, at) else at + 1
-            at, patience = text.find(letter, after), patience - 1
+            at, met = text.find(letter, after), met + 1
         match = expression.search(text, at) if at >= 0 else None
         while match is not None:
             match = expression.search(text, self.note(match.start()))
@@ -137,3 +142,12 @@ class _Batch:
             if emails or _URL.search(self.text, start, end):
                 self.found.add(index)
             at = self.text.find(b"@", end)
+
+    def look_for_cards(self, folded: bytes) -> None:
+        """Note where there are as many digits as a card has."""
+        for piece in _CARD_PIECES:
+            at = folded.find(piece)
+            while at >= 0:
+                from_, to = max(at - _CARD_CHARS, 0), at + len(piece) + _CARD_CHARS
+                after = self.note(at) if _CARD.search(folded, from_, to) else at + 1
+                at = folded.find(piece, after)
