@@ -45,8 +45,7 @@ def freeze_utf8(value: Any, limit_bytes: int) -> tuple[bytes, int]:
         for what was left out of containers, 0 when nothing was cut. Never raises; blocks only as long
         as properties and ``model_dump`` of the value themselves do.
     """
-    if limit_bytes < 16:
-        limit_bytes = 16
+    limit_bytes = max(limit_bytes, 16)
     if len(value) <= limit_bytes if type(value) is str else _is_small(value, limit_bytes):
         try:
             content = orjson.dumps(value, option=_EXACT_TYPES)

@@ -96,7 +96,7 @@ def text_attribute(key: str, content: bytes) -> bytes:
     name, size = _keys.get(key) or _key(key), len(content)
     value = size + 3
     whole = len(name) + value + 2
-    if 0x80 <= size and whole < 0x4000:
+    if size >= 0x80 and whole < 0x4000:
         # All three lengths take two bytes, as those of most payloads do.
         start = _START(0x4A, whole & 0x7F | 0x80, whole >> 7)
         lengths = _LENGTHS(value & 0x7F | 0x80, value >> 7, 0x0A, size & 0x7F | 0x80, size >> 7)
