@@ -129,18 +129,13 @@ def open_call(
     span.payload = payload
     span.head = head = b"".join(
         (
-            b"\x0a\x10",
-            above.trace_id.to_bytes(16, "big"),
-            b"\x12\x08",
-            span_id.to_bytes(8, "big"),
-            b"\x22\x08",
-            above.span_id.to_bytes(8, "big"),
-            b"\x39",
-            start_ns.to_bytes(8, "little"),
-            made.content,
-            field,
+            b"\x0a\x10", above.trace_id.to_bytes(16, "big"),
+            b"\x12\x08", span_id.to_bytes(8, "big"),
+            b"\x22\x08", above.span_id.to_bytes(8, "big"),
+            b"\x39", start_ns.to_bytes(8, "little"),
+            made.content, field,
         )
-    )
+    )  # fmt: skip
     if cut_bytes:
         span.set_attribute(names.TRUNCATED_BYTES, cut_bytes)
         head = span.open_bytes()

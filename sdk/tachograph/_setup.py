@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph import _call, _config, _control, _orders, _recorder, _threads
-from tachograph._guard import LOGGER, guarded
+from tachograph._guard import LOGGER, guarded, under_pytest
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -96,7 +96,13 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     from tachograph._redact import Redactor
     from tachograph_schemas.settings import home
 
-    transport = transport_for(config)
+    try:
+        transport = transport_for(config)
+    except ValueError as problem:
+        if under_pytest():
+            raise
+        LOGGER.error("tachograph: %s Nothing is recorded.", problem)
+        return
     provider = _provider(config)
     recorder = _recorder_on(provider, config.capture_limit_bytes)
     if _without_export is not None and _without_export.sinks:
@@ -124,14 +130,20 @@ def transport_for(config: Config) -> Transport:
     """The way to the collector.
 
     Raises:
-        ValueError: the endpoint is no URL.
+        ValueError: the endpoint is no URL; the text says what to set.
     """
     from tachograph._transport import Transport
 
     headers = dict(config.headers)
     if config.api_key:
         headers["Authorization"] = f"Bearer {config.api_key}"
-    return Transport(config.traces_url, headers, config.compression)
+    try:
+        return Transport(config.traces_url, headers, config.compression)
+    except ValueError as problem:
+        raise ValueError(
+            f"the endpoint {config.endpoint!r} cannot be used: {problem}. "
+            "Set TACHO_ENDPOINT to the URL of a collector, such as http://127.0.0.1:4318."
+        ) from problem
 
 
 def _sender_for(

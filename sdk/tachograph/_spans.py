@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from tachograph._recorder import Recorder
 
 REPORTED_WHILE_OPEN: frozenset[names.Layer] = frozenset(
-    ("run", "agent", "step", "tool", "model", "approval")
+    ("run", "agent", "step", "tool", "model", "approval", "retry")
 )
 """Layers that can last: their spans are re-sent by the heartbeat until they end."""
 

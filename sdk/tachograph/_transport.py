@@ -61,7 +61,7 @@ class Transport:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{url!r} is not an http(s) URL of a collector")
+            raise ValueError("it does not start with http:// or https:// and a host")
         self.url = url
         self.authorization = headers.get("Authorization", "")
         self._method = method

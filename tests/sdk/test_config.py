@@ -79,3 +79,21 @@ def test_every_setting_says_what_it_is():
     """`tacho doctor` prints this table."""
     assert all(setting.help for setting in _config.TABLE)
     assert {setting.key for setting in _config.TABLE} <= set(_config.Config.__slots__)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "problem"),
+    [
+        ("localhost:4318", "it does not start with http:// or https:// and a host"),
+        ("http://localhost:43l8", "Port could not be cast to integer value as '43l8'"),
+    ],
+)
+def test_endpoint_that_is_none_is_named_with_what_to_set(run_script, endpoint, problem):
+    """The agent runs all the same, and nothing is recorded."""
+    source = "import tachograph as tacho\ntacho.init()\nprint(tacho.tool(lambda: 'done')())\n"
+    done = run_script(source, TACHO_ENDPOINT=endpoint)
+    assert done.stdout == "done\n"
+    assert done.stderr == (
+        f"tachograph: the endpoint '{endpoint}' cannot be used: {problem}. Set TACHO_ENDPOINT to the URL of a "
+        "collector, such as http://127.0.0.1:4318. Nothing is recorded.\n"
+    )

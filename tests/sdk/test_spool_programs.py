@@ -219,6 +219,25 @@ def test_call_that_killed_the_process_is_known_with_its_arguments(programs, coll
     assert numbers(collector) == [1]
 
 
+def test_wait_before_another_attempt_is_known_when_the_process_dies_in_it(programs, collector):
+    """Else nothing would say that what failed was about to be tried again."""
+    pytest.importorskip("tenacity")
+    source = START + (
+        "import tenacity\n"
+        "tacho.instrument('tenacity')\n"
+        "@tenacity.retry(sleep=lambda seconds: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "def flaky(): raise OSError('down')\n"
+        "tacho.run(flaky)()\n"
+    )
+    code, _, err = programs.run(source, collector.url)
+    assert code == -signal.SIGKILL, err
+    programs.recover(collector.url)
+    wait = next(s for s in collector.spans if s.attributes["tacho.layer"] == "retry")
+    assert wait.open
+    assert wait.attributes["tacho.interrupted"] is True
+    assert wait.attributes["tacho.retry.attempt"] == 1
+
+
 def test_hung_call_is_known_to_have_hung(programs, collector):
     """Killed in a long call, the process is told to have lived until its last heartbeat."""
     beating = START.replace("heartbeat_s=0)", "heartbeat_s=0.05)")
