@@ -2,7 +2,7 @@
 
 Says so wherever :class:`~tachograph._redact.Redactor` would mask by name or by shape, and rarely else.
 ``tests/sdk/test_screen.py`` holds the two against each other. What it costs is the number of times that the
-text is gone through, so the whole batch is screened as one text, each expression starts with a letter that is
+text is gone through, so many spans are screened as one text, each expression starts with a letter that is
 rare, which the engine finds at the speed of memory, and shapes that share such a letter share an expression, which
 looks back from there.
 """
@@ -12,10 +12,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 _BETWEEN: Final = b"\xff"
 """Stands between two spans: no expression matches across it."""
+_TOGETHER_BYTES: Final = 512 << 10
+"""Screened as one text: as much as the cache of a processor holds."""
 _RARE: Final = 1_000
 _ALLOWANCE: Final = 16
 """A letter is looked for by itself, which is faster still, as long as it is rarer than one in so many; the first few may
@@ -94,10 +97,18 @@ def may_hold_secret(content: bytes, *, emails: bool = False) -> bool:
 
 def suspects(contents: Sequence[bytes], *, emails: bool = False) -> list[int]:
     """The places of those that have to be examined, in their order."""
-    ends, total = [], 0
-    for content in contents:
-        total += len(content) + 1
-        ends.append(total)
+    found: list[int] = []
+    first, size = 0, 0
+    for at, content in enumerate(contents):
+        size += len(content)
+        if size >= _TOGETHER_BYTES or at == len(contents) - 1:
+            found += (first + place for place in _suspects(contents[first : at + 1], emails=emails))
+            first, size = at + 1, 0
+    return found
+
+
+def _suspects(contents: Sequence[bytes], *, emails: bool) -> list[int]:
+    ends = list(accumulate(len(content) + 1 for content in contents))
     batch = _Batch(_BETWEEN.join(contents) + _BETWEEN, ends)
     for letter, expression in _SHAPES:
         batch.look(batch.text, letter, expression)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tachograph._redact import Redactor
-from tachograph._screen import may_hold_secret
+from tachograph._screen import may_hold_secret, suspects
 
 SECRETS = [
     "sk-ant-abcdefgh12345678", "sk_live_abcdefghijkl", "rk_test_abcdefghijkl1", "whsec_abcdefghijklmnop",
@@ -90,3 +90,23 @@ def test_ordinary_records_pass():
     text = '{"customer":"C-1","top_k":5,"note":"the token budget of this model is a key figure, pass it on"}'
     assert not may_hold_secret(span_bytes("gen_ai.tool.call.arguments", text))
     assert not may_hold_secret(span_bytes("gen_ai.usage.total", "1700000000"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(texts | words, max_size=6), st.sampled_from([0, 300_000]))
+def test_each_of_many_is_judged_as_if_it_were_alone(found, filling_bytes):
+    """They are screened as one text, which has its limits."""
+    contents = [
+        span_bytes("tacho.input", text.encode("utf-8", "replace").decode() + filling_bytes * "x")
+        for text in found
+    ]
+    alone = [place for place, content in enumerate(contents) if may_hold_secret(content)]
+    assert suspects(contents) == alone
+
+
+def test_letters_that_are_everywhere_hide_nothing():
+    """What is rare is looked for otherwise than what is not."""
+    for filling in ("k", "_", "-", "0", "=", "@", "ek", "0000 0000 "):
+        for secret in (SECRETS[0], "token=abcdefgh1", "4111 1111 1111 1111", "https://u:hunter2@h"):
+            text = f"{5_000 * filling} {secret} {5_000 * filling}"
+            assert suspects([b"a", text.encode(), b"b"]) == [1]
