@@ -20,7 +20,12 @@ _CACHED_BYTES = 1_024
 _CACHE_LIMIT = 1_024
 _INT64 = range(-(1 << 63), 1 << 63)
 _DOUBLE = struct.Struct("<d").pack
-_START, _LENGTHS = struct.Struct("BBB").pack, struct.Struct("BBBBB").pack
+_WRITTEN = 4_096
+_VARINTS = tuple(
+    bytes((number,)) if number < 0x80 else bytes((number & 0x7F | 0x80, number >> 7))
+    for number in range(_WRITTEN)
+)
+"""Most lengths, written beforehand."""
 _DEPTH_LIMIT = 16
 SPAN_TAG = 0x12
 """Of a span in a ScopeSpans."""
@@ -56,10 +61,8 @@ class EventLike(Protocol):
 
 def varint(number: int) -> bytes:
     """A non-negative number below 2**64."""
-    if number < 0x80:
-        return bytes((number,))
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
+    if number < _WRITTEN:
+        return _VARINTS[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -96,11 +99,12 @@ def text_attribute(key: str, content: bytes) -> bytes:
     name, size = _keys.get(key) or _key(key), len(content)
     value = size + 3
     whole = len(name) + value + 2
-    if size >= 0x80 and whole < 0x4000:
+    if size >= 0x80 and whole < _WRITTEN:
         # All three lengths take two bytes, as those of most payloads do.
-        start = _START(0x4A, whole & 0x7F | 0x80, whole >> 7)
-        lengths = _LENGTHS(value & 0x7F | 0x80, value >> 7, 0x0A, size & 0x7F | 0x80, size >> 7)
-        return b"".join((start, name, lengths, content))
+        varints = _VARINTS
+        return b"".join(
+            (b"\x4a", varints[whole], name, varints[value], b"\x0a", varints[size], content)
+        )
     length = varint(size)
     value = 1 + len(length) + size
     value_length = varint(value)
