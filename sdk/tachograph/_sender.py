@@ -229,6 +229,7 @@ class Sender:
                     self._exporter.transport.close()
                     return
                 self._hurry = False
+                self.spool.mend()
                 if self.spool.slots is not None:
                     self.spool.slots.alive(time.time_ns())
             try:

@@ -35,8 +35,7 @@ class Slots:
         Raises:
             OSError: there is no room for it, or it cannot be made.
         """
-        self.path = folder / FILE_NAME
-        self._map = allocate(self.path, _SIZE_BYTES, _WARM_BYTES)
+        self._map = allocate(folder / FILE_NAME, _SIZE_BYTES, _WARM_BYTES)
         self._words = memoryview(self._map).cast("Q")
         # The last freed is used first: its page is in memory.
         self._pools = tuple(
@@ -81,6 +80,17 @@ class Slots:
         """The span has ended."""
         self._words[slot // _WORD] = 0
         self._pools[slot >= _LARGE_FROM][1].append(slot)
+
+    def move(self, folder: Path) -> None:
+        """Go on in a new file, as the one before was removed.
+
+        Raises:
+            OSError: as when it is made.
+        """
+        moved = allocate(folder / FILE_NAME, _SIZE_BYTES, _WARM_BYTES)
+        moved[:] = self._map[:]
+        # Not closed: another thread may be writing there at this moment.
+        self._map, self._words = moved, memoryview(moved).cast("Q")
 
     def alive(self, now_ns: int) -> None:
         """Note that the process lives: without it a call that hung for an hour would seem to have died at once."""

@@ -86,11 +86,14 @@ class Spool:
         """Make the directory, unless it is there or cannot be made; says so once."""
         if self._home is None or self.folder is not None or time.monotonic() < self._retry_at_s:
             return
-        parent, name = self._home / DIRECTORY, f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._make_folder(self._home)
+
+    def _make_folder(self, home: Path) -> None:
+        parent, name = home / DIRECTORY, f"{os.getpid()}-{secrets.token_hex(4)}"
         # Not under its name before it is locked: it would look like one whose process is gone.
         hidden = parent / f".{name}"
         try:
-            self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
             parent.mkdir(exist_ok=True, mode=0o700)
             hidden.mkdir(mode=0o700)
             self._owner = os.open(hidden / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -98,12 +101,36 @@ class Spool:
             about = os.open(hidden / ABOUT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with open(about, "w", encoding="utf-8") as file:  # noqa: PTH123 - of a descriptor
                 json.dump(self._about, file)
-            self.slots = Slots(hidden)
+            if self.slots is None:
+                self.slots = Slots(hidden)
+            else:
+                # A removed one: spans that are open know their places in it.
+                self.slots.move(hidden)
             self.folder = hidden.rename(parent / name)
         except OSError as error:
             self._without_disk(error)
             self._release()
             shutil.rmtree(hidden, ignore_errors=True)
+
+    def mend(self) -> None:
+        """Make the directory anew if somebody removed it. What waits in it is still in memory, and is sent."""
+        folder, home = self.folder, self._home
+        if folder is None or home is None or self._busy or folder.exists():
+            return
+        say_rarely("spool gone", "tachograph: %s was removed; spans go to a new one", folder)
+        self._busy = True
+        try:
+            self._release()
+            self.folder = None
+            while self._free:
+                self._free.pop().close(remove=True)
+            self._make_folder(home)
+            if self.folder is not None:
+                # The one in use has no name any more: what comes now is to be found by others.
+                self._extend(0)
+        finally:
+            self._busy = False
+            self._take_in()
 
     def _without_disk(self, error: OSError) -> None:
         self._retry_at_s = time.monotonic() + _RETRY_S
@@ -263,7 +290,7 @@ class Spool:
             self._recycle(self._segments.popleft())
 
     def _recycle(self, segment: Segment) -> None:
-        usual = segment.size_bytes == self._segment_bytes
+        usual = segment.size_bytes == self._segment_bytes and segment.path.parent == self.folder
         if usual and len(self._free) < _SPARE_SEGMENTS:
             segment.reset(0)
             self._free.append(segment)
@@ -323,7 +350,6 @@ class Spool:
         if self._owner >= 0:
             os.close(self._owner)
             self._owner = -1
-        self.slots = None
 
     def after_fork(self) -> None:
         """In the child: the files are the parent's; this process makes its own when it needs them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 from tachograph._export import Delivery
 from tachograph._orphans import Recovery, destination_of
 from tachograph._redact import Redactor
+from tachograph._segment import FINAL, Record, read_left
+from tachograph._slots import read_open
+from tachograph._spool import Spool
 from tachograph._transport import Transport
 
 ABOUT = {
@@ -103,3 +107,30 @@ def test_spool_of_another_user_is_left(home: Path) -> None:
     assert held == ["it belongs to the user with the number 12345, who can recover it"]
     assert deliveries == []
     assert folder.exists()
+
+
+def test_removed_directory_is_made_anew(tmp_path: Path) -> None:
+    """Whoever clears a disk must not cost a program that lives its recorder."""
+    spool = Spool(tmp_path, {}, max_bytes=8 << 20, memory_records=100, memory_bytes=1 << 20)
+    spool.open()
+    assert spool.folder is not None
+    assert spool.slots is not None
+    before, place = spool.folder, spool.slots.put(0, b"open")
+    spool.append(FINAL, b"first")
+    spool.mend()
+    assert spool.folder == before
+    shutil.rmtree(before)
+    spool.mend()
+    spool.append(FINAL, b"second")
+    assert spool.folder != before
+    left = [read_left(path) for path in spool.folder.glob("*.ring")]
+    kept = [record.content for one in left if one for _, record in one.records()]
+    assert kept == [b"second"]
+    assert read_open(spool.folder) == [Record(0, b"open")]
+    spool.slots.free(place)
+    assert read_open(spool.folder) == []
+    records, marks = spool.take(100, 1 << 20)
+    assert [record.content for record in records] == [b"first", b"second"]
+    spool.settle(marks)
+    assert spool.close(keep=False) is None
+    assert list((tmp_path / "spool").iterdir()) == []
