@@ -27,7 +27,7 @@ class Taping:
         self.paths.append(path)
 
     def newest(self) -> Recording:
-        assert self.session.drain.wait(10)
+        assert self.session.drain.wait(60)
         return load(self.paths[-1])
 
     def record(self, entry, *args, new_loop=asyncio.new_event_loop, **kwargs):
