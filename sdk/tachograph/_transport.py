@@ -31,7 +31,7 @@ def _zstd_module() -> Any:
 
 _zstd = _zstd_module()
 _ZSTD_LEVEL = 3
-"""On spans a tenth smaller than the first level, in the same time; the next that gains takes three times as long."""
+"""On spans 7 % smaller than the first level, in the same time; the next that gains takes three times as long."""
 _ANSWER_LIMIT_BYTES = 1 << 20
 _LOOPBACK = ("127.", "localhost", "::1")
 _NOT_UNDERSTOOD = (400, 415)

@@ -44,6 +44,10 @@ def test_everything_arrives_at_exit_without_any_flush(run_script, collector):
     assert runs[0].attributes["tacho.run.trigger"] == "cli"
 
 
+EXIT_S = 10
+"""Two seconds, and what a busy machine adds; an exit without a bound takes half a minute and more."""
+
+
 def test_slow_collector_is_waited_for_while_it_accepts(run_script, collector):
     """Longer than two seconds in all, but it makes progress: nothing is lost."""
     collector.delay_s = 0.5
@@ -57,7 +61,7 @@ def test_exit_is_bounded_when_nothing_listens(run_script):
     took_s, stderr = _exit_time_s(
         run_script, AGENT + "for _ in range(300): work('x')", "http://127.0.0.1:9"
     )
-    assert took_s < 2.5
+    assert took_s < EXIT_S
     assert "3000 spans were not delivered" in stderr
     assert len(stderr.splitlines()) <= 3
 
@@ -69,7 +73,7 @@ def test_exit_is_bounded_when_the_collector_hangs(run_script):
         hung.listen(8)
         url = f"http://127.0.0.1:{hung.getsockname()[1]}"
         took_s, stderr = _exit_time_s(run_script, AGENT + "work('x')", url)
-    assert took_s < 2.5
+    assert took_s < EXIT_S
     assert "10 spans were not delivered" in stderr
 
 
