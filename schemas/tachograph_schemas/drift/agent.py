@@ -1,0 +1,220 @@
+"""The watch over one agent: it learns a baseline from its runs, then takes one run after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log1p
+from typing import Any, Literal
+
+from tachograph_schemas.drift.baseline import (
+    LEAST_RUNS,
+    WEEK_NS,
+    YOUNG_RUNS,
+    Baseline,
+    freeze,
+    number_band,
+    rank,
+    share_band,
+    values_of,
+)
+from tachograph_schemas.drift.bets import BETS, Bets, restarted
+from tachograph_schemas.drift.metrics import METRICS, Metric
+from tachograph_schemas.drift.points import RunPoint
+
+DEFAULT_BUDGET_RUNS = 2_000
+"""At most one false alarm per so many runs of an agent, all metrics together."""
+RECENT_RUNS = 500
+_YOUNG_FACTOR = 5
+"""How much rarer false alarms must be while the baseline is small or does not know a whole week."""
+_MOST_LEARNT = 2_000
+"""Runs kept for a baseline; of a busier agent every second, every fourth ... is."""
+_ONE = "value"
+
+Direction = Literal["more", "less"]
+
+
+@dataclass(slots=True)
+class Signal:
+    """The evidence on one metric has reached its limit."""
+
+    metric: Metric
+    direction: Direction
+    category: str
+    """Of a mix: the one that moved most; empty for a number, "yes" for a rate."""
+    since: int
+    """From which of the recent runs on, estimated: an index into :attr:`AgentWatch.recent`."""
+    bound: float
+    """The promised mean number of runs to a false alarm of this metric."""
+
+
+@dataclass(slots=True)
+class AgentWatch:
+    """Everything that is known of one agent. Fed by one thread; :meth:`as_json` survives a restart."""
+
+    budget_runs: int = DEFAULT_BUDGET_RUNS
+    baseline: Baseline | None = None
+    runs: int = 0
+    """Runs fed since the beginning."""
+    learning: list[RunPoint] = field(default_factory=list)
+    """Runs of the next baseline; empty once it is full."""
+    learnt: int = 0
+    """Runs that ``learning`` is a sample of."""
+    stride: int = 1
+    """Every how many runs one is kept in ``learning``."""
+    money: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """What the bets hold, by metric and category."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """Runs with the metric since its bets began."""
+    recent: list[RunPoint] = field(default_factory=list)
+    version: int = 0
+    _prepared: dict[tuple[str, str], Mapping[str, Bets]] = field(default_factory=dict)
+    _weights: float = 0.0
+
+    def feed(self, point: RunPoint) -> list[Signal]:
+        """Take the next run; what has been found by it."""
+        self.runs += 1
+        found: list[Signal] = []
+        self.recent.append(point)
+        if len(self.recent) > 2 * RECENT_RUNS:
+            del self.recent[:-RECENT_RUNS]
+        if self.baseline is not None:
+            stratum = self.baseline.stratum(point)
+            for metric in METRICS:
+                if metric.key in point.values and self.baseline.has(metric):
+                    found += self._take(metric, point, stratum)
+        if self.baseline is None or not self.baseline.is_full:
+            self._learn(point)
+        return found
+
+    def bound(self, metric: Metric) -> float:
+        """The promised mean number of runs to a false alarm of this metric alone."""
+        if self.baseline is None:
+            return float("inf")
+        if not self._weights:
+            self._weights = sum(each.weight for each in METRICS if self.baseline.has(each))
+        factor = 1 if self.baseline.is_full else _YOUNG_FACTOR
+        return factor * self.budget_runs * self._weights / metric.weight
+
+    def evidence(self, metric: Metric) -> float:
+        """How much speaks against "unchanged"; an alarm is raised at :meth:`bound`."""
+        held = self.money.get(metric.key)
+        return sum(map(sum, held.values())) / (BETS * len(held)) if held else 0.0
+
+    def restart(self, metric: Metric) -> None:
+        """Forget the evidence on a metric and go on with the same baseline."""
+        self.money.pop(metric.key, None)
+        self.seen.pop(metric.key, None)
+
+    def learn_again(self, since: Sequence[RunPoint] = ()) -> None:
+        """Begin a new baseline, with the runs that are known to belong to it already."""
+        self.baseline = None
+        self.learning, self.learnt, self.stride = [], 0, 1
+        self._begin()
+        for point in since:
+            self._learn(point)
+
+    def _take(self, metric: Metric, point: RunPoint, stratum: str) -> list[Signal]:
+        self.seen[metric.key] = self.seen.get(metric.key, 0) + 1
+        values = self.positions(metric, point, stratum)
+        bets = self._bets(metric, stratum)
+        held = self.money.get(metric.key)
+        if held is None:
+            held = self.money[metric.key] = {name: [0.0] * BETS for name in bets}
+        total = 0.0
+        for name, value in values.items():
+            money = held[name] = restarted(held[name], value, bets[name])
+            total += sum(money)
+        bound = self.bound(metric)
+        if total < bound * BETS * len(held):
+            return []
+        signal = self._signal(metric, held, bound)
+        self.restart(metric)
+        return [signal]
+
+    def positions(self, metric: Metric, point: RunPoint, stratum: str) -> Mapping[str, float]:
+        """Where a run lies against the baseline, between 0 and 1: its rank, or its shares by category."""
+        assert self.baseline is not None
+        value = point.values[metric.key]
+        if metric.kind == "number":
+            ordered = self.baseline.numbers[metric.key].of(stratum)
+            return {_ONE: rank(float(value), ordered)}  # type: ignore[arg-type]
+        return values_of(value, self.baseline.shares[metric.key].means[""])
+
+    def _bets(self, metric: Metric, stratum: str) -> Mapping[str, Bets]:
+        found = self._prepared.get((metric.key, stratum))
+        if found is None:
+            assert self.baseline is not None
+            if metric.kind == "number":
+                found = {_ONE: number_band(self.baseline.numbers[metric.key]).bets}
+            else:
+                shares = self.baseline.shares[metric.key]
+                found = {name: share_band(shares, stratum, name).bets for name in shares.means[""]}
+            self._prepared[metric.key, stratum] = found
+        return found
+
+    def _signal(self, metric: Metric, held: Mapping[str, list[float]], bound: float) -> Signal:
+        """Which bet won, and from which run on it won: where its product of gains is largest."""
+        category = max(held, key=lambda name: max(held[name]))
+        winner = max(range(BETS), key=held[category].__getitem__)
+        best, total, since = 0.0, 0.0, len(self.recent) - 1
+        assert self.baseline is not None
+        having = [i for i, point in enumerate(self.recent) if metric.key in point.values]
+        for index in reversed(having[-self.seen[metric.key] :]):
+            point = self.recent[index]
+            stratum = self.baseline.stratum(point)
+            stake, edge = self._bets(metric, stratum)[category][winner]
+            value = self.positions(metric, point, stratum)[category]
+            total += log1p(stake * (value - edge))
+            if total > best:
+                best, since = total, index
+        direction: Direction = "more" if winner < BETS // 2 else "less"
+        return Signal(metric, direction, "" if category == _ONE else category, since, bound)
+
+    def _learn(self, point: RunPoint) -> None:
+        if self.learnt % self.stride == 0:
+            self.learning.append(point)
+        self.learnt += 1
+        if len(self.learning) > _MOST_LEARNT:
+            del self.learning[1::2]
+            self.stride *= 2
+        if self._is_due():
+            self.version += 1
+            self.baseline = freeze(self.learning, self.version, self.learnt)
+            self._begin()
+            if self.baseline.is_full:
+                self.learning, self.learnt, self.stride = [], 0, 1
+
+    def _is_due(self) -> bool:
+        """Whether what is learnt by now makes a better baseline than the one there is."""
+        if self.learnt in {YOUNG_RUNS, LEAST_RUNS}:
+            return True
+        if self.learnt < LEAST_RUNS:
+            return False
+        return self.learning[-1].started_ns - self.learning[0].started_ns >= WEEK_NS
+
+    def _begin(self) -> None:
+        self.money, self.seen, self._prepared, self._weights = {}, {}, {}, 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` takes; the baseline is left out, because it does not change."""
+        return {
+            "budget_runs": self.budget_runs,
+            "runs": self.runs,
+            "learning": [point.as_json() for point in self.learning],
+            "learnt": self.learnt,
+            "stride": self.stride,
+            "money": self.money,
+            "seen": self.seen,
+            "recent": [point.as_json() for point in self.recent[-RECENT_RUNS:]],
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], baseline: Baseline | None) -> AgentWatch:
+        """The watch that :meth:`as_json` gave."""
+        points = {
+            name: [RunPoint.from_json(each) for each in data[name]]
+            for name in ("learning", "recent")
+        }
+        return cls(**(dict(data) | points), baseline=baseline)

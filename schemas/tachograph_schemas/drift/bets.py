@@ -1,0 +1,57 @@
+"""Evidence by betting: the e-detector (Shiryaev-Roberts) and the e-process, for values between 0 and 1.
+
+Each bet wins when values lie above (or below) a tolerance band. While the mean, given the past, stays inside the band, no
+bet gains on average; so the mean number of values until the restarted bets reach ``runs`` is at least ``runs`` (Shin,
+Ramdas, Rinaldo, arXiv 2203.03532), and bets that are never restarted reach ``1/alpha`` with probability ``alpha`` at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+_SHIFTS = (0.1, 0.2, 0.4, 0.8)
+"""The changes that are bet on, in standard deviations of the baseline."""
+BETS = 2 * len(_SHIFTS)
+_MOST_STAKE = 0.9  # of what a single value can lose: no bet is ever ruined
+
+Bets = tuple[tuple[float, float], ...]
+"""(stake, edge of the band) of each bet: those on more first, then those on less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What counts as unchanged: the mean lies between ``low`` and ``high``."""
+
+    low: float
+    high: float
+    deviation: float
+    """Standard deviation of a single value."""
+
+    @property
+    def bets(self) -> Bets:
+        """The bets against this band."""
+        return _bets(self.low, self.high, self.deviation)
+
+
+@lru_cache(maxsize=4096)
+def _bets(low: float, high: float, deviation: float) -> Bets:
+    more = [(min(s / deviation, _MOST_STAKE / high), high) for s in _SHIFTS]
+    less = [(-min(s / deviation, _MOST_STAKE / (1 - low)), low) for s in _SHIFTS]
+    return (*more, *less)
+
+
+def restarted(money: Sequence[float], value: float, bets: Bets) -> list[float]:
+    """The e-detector's step: one unit is put on every bet each time, so a change may begin anywhere."""
+    return [
+        (had + 1.0) * (1.0 + stake * (value - edge))
+        for had, (stake, edge) in zip(money, bets, strict=True)
+    ]
+
+
+def kept(money: Sequence[float], value: float, bets: Bets) -> list[float]:
+    """The e-process's step: what was won is staked again, for a change at a known time."""
+    return [
+        had * (1.0 + stake * (value - edge)) for had, (stake, edge) in zip(money, bets, strict=True)
+    ]
