@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tachograph_schemas.drift.points import RunPoint
 
@@ -45,7 +46,9 @@ class Change:
     slow_runs: int = 0  # over how many runs it grows; 0: at once
 
 
-def runs(seed: int, change: Change = Change(), count: int = LEARNT + MONITORED, version: str = "v1") -> Iterator[RunPoint]:
+def runs(
+    seed: int, change: Change = Change(), count: int = LEARNT + MONITORED, version: str = "v1"
+) -> Iterator[RunPoint]:
     """The runs of one agent, oldest first; the change begins behind ``LEARNT`` of them."""
     chance = random.Random(seed)
     now_s, slowness = 0.0, 0.0
@@ -64,7 +67,9 @@ def _strength(change: Change, number: int) -> float:
 
 def _pause_s(chance: random.Random, now_s: float) -> float:
     hour, weekday = now_s / 3600 % 24, int(now_s // 86_400) % 7
-    load = (0.35 + 1.3 * max(0.0, math.sin((hour - 6) / 14 * math.pi))) * (0.4 if weekday >= 5 else 1.2)
+    load = (0.35 + 1.3 * max(0.0, math.sin((hour - 6) / 14 * math.pi))) * (
+        0.4 if weekday >= 5 else 1.2
+    )
     return chance.expovariate(RUNS_A_DAY / 86_400 * load)
 
 
@@ -72,7 +77,7 @@ def _run(chance, number, now_s, slowness, change, strength, version) -> RunPoint
     hour = now_s / 3600 % 24
     task = chance.choices(TASKS, _DAY if 8 <= hour < 18 else _NIGHT)[0]
     hard = _HARDNESS[task] + chance.gauss(0, 0.5)
-    cost = 0.02 * math.exp(0.7 * hard + chance.gauss(0, 0.45))
+    cost = 0.02 * math.exp(0.7 * hard + chance.gauss(0, 0.8))
     if chance.random() < 0.03:
         cost *= chance.paretovariate(1.5)
     cost *= change.cost**strength
@@ -96,7 +101,7 @@ def _run(chance, number, now_s, slowness, change, strength, version) -> RunPoint
     if calls:
         values["tools"] = shares(calls)
     if len(calls) > 1:
-        values["tool_order"] = shares([f"{a} > {b}" for a, b in zip(calls, calls[1:])])
+        values["tool_order"] = shares([f"{a} > {b}" for a, b in pairwise(calls)])
     if invalid:
         values["repaired"] = float(chance.random() < 0.8)
     if failed or chance.random() < 0.1:
@@ -115,7 +120,9 @@ def _calls(chance: random.Random, task: str, hard: float, moved: float) -> list[
     if moved:
         share = calls.count("orders.get") / len(calls)
         chance_each = min(1.0, moved / 0.37) if share else 0.0
-        calls = ["search" if c == "orders.get" and chance.random() < chance_each else c for c in calls]
+        calls = [
+            "search" if c == "orders.get" and chance.random() < chance_each else c for c in calls
+        ]
     return calls[:count]
 
 

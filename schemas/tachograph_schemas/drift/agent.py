@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log1p
+from statistics import fmean
 from typing import Any, Literal
 
 from tachograph_schemas.drift.baseline import (
@@ -13,10 +14,6 @@ from tachograph_schemas.drift.baseline import (
     YOUNG_RUNS,
     Baseline,
     freeze,
-    number_band,
-    rank,
-    share_band,
-    values_of,
 )
 from tachograph_schemas.drift.bets import BETS, Bets, restarted
 from tachograph_schemas.drift.metrics import METRICS, Metric
@@ -29,7 +26,6 @@ _YOUNG_FACTOR = 5
 """How much rarer false alarms must be while the baseline is small or does not know a whole week."""
 _MOST_LEARNT = 2_000
 """Runs kept for a baseline; of a busier agent every second, every fourth ... is."""
-_ONE = "value"
 
 Direction = Literal["more", "less"]
 
@@ -66,9 +62,11 @@ class AgentWatch:
     """What the bets hold, by metric and category."""
     seen: dict[str, int] = field(default_factory=dict)
     """Runs with the metric since its bets began."""
+    waiting: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    """Values of a block that is not full yet, by metric."""
     recent: list[RunPoint] = field(default_factory=list)
     version: int = 0
-    _prepared: dict[tuple[str, str], Mapping[str, Bets]] = field(default_factory=dict)
+    _prepared: dict[str, Mapping[str, Bets]] = field(default_factory=dict)
     _weights: float = 0.0
 
     def feed(self, point: RunPoint) -> list[Signal]:
@@ -79,10 +77,9 @@ class AgentWatch:
         if len(self.recent) > 2 * RECENT_RUNS:
             del self.recent[:-RECENT_RUNS]
         if self.baseline is not None:
-            stratum = self.baseline.stratum(point)
             for metric in METRICS:
                 if metric.key in point.values and self.baseline.has(metric):
-                    found += self._take(metric, point, stratum)
+                    found += self._take(metric, point)
         if self.baseline is None or not self.baseline.is_full:
             self._learn(point)
         return found
@@ -105,6 +102,7 @@ class AgentWatch:
         """Forget the evidence on a metric and go on with the same baseline."""
         self.money.pop(metric.key, None)
         self.seen.pop(metric.key, None)
+        self.waiting.pop(metric.key, None)
 
     def learn_again(self, since: Sequence[RunPoint] = ()) -> None:
         """Begin a new baseline, with the runs that are known to belong to it already."""
@@ -114,10 +112,19 @@ class AgentWatch:
         for point in since:
             self._learn(point)
 
-    def _take(self, metric: Metric, point: RunPoint, stratum: str) -> list[Signal]:
+    def _take(self, metric: Metric, point: RunPoint) -> list[Signal]:
+        assert self.baseline is not None
         self.seen[metric.key] = self.seen.get(metric.key, 0) + 1
-        values = self.positions(metric, point, stratum)
-        bets = self._bets(metric, stratum)
+        values = self.baseline.positions(metric, point)
+        block = self.baseline.likeness[metric.key].block
+        if block > 1:
+            row = self.waiting.setdefault(metric.key, [])
+            row.append(values)
+            if len(row) < block:
+                return []
+            values = {name: fmean([each[name] for each in row]) for name in values}
+            row.clear()
+        bets = self._bets(metric)
         held = self.money.get(metric.key)
         if held is None:
             held = self.money[metric.key] = {name: [0.0] * BETS for name in bets}
@@ -125,51 +132,39 @@ class AgentWatch:
         for name, value in values.items():
             money = held[name] = restarted(held[name], value, bets[name])
             total += sum(money)
+        # The promise is in runs, the evidence comes in blocks of them.
         bound = self.bound(metric)
-        if total < bound * BETS * len(held):
+        if total * block < bound * BETS * len(held):
             return []
         signal = self._signal(metric, held, bound)
         self.restart(metric)
         return [signal]
 
-    def positions(self, metric: Metric, point: RunPoint, stratum: str) -> Mapping[str, float]:
-        """Where a run lies against the baseline, between 0 and 1: its rank, or its shares by category."""
-        assert self.baseline is not None
-        value = point.values[metric.key]
-        if metric.kind == "number":
-            ordered = self.baseline.numbers[metric.key].of(stratum)
-            return {_ONE: rank(float(value), ordered)}  # type: ignore[arg-type]
-        return values_of(value, self.baseline.shares[metric.key].means[""])
-
-    def _bets(self, metric: Metric, stratum: str) -> Mapping[str, Bets]:
-        found = self._prepared.get((metric.key, stratum))
+    def _bets(self, metric: Metric) -> Mapping[str, Bets]:
+        found = self._prepared.get(metric.key)
         if found is None:
             assert self.baseline is not None
-            if metric.kind == "number":
-                found = {_ONE: number_band(self.baseline.numbers[metric.key]).bets}
-            else:
-                shares = self.baseline.shares[metric.key]
-                found = {name: share_band(shares, stratum, name).bets for name in shares.means[""]}
-            self._prepared[metric.key, stratum] = found
+            bands = self.baseline.bands(metric)
+            found = {name: band.bets() for name, band in bands.items()}
+            self._prepared[metric.key] = found
         return found
 
     def _signal(self, metric: Metric, held: Mapping[str, list[float]], bound: float) -> Signal:
         """Which bet won, and from which run on it won: where its product of gains is largest."""
+        assert self.baseline is not None
         category = max(held, key=lambda name: max(held[name]))
         winner = max(range(BETS), key=held[category].__getitem__)
-        best, total, since = 0.0, 0.0, len(self.recent) - 1
-        assert self.baseline is not None
+        stake, edge = self._bets(metric)[category][winner]
+        stake /= self.baseline.likeness[metric.key].block  # single values here, not blocks
         having = [i for i, point in enumerate(self.recent) if metric.key in point.values]
+        best, total, since = 0.0, 0.0, len(self.recent) - 1
         for index in reversed(having[-self.seen[metric.key] :]):
-            point = self.recent[index]
-            stratum = self.baseline.stratum(point)
-            stake, edge = self._bets(metric, stratum)[category][winner]
-            value = self.positions(metric, point, stratum)[category]
+            value = self.baseline.positions(metric, self.recent[index])[category]
             total += log1p(stake * (value - edge))
             if total > best:
                 best, since = total, index
         direction: Direction = "more" if winner < BETS // 2 else "less"
-        return Signal(metric, direction, "" if category == _ONE else category, since, bound)
+        return Signal(metric, direction, category, since, bound)
 
     def _learn(self, point: RunPoint) -> None:
         if self.learnt % self.stride == 0:
@@ -180,7 +175,7 @@ class AgentWatch:
             self.stride *= 2
         if self._is_due():
             self.version += 1
-            self.baseline = freeze(self.learning, self.version, self.learnt)
+            self.baseline = freeze(self.learning, self.version, self.learnt, self._neighbours())
             self._begin()
             if self.baseline.is_full:
                 self.learning, self.learnt, self.stride = [], 0, 1
@@ -193,8 +188,13 @@ class AgentWatch:
             return False
         return self.learning[-1].started_ns - self.learning[0].started_ns >= WEEK_NS
 
+    def _neighbours(self) -> list[RunPoint]:
+        """Runs of the baseline that followed each other."""
+        return self.learning if self.stride == 1 else self.recent
+
     def _begin(self) -> None:
-        self.money, self.seen, self._prepared, self._weights = {}, {}, {}, 0.0
+        self.money, self.seen, self.waiting = {}, {}, {}
+        self._prepared, self._weights = {}, 0.0
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`from_json` takes; the baseline is left out, because it does not change."""
@@ -206,6 +206,7 @@ class AgentWatch:
             "stride": self.stride,
             "money": self.money,
             "seen": self.seen,
+            "waiting": self.waiting,
             "recent": [point.as_json() for point in self.recent[-RECENT_RUNS:]],
             "version": self.version,
         }

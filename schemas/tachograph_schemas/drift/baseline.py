@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from statistics import fmean, pvariance
 from typing import Any, Literal
 
 from tachograph_schemas.drift.bets import Band
@@ -21,13 +23,16 @@ LEAST_IN_STRATUM = 30
 REST = "(anything else)"
 """The category of all that is rare in the baseline or not in it at all."""
 
-_STANDARD_ERRORS = 2.0
+_STANDARD_ERRORS = 1.8
 _RANK_BAND = 0.02
 _SHARE_BAND = 0.01
 _RANK_DEVIATION = 12**-0.5
 _SHARE_DEVIATION = 0.02  # at least: a rate of nearly 0 has nearly none
 _MOST_CATEGORIES = 9
 _SHRINK_RUNS = 50.0
+_BLOCKS = (1, 2, 4, 8, 16)
+_LEAST_BLOCKS = 20
+_INDEPENDENT = 0.15  # three times what chance makes of 400 values
 Split = Literal["task", "hours", "none"]
 
 
@@ -54,6 +59,22 @@ class Shares:
         """The shares to compare with."""
         return self.means.get(stratum) or self.means[""]
 
+    def centred(self, value: Value, stratum: str) -> dict[str, float]:
+        """The shares of a run as if its stratum had the means of all."""
+        overall, usual = self.means[""], self.of(stratum)
+        found = values_of(value, overall)
+        return {name: share + overall[name] - usual[name] for name, share in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Neighbours that resemble each other (a slow hour, one session) are no independent witnesses."""
+
+    block: int = 1
+    """So many values in a row are averaged and count as one."""
+    excess: float = 1.0
+    """How much larger the variance of a mean is than that of independent values."""
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -70,6 +91,8 @@ class Baseline:
     fingerprints: tuple[str, ...]
     examples: tuple[str, ...]
     """Ids of runs, spread over its time."""
+    likeness: Mapping[str, Likeness]
+    """By metric: how much neighbouring runs resemble each other."""
 
     @property
     def is_full(self) -> bool:
@@ -80,6 +103,21 @@ class Baseline:
         """What the run is compared within; empty for all runs."""
         found = {"task": point.label, "hours": point.hours, "none": ""}[self.split]
         return found if found in self.strata else ""
+
+    def positions(self, metric: Metric, point: RunPoint) -> dict[str, float]:
+        """Where a run lies, between 0 and 1 or nearly: its rank under ``""``, or its shares by category."""
+        value, stratum = point.values[metric.key], self.stratum(point)
+        if isinstance(value, Mapping) or metric.kind != "number":
+            return self.shares[metric.key].centred(value, stratum)
+        return {"": rank(value, self.numbers[metric.key].of(stratum))}
+
+    def bands(self, metric: Metric) -> dict[str, Band]:
+        """The band around the mean of :meth:`positions`, by category."""
+        like = self.likeness[metric.key]
+        if metric.kind == "number":
+            return {"": _number_band(self.numbers[metric.key], like)}
+        shares = self.shares[metric.key]
+        return {name: _share_band(shares, name, like) for name in shares.means[""]}
 
     def has(self, metric: Metric) -> bool:
         """Whether enough of its runs had the metric."""
@@ -99,14 +137,17 @@ class Baseline:
             "examples": tuple(data["examples"]),
             "numbers": {key: Numbers(**each) for key, each in data["numbers"].items()},
             "shares": {key: Shares(**each) for key, each in data["shares"].items()},
+            "likeness": {key: Likeness(**each) for key, each in data["likeness"].items()},
         }
         return cls(**(dict(data) | changed))
 
 
-def freeze(points: Sequence[RunPoint], version: int, runs: int | None = None) -> Baseline:
+def freeze(
+    points: Sequence[RunPoint], version: int, runs: int, neighbours: Sequence[RunPoint]
+) -> Baseline:
     """The baseline of these runs, at least :data:`YOUNG_RUNS` of them.
 
-    ``runs`` is how many there were when ``points`` are a sample; the bands know the sample's size alone.
+    ``points`` may be a sample of ``runs``; ``neighbours`` followed each other without a gap.
     """
     split, strata = _split(points)
     within: dict[str, list[RunPoint]] = {"": list(points), **{name: [] for name in strata}}
@@ -126,9 +167,9 @@ def freeze(points: Sequence[RunPoint], version: int, runs: int | None = None) ->
             shares[metric.key] = _shares(metric.key, within)
     times = [point.started_ns for point in points]
     step = max(1, len(points) // 5)
-    return Baseline(
+    kept = Baseline(
         version=version,
-        runs=runs or len(points),
+        runs=runs,
         since_ns=min(times),
         until_ns=max(times),
         split=split,
@@ -137,7 +178,39 @@ def freeze(points: Sequence[RunPoint], version: int, runs: int | None = None) ->
         shares=shares,
         fingerprints=tuple(sorted({point.fingerprint for point in points})),
         examples=tuple(point.run_id for point in points[step // 2 :: step][:5]),
+        likeness={},
     )
+    found = {
+        metric.key: _likeness(kept, metric, neighbours) for metric in METRICS if kept.has(metric)
+    }
+    return replace(kept, likeness=found)
+
+
+def _likeness(baseline: Baseline, metric: Metric, points: Sequence[RunPoint]) -> Likeness:
+    """The shortest block whose means hardly resemble each other any more."""
+    rows = [baseline.positions(metric, point) for point in points if metric.key in point.values]
+    if len(rows) < LEAST_IN_STRATUM:
+        return Likeness()
+    name = max(rows[0], key=lambda each: pvariance([row[each] for row in rows]))
+    values = [row[name] for row in rows]
+    variance = pvariance(values)
+    for block in _BLOCKS:
+        means = [fmean(values[at : at + block]) for at in range(0, len(values) - block + 1, block)]
+        if len(means) < _LEAST_BLOCKS or not variance:
+            return Likeness()
+        if block == _BLOCKS[-1] or _resemblance(means) < _INDEPENDENT:
+            break
+    if block == 1:
+        return Likeness()
+    return Likeness(block, max(1.0, block * pvariance(means) / variance))
+
+
+def _resemblance(values: Sequence[float]) -> float:
+    """The correlation of each value with the next."""
+    mean = fmean(values)
+    around = [value - mean for value in values]
+    squares = sum(value * value for value in around)
+    return sum(a * b for a, b in pairwise(around)) / squares if squares else 0.0
 
 
 def values_of(value: Value, known: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -150,20 +223,26 @@ def values_of(value: Value, known: Mapping[str, float] | None = None) -> dict[st
     return shares
 
 
-def number_band(numbers: Numbers) -> Band:
-    """The band of the mean rank."""
-    error = _STANDARD_ERRORS * _RANK_DEVIATION / len(numbers.values[""]) ** 0.5
-    width = max(_RANK_BAND, error)
-    return Band(0.5 - width, 0.5 + width, _RANK_DEVIATION)
+def _number_band(numbers: Numbers, like: Likeness) -> Band:
+    error = _RANK_DEVIATION * (like.excess / len(numbers.values[""])) ** 0.5
+    width = max(_RANK_BAND, _STANDARD_ERRORS * error)
+    spread = _RANK_DEVIATION * (like.excess / like.block) ** 0.5
+    return Band(0.5 - width, 0.5 + width, spread)
 
 
-def share_band(shares: Shares, stratum: str, category: str) -> Band:
-    """The band of a category's mean share."""
-    mean = shares.of(stratum).get(category, 0.0)
-    deviation = max(shares.deviations.get(category, 0.0), _SHARE_DEVIATION)
-    error = _STANDARD_ERRORS * deviation / shares.runs**0.5
-    width = max(_SHARE_BAND, error, 3 / shares.runs)
-    return Band(max(mean - width, 1e-3), min(mean + width, 1 - 1e-3), deviation)
+def _share_band(shares: Shares, category: str, like: Likeness) -> Band:
+    mean = shares.means[""][category]
+    deviation = max(shares.deviations[category], _SHARE_DEVIATION)
+    error = deviation * (like.excess / shares.runs) ** 0.5
+    width = max(_SHARE_BAND, _STANDARD_ERRORS * error, 3 / shares.runs)
+    shifts = [mean - usual[category] for usual in shares.means.values()]
+    return Band(
+        low=max(mean - width, 1e-3),
+        high=min(mean + width, 1 - 1e-3),
+        deviation=deviation * (like.excess / like.block) ** 0.5,
+        least=min(shifts),
+        most=1.0 + max(shifts),
+    )
 
 
 def rank(value: float, ordered: Sequence[float]) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 _SHIFTS = (0.1, 0.2, 0.4, 0.8)
 """The changes that are bet on, in standard deviations of the baseline."""
@@ -28,18 +27,17 @@ class Band:
     high: float
     deviation: float
     """Standard deviation of a single value."""
+    least: float = 0.0
+    most: float = 1.0
+    """No value lies outside of these."""
 
-    @property
     def bets(self) -> Bets:
         """The bets against this band."""
-        return _bets(self.low, self.high, self.deviation)
-
-
-@lru_cache(maxsize=4096)
-def _bets(low: float, high: float, deviation: float) -> Bets:
-    more = [(min(s / deviation, _MOST_STAKE / high), high) for s in _SHIFTS]
-    less = [(-min(s / deviation, _MOST_STAKE / (1 - low)), low) for s in _SHIFTS]
-    return (*more, *less)
+        safe_more = _MOST_STAKE / (self.high - self.least)
+        safe_less = _MOST_STAKE / (self.most - self.low)
+        more = [(min(s / self.deviation, safe_more), self.high) for s in _SHIFTS]
+        less = [(-min(s / self.deviation, safe_less), self.low) for s in _SHIFTS]
+        return (*more, *less)
 
 
 def restarted(money: Sequence[float], value: float, bets: Bets) -> list[float]:

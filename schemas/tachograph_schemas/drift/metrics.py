@@ -37,7 +37,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("repaired", "rate", "Repairs that succeeded", "share", _SIDE),
     Metric("gate_denied", "rate", "Runs with an action denied by a gate", "share", _SIDE),
     Metric("approval_refused", "rate", "Approvals that were refused", "share", _SIDE),
-    Metric("tools", "mix", "Which tools are called", "share", _MAIN),
+    Metric("tools", "mix", "Which tools are called", "share", 0.22),
     Metric("tool_order", "mix", "Which tool follows which", "share", 0.05),
     Metric("errors", "mix", "Kinds of errors", "share", _SIDE),
     Metric("output_shape", "mix", "Shape of the output", "share", _SIDE),
