@@ -17,6 +17,9 @@ from pathlib import Path
 
 from tachograph_collector.app import CollectorApp, control_api
 from tachograph_collector.control.plane import ControlPlane
+from tachograph_collector.drift.api import add_drift
+from tachograph_collector.drift.keeping import DriftTables
+from tachograph_collector.drift.service import DriftService
 from tachograph_collector.errors import StartError
 from tachograph_collector.gateway import EnginePool, create_gateway
 from tachograph_collector.gateway.token import ensure_token
@@ -102,6 +105,7 @@ class Collector:
         loader = self._loader(log, engine, quarantine)
         receiver = Receiver(log, self._metrics, max_body_bytes=settings.max_body_bytes)
         keys = control.keys
+        drift = self._drift(control)
         try:
             self._handle_signals()
             # Listen first: a client gives up after ten seconds, recovery may take longer, and the log
@@ -109,12 +113,14 @@ class Collector:
             api = control_api(version("tachograph"), log, loader, self._metrics)
             add_quarantine(api, quarantine, retry, control.access)
             add_recordings(api, RecordingStore(settings.clickhouse, loader.ready), control.access)
+            add_drift(api, drift, control.access)
             control.serve(api)
             self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
             await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)
             retry.start()
             chores.start()
+            drift.start()
             gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
                 instance = _instance(url(otlp_socket), self._grpc.address, gateway)
@@ -126,6 +132,7 @@ class Collector:
             control.release()
             await asyncio.to_thread(retry.stop)
             await asyncio.to_thread(chores.stop)
+            await asyncio.to_thread(drift.stop)
             await self._shut_down(loader, log)
             remove_instance(settings.home, os.getpid())
 
@@ -141,6 +148,16 @@ class Collector:
             names.METRIC_LOG_UNSTORED_BODIES, lambda: log.committed - log.checkpoint
         )
         return Loader(log, engine, quarantine, self._metrics, limits)
+
+    def _drift(self, control: ControlPlane) -> DriftService:
+        settings = self._settings
+        return DriftService(
+            settings.clickhouse,
+            DriftTables(control.database),
+            control.audit,
+            settings.drift_budget_runs,
+            settings.drift_settle_s,
+        )
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()

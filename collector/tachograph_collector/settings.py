@@ -60,6 +60,18 @@ TABLE = SHARED + declare(
         Setting(
             "TACHO_BATCH_LINGER_MS", 200, "how long the loader waits for a batch to grow, ms", int
         ),
+        Setting(
+            "TACHO_DRIFT_BUDGET_RUNS",
+            2_000,
+            "drift: at most one false alarm per so many runs of an agent, all metrics together",
+            int,
+        ),
+        Setting(
+            "TACHO_DRIFT_SETTLE_S",
+            60.0,
+            "drift: seconds that a finished run must not have changed before it is looked at",
+            float,
+        ),
     )
 )
 
@@ -89,6 +101,8 @@ class Settings:
     batch_max_spans: int
     batch_max_bytes: int
     batch_linger_ms: int
+    drift_budget_runs: int
+    drift_settle_s: float
     gateway: gateway.Limits
     """What queries over the gateway may take."""
 

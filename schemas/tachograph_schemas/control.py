@@ -10,6 +10,7 @@ APPROVALS: Final = "/api/v1/approvals"
 ORDERS: Final = "/api/v1/orders"
 KEYS: Final = "/api/v1/keys"
 AUDIT: Final = "/api/v1/audit"
+DRIFT: Final = "/api/v1/drift"
 MOST_WAIT_S: Final = 25.0
 """How long the collector lets a call wait for news: less than proxies allow a silent connection."""
 

@@ -113,6 +113,9 @@ _FRAGMENTS = (
     "run_versions",
     "outcome_now",
     "duration_now",
+    "drift_page",
+    "drift_run_columns",
+    "drift_span_columns",
 )
 
 _Row = TypeVar("_Row")

@@ -10,6 +10,10 @@ from tachograph_collector.control.tables import (
     APPROVALS,
     AUDIT,
     DECISIONS,
+    DRIFT_ALARMS,
+    DRIFT_BASELINES,
+    DRIFT_PLACE,
+    DRIFT_WATCHES,
     KEYS,
     METADATA,
     ORDERS,
@@ -31,4 +35,9 @@ def _first(connection: Connection) -> None:
                 connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _drift(connection: Connection) -> None:
+    tables = [DRIFT_PLACE, DRIFT_WATCHES, DRIFT_BASELINES, DRIFT_ALARMS]
+    METADATA.create_all(connection, tables=tables)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _drift)

@@ -31,9 +31,9 @@ class ControlPlane:
         Raises:
             StartError: it cannot be opened.
         """
-        self._database = Database(settings.control_db)
-        self.audit = Audit(self._database, settings.home / HEAD_FILE)
-        self.store = KeyStore(self._database, self.audit)
+        self.database = Database(settings.control_db)
+        self.audit = Audit(self.database, settings.home / HEAD_FILE)
+        self.store = KeyStore(self.database, self.audit)
         self.keys = Keys(settings.api_key, store=self.store, required=not settings.is_loopback)
         self.access = Access(self.keys)
         self._news: News | None = None
@@ -42,8 +42,8 @@ class ControlPlane:
         """Add the routes, on the running event loop."""
         news = self._news = News(asyncio.get_running_loop())
         access = self.access
-        approvals = Approvals(self._database, self.audit, news.tell)
-        orders = Orders(self._database, self.audit, lambda project: news.tell(topic(project)))
+        approvals = Approvals(self.database, self.audit, news.tell)
+        orders = Orders(self.database, self.audit, lambda project: news.tell(topic(project)))
         add_approvals(api, approvals, news, access)
         add_decisions(api, approvals, access)
         add_orders(api, orders, news, access)
@@ -61,7 +61,7 @@ class ControlPlane:
     def close(self) -> None:
         """Blocks until nothing uses the database any more."""
         self.store.stop()
-        self._database.close()
+        self.database.close()
 
 
 def _not_now(_request: Request, _error: Exception) -> JSONResponse:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -108,4 +109,54 @@ ORDERS = Table(
     Column("ended_ns", BigInteger),
     Column("ended_by", String(200)),
     Index("orders_in_force", "project", "ended_ns"),
+)
+
+DRIFT_PLACE = Table(
+    "drift_place",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # Counted up by every change of the drift tables: whoever holds older state must read it again.
+    Column("generation", BigInteger, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("fed", LargeBinary, nullable=False),
+)
+
+DRIFT_WATCHES = Table(
+    "drift_watches",
+    METADATA,
+    Column("project", String(64), primary_key=True),
+    Column("agent", String(200), primary_key=True),
+    Column("baseline_version", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("updated_ns", BigInteger, nullable=False),
+)
+
+DRIFT_BASELINES = Table(
+    "drift_baselines",
+    METADATA,
+    Column("project", String(64), primary_key=True),
+    Column("agent", String(200), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("frozen_ns", BigInteger, nullable=False),
+)
+
+DRIFT_ALARMS = Table(
+    "drift_alarms",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("project", String(64), primary_key=True),
+    Column("agent", String(200), nullable=False),
+    Column("metric", String(64), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("baseline_version", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("raised_ns", BigInteger, nullable=False),
+    Column("last_ns", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("ended_ns", BigInteger),
+    Column("ended_by", String(200)),
+    Column("note", Text),
+    Index("drift_alarms_open", "project", "state", "raised_ns"),
 )

@@ -144,7 +144,7 @@ def _checked(watch: AgentWatch, after: Sequence[RunPoint]) -> list[str]:
     if asked and asked.scale == "ratio":
         differs = asked.low > 1.05 or asked.high < 0.95
         said.append(
-            f"The input is ×{asked.size:.2f} as long."
+            f"The input is x{asked.size:.2f} as long."
             if differs
             else "The input is as long as before."
         )

@@ -276,7 +276,7 @@ def _shares(key: str, within: Mapping[str, Sequence[RunPoint]]) -> Shares:
     values = [point.values[key] for point in within[""] if key in point.values]
     totals: Counter[str] = Counter()
     for value in values:
-        totals.update(values_of(value))  # type: ignore[arg-type]  # counters add fractions as well
+        totals.update(values_of(value))  # counters add fractions as well
     is_rate = not isinstance(values[0], Mapping)
     names = [name for name, _ in totals.most_common(_MOST_CATEGORIES)]
     names = ["yes"] if is_rate else [*sorted(names), REST]

@@ -113,5 +113,5 @@ def _mean_shares(metric: Metric, points: Sequence[RunPoint]) -> dict[str, float]
     total: Counter[str] = Counter()
     having = [point.values[metric.key] for point in points if metric.key in point.values]
     for value in having:
-        total.update(values_of(value))  # type: ignore[arg-type]  # counters add fractions as well
+        total.update(values_of(value))  # counters add fractions as well
     return {name: share / len(having) for name, share in total.items()}

@@ -1,0 +1,1 @@
+"""Drift as a service: finished runs are read, watched, and what was found is kept."""

@@ -1,0 +1,87 @@
+"""The control API's part on drift: alarms, their acknowledgement, and how each agent is watched."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, HTTPException, Query
+from pydantic import BaseModel, ConfigDict
+
+from tachograph_collector.control.access import Access, Name, Sentence, actor
+from tachograph_collector.drift.keeping import OvertakenError
+from tachograph_collector.drift.service import DriftService
+from tachograph_collector.keys import Caller
+from tachograph_schemas.control import DRIFT
+from tachograph_schemas.drift.standing import standing
+
+
+class Acknowledged(BaseModel):
+    """What a person says about an alarm."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    learn: bool
+    """It is the new normal: a baseline is learnt from the change on. Else: no change worth it, go on as before."""
+    actor: Name = ""
+    note: Sentence = ""
+
+
+def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
+    """Add ``/api/v1/drift/...``."""
+    looking = Depends(access.needs("look"))
+    operating = Depends(access.needs("operate"))
+    tables = service.tables
+
+    @api.get(f"{DRIFT}/alarms")
+    def alarms(
+        caller: Caller = looking,
+        state: Literal["", "open", "acknowledged"] = "",
+        agent: Annotated[str, Query(max_length=200)] = "",
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> dict[str, Any]:
+        """The alarms, the newest first."""
+        return {"alarms": tables.alarms(caller.project, state, agent, limit)}
+
+    @api.get(f"{DRIFT}/alarms/{{alarm_id}}")
+    def one(alarm_id: str, caller: Caller = looking) -> dict[str, Any]:
+        """One alarm."""
+        return _known(service, caller.project, alarm_id)
+
+    @api.post(f"{DRIFT}/alarms/{{alarm_id}}/ack")
+    def acknowledge(
+        alarm_id: str, said: Acknowledged, caller: Caller = operating
+    ) -> dict[str, Any]:
+        """End an alarm, and learn a new baseline if the change is to stay."""
+        found = _known(service, caller.project, alarm_id)
+        if found["state"] != "open":
+            raise HTTPException(409, f"{found['ended_by']} has acknowledged it already.")
+        who = actor(said.actor, caller)
+        try:
+            service.acknowledge(caller.project, found, who, said.note, learn=said.learn)
+        except OvertakenError as error:
+            raise HTTPException(503, "Another collector was faster; try again.") from error
+        return _known(service, caller.project, alarm_id)
+
+    @api.get(f"{DRIFT}/agents")
+    def agents(
+        caller: Caller = looking,
+        agent: Annotated[str, Query(max_length=200)] = "",
+    ) -> dict[str, Any]:
+        """How each agent is watched; with ``agent``, that one alone, with a picture of each metric."""
+        known = tables.agents(caller.project)
+        if agent and agent not in known:
+            raise HTTPException(404, f"No run of an agent {agent!r} has been looked at yet.")
+        open_alarms = tables.alarms(caller.project, "open", limit=1_000)
+        found = []
+        for name in [agent] if agent else known:
+            alarmed = {each["metric"] for each in open_alarms if each["agent"] == name}
+            watch = service.watch(caller.project, name)
+            found.append(standing(name, watch, alarmed, pictures=bool(agent)))
+        return {"agents": found}
+
+
+def _known(service: DriftService, project: str, alarm_id: str) -> dict[str, Any]:
+    found = service.tables.alarm(project, alarm_id)
+    if found is None:
+        raise HTTPException(404, f"There is no alarm {alarm_id[:32]!r}.")
+    return found

@@ -1,0 +1,104 @@
+"""How an agent is watched at the moment: what is learnt, what is known of each metric, how far the evidence is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from tachograph_schemas.drift.agent import AgentWatch
+from tachograph_schemas.drift.alarms import picture
+from tachograph_schemas.drift.baseline import LEAST_RUNS, YOUNG_RUNS, Baseline
+from tachograph_schemas.drift.metrics import METRICS, Metric
+
+
+def standing(
+    agent: str, watch: AgentWatch, alarmed: Collection[str], *, pictures: bool
+) -> dict[str, Any]:
+    """One agent as JSON; ``alarmed`` are the metrics with an open alarm."""
+    kept = watch.baseline
+    return {
+        "agent": agent,
+        "runs": watch.runs,
+        "state": "alarm" if alarmed else stage(kept),
+        "says": said(watch),
+        "budget_runs": watch.budget_runs,
+        "baseline": _baseline(kept) if kept else None,
+        "metrics": [_metric(watch, metric, alarmed, pictures=pictures) for metric in METRICS],
+    }
+
+
+def stage(baseline: Baseline | None) -> str:
+    """``learning``, ``young`` (only large changes) or ``watching``."""
+    if baseline is None:
+        return "learning"
+    return "watching" if baseline.is_full else "young"
+
+
+def said(watch: AgentWatch) -> str:
+    """The stage in a sentence."""
+    kept = watch.baseline
+    if kept is None:
+        return (
+            f"Learning what is normal: {watch.learnt} of the first {YOUNG_RUNS} runs. "
+            "Nothing is compared yet."
+        )
+    if not kept.is_full:
+        lacks = (
+            f"{watch.learnt} of {LEAST_RUNS} runs"
+            if watch.learnt < LEAST_RUNS
+            else "less than a week of runs"
+        )
+        return f"Still learning ({lacks}): only large changes raise an alarm, and the week's rhythm is not known."
+    return f"Watching: at most one false alarm in {watch.budget_runs:,} runs, all metrics together."
+
+
+def _baseline(kept: Baseline) -> dict[str, Any]:
+    names = ("version", "runs", "since_ns", "until_ns", "split", "strata", "fingerprints")
+    return {name: getattr(kept, name) for name in names} | {"is_full": kept.is_full}
+
+
+def _metric(
+    watch: AgentWatch, metric: Metric, alarmed: Collection[str], *, pictures: bool
+) -> dict[str, Any]:
+    watched = watch.baseline is not None and watch.baseline.has(metric)
+    state = "no data"
+    if metric.key in alarmed:
+        state = "alarm"
+    elif watched:
+        state = "watching"
+    elif watch.baseline is None:
+        state = "learning"
+    bound = watch.bound(metric) if watched else None
+    shown = {
+        "key": metric.key,
+        "title": metric.title,
+        "unit": metric.unit,
+        "kind": metric.kind,
+        "state": state,
+        "values": watch.seen.get(metric.key, 0),
+        "bound_runs": bound,
+        "suspicion": _suspicion(watch.evidence(metric), bound),
+    }
+    if pictures and watched:
+        shown["picture"] = picture(watch, metric.key, _category(watch, metric), None)
+    return shown
+
+
+def _suspicion(evidence: float, bound: float | None) -> float:
+    """How far on the way to an alarm, 0 to 1, on the scale of bets won."""
+    if not bound or evidence <= 1:
+        return 0.0
+    return min(1.0, math.log(evidence) / math.log(bound))
+
+
+def _category(watch: AgentWatch, metric: Metric) -> str:
+    """Of a mix: the category that most was won on, or the largest."""
+    assert watch.baseline is not None
+    if metric.kind == "number":
+        return ""
+    held = watch.money.get(metric.key)
+    if held:
+        return max(held, key=lambda name: max(held[name]))
+    means = watch.baseline.shares[metric.key].means[""]
+    return max(means, key=means.__getitem__)
