@@ -132,8 +132,8 @@ class DriftService:
                 continue
             key = (run.project, run.agent)
             watch = touched[key] = touched.get(key) or self._watch(key)
-            for signal in watch.feed(run.point):
-                alarms.append((key, alarm(run.agent, watch, signal)))
+            signals = watch.feed(run.point)
+            alarms += [(key, alarm(run.agent, watch, signal)) for signal in signals]
         return touched, alarms
 
     def watch(self, project: str, agent: str) -> AgentWatch:
