@@ -11,7 +11,9 @@ MODEL = {"gen_ai__operation__name": "chat", "gen_ai__provider__name": "anthropic
 USD_PER_TOKEN = 5e-6
 
 
-def bodies(agent: str, points: Iterable[RunPoint], first: int, runs_each: int = 200) -> Iterator[bytes]:
+def bodies(
+    agent: str, points: Iterable[RunPoint], first: int, runs_each: int = 200
+) -> Iterator[bytes]:
     """Bodies of about ``runs_each`` runs; ``first`` is the number of the first trace."""
     merged = None
     for number, point in enumerate(points):
@@ -60,11 +62,25 @@ def run(agent: str, point: RunPoint, number: int) -> Trace:
     for name, share in values.get("tools", {}).items():
         for _ in range(max(1, round(share * 4))):
             trace.span(
-                at, f"execute_tool {name}", 1, at_ms=at, ms=1, tacho__layer="tool", gen_ai__tool__name=name
+                at,
+                f"execute_tool {name}",
+                1,
+                at_ms=at,
+                ms=1,
+                tacho__layer="tool",
+                gen_ai__tool__name=name,
             )
             at += 1
     verdict = "fail" if values["validation_failed"] else "pass"
-    trace.span(at, "check", 1, at_ms=at, ms=1, tacho__layer="validation", tacho__validation__verdict=verdict)
+    trace.span(
+        at,
+        "check",
+        1,
+        at_ms=at,
+        ms=1,
+        tacho__layer="validation",
+        tacho__validation__verdict=verdict,
+    )
     gate = "deny" if values["gate_denied"] else "allow"
     trace.span(at + 1, "rule", 1, at_ms=at, ms=1, tacho__layer="gate", tacho__gate__verdict=gate)
     return trace

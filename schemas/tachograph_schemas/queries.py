@@ -113,7 +113,6 @@ _FRAGMENTS = (
     "run_versions",
     "outcome_now",
     "duration_now",
-    "drift_page",
     "drift_run_columns",
     "drift_span_columns",
 )

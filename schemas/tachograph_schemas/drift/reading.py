@@ -56,13 +56,31 @@ def page(client: Client, after: Cursor, until_ns: int, limit: int = PAGE_RUNS) -
         "until_ns": until_ns,
         "limit": limit,
     }
-    rows = list(client.query(_sql("drift_runs"), parameters=values).named_results())
-    if not rows:
+    return _read(client, "_drift_page", values)
+
+
+def agent_runs(client: Client, project: str, agent: str, limit: int = PAGE_RUNS) -> list[RunPoint]:
+    """The newest ``limit`` finished runs of an agent, oldest first. Blocks.
+
+    Raises:
+        StoreError: the engine refuses.
+    """
+    values = {"project": project, "agent": agent, "limit": limit}
+    points = [each.point for each in _read(client, "_drift_agent", values)]
+    return sorted(points, key=lambda point: (point.started_ns, point.run_id))
+
+
+def _read(client: Client, which: str, values: dict[str, Any]) -> list[Finished]:
+    def rows(query: str) -> list[dict[str, Any]]:
+        text = _sql(query).replace("${drift_which}", _sql(which).strip())
+        return list(client.query(text, parameters=values).named_results())
+
+    found = rows("drift_runs")
+    if not found:
         return []
-    values["from_ns"] = min(row["started_ns"] for row in rows)
-    spans = client.query(_sql("drift_spans"), parameters=values).named_results()
-    of_run = {(row["project"], row["run_id"]): row for row in spans}
-    return [_finished(row, of_run.get((row["project"], row["run_id"]))) for row in rows]
+    values["from_ns"] = min(row["started_ns"] for row in found)
+    of_run = {(row["project"], row["run_id"]): row for row in rows("drift_spans")}
+    return [_finished(row, of_run.get((row["project"], row["run_id"]))) for row in found]
 
 
 def _finished(row: dict[str, Any], spans: dict[str, Any] | None) -> Finished:

@@ -26,6 +26,8 @@ _MODULES = (
     "export",
     "decide",
     "orders",
+    "drift",
+    "guard",
     "key",
     "audit",
     "dsn",
