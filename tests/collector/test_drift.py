@@ -11,9 +11,10 @@ from drift_bodies import bodies
 from drift_simulator import LEARNT, Change, runs
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
-from tachograph_collector.drift.keeping import DriftTables
+from tachograph_collector.drift.keeping import DriftTables, OvertakenError
 from tachograph_collector.drift.service import DriftService
 from tachograph_schemas import ingest, pricing
+from tachograph_schemas.drift.reading import agent_runs
 
 BATCH = 400
 
@@ -84,3 +85,49 @@ def test_streaming_with_restarts_finds_what_reading_all_at_once_finds(client, lo
     assert len(cost["before"]) == len(cost["after"]) == 5
     # Runs are named by trace ids that count up, so the estimated beginning can be compared.
     assert abs(int(cost["since_run"], 16) - LEARNT) < 60
+
+
+def test_late_runs_and_runs_that_come_again_are_each_fed_once(client, load, service_of):
+    points = list(runs(12, count=300))
+    service = service_of("late")
+    load(*bodies("shop", points[:100], 1))
+    drain(service, client)
+    # Older runs, delivered after newer ones, and one that was fed already and got its spans once more.
+    load(*bodies("shop", points[200:], 201), *bodies("shop", points[:1], 1))
+    drain(service, client)
+    load(*bodies("shop", points[100:200], 101))
+    drain(service, client)
+    service.look_back()
+    drain(service, client)
+    assert service.watch("default", "shop").runs == 300
+    assert service_of("late").watch("default", "shop").runs == 300
+    assert told(service) == []
+    assert service.watch("default", "shop").baseline.runs == 100
+
+
+def test_a_collector_that_was_overtaken_changes_nothing_and_goes_on(client, load, service_of):
+    load(*bodies("shop", runs(12, count=150), 1))
+    slow, fast = service_of("both"), service_of("both")
+    slow.step(client, time.time_ns(), 50)
+    drain(fast, client)
+    with pytest.raises(OvertakenError):
+        slow.step(client, time.time_ns())
+    drain(slow, client)
+    assert slow.watch("default", "shop").runs == 150
+
+
+def test_what_a_run_did_becomes_its_values(client, load):
+    [point] = runs(3, count=1)
+    load(*bodies("shop", [point], 1))
+    [read] = agent_runs(client, "default", "shop")
+    assert read.started_ns == point.started_ns
+    assert read.fingerprint == "version=v1 model=claude-haiku-4-5"
+    assert read.label == "shop:handle"
+    assert read.values.keys() >= {"cost_usd", "tools", "validation_failed", "gate_denied", "ending"}
+    assert read.values["cost_usd"] == pytest.approx(point.values["cost_usd"], rel=0.01)
+    assert read.values["working_s"] == pytest.approx(point.values["working_s"], rel=0.01)
+    assert read.values["failed"] == point.values["failed"]
+    assert read.values["tools"].keys() == point.values["tools"].keys()
+    assert sum(read.values["tools"].values()) == pytest.approx(1)
+    assert read.values["output_shape"] == {"text": 1.0}
+    assert "approval_refused" not in read.values

@@ -27,7 +27,7 @@ WAIT_S = 60
 def collector(tmp_path_factory):
     """A collector that has the history of two agents: one whose cost has doubled, one without a change."""
     home = tmp_path_factory.mktemp("drift") / "home"
-    running = Collector(home, TACHO_API_KEY=OWNER, TACHO_DRIFT_SETTLE_S="0.5").start()
+    running = Collector(home, TACHO_API_KEY=OWNER, TACHO_DRIFT_SETTLE_S="1").start()
     drifting = runs(11, Change(cost=2), LEARNT + 120)
     healthy = runs(12, count=LEARNT - 350)
     for agent, points, first in (("drifting", drifting, 1), ("healthy", healthy, 10_000)):
@@ -91,7 +91,10 @@ def test_an_alarm_is_raised_explained_and_acknowledged(collector):
     assert open_alarms(other) == []
     assert other.call("GET", path).status == 404
     assert other.call("POST", f"{path}/ack", {"learn": True}).status == 404
-    assert ControlClient(collector.url, reader).call("POST", f"{path}/ack", {"learn": True}).status == 403
+    assert (
+        ControlClient(collector.url, reader).call("POST", f"{path}/ack", {"learn": True}).status
+        == 403
+    )
 
     words = ("ack", alarm["id"][:6], "--learn", "--as", "maria", "--note", "new prices")
     acknowledged = tacho(collector, "drift", *words)
@@ -112,7 +115,10 @@ def test_an_alarm_is_raised_explained_and_acknowledged(collector):
 
 
 def test_the_guard_tells_versions_apart(collector):
-    until(lambda: agents(ControlClient(collector.url, OWNER))["healthy"]["runs"] == LEARNT - 250, WAIT_S)
+    until(
+        lambda: agents(ControlClient(collector.url, OWNER))["healthy"]["runs"] == LEARNT - 250,
+        WAIT_S,
+    )
     changed = tacho(collector, "guard", "--agent", "healthy", "--json")
     assert changed.returncode == 1, changed.stderr
     found = json.loads(changed.stdout)

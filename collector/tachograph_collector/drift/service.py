@@ -29,11 +29,12 @@ from tachograph_schemas.drift.agent import AgentWatch
 from tachograph_schemas.drift.alarms import Alarm, alarm
 from tachograph_schemas.drift.metrics import BY_KEY
 from tachograph_schemas.drift.points import RunPoint
-from tachograph_schemas.drift.reading import PAGE_RUNS, Finished, page
+from tachograph_schemas.drift.reading import PAGE_RUNS, Cursor, Finished, page
 
 logger = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_LOOK_BACK_S = 300.0  # far longer than an insert takes, and than clocks differ
 _MOST_WATCHES = 64  # in memory; the others are read again when they have runs
 _YIELD_EVERY = 200  # runs; the intake of the same process must not wait for us
 
@@ -79,8 +80,9 @@ class DriftService:
             try:
                 touched, alarms = self._feed(runs, place)
                 place.cursor = runs[-1].cursor
-                with self.tables.write() as connection:
-                    self.tables.save(connection, place, touched, alarms)
+                if touched:
+                    with self.tables.write() as connection:
+                        self.tables.save(connection, place, touched, alarms)
             except BaseException:
                 # What is in memory is ahead of what is kept.
                 self._forget()
@@ -88,6 +90,16 @@ class DriftService:
             while len(self._watches) > _MOST_WATCHES:
                 self._watches.popitem(last=False)
             return len(runs)
+
+    def look_back(self) -> None:
+        """Read what became known last once more: an insert that took long shows later than its time says.
+
+        Runs that were fed already are not fed again.
+        """
+        with self._using:
+            place = self._place = self._place or self.tables.place()
+            from_ns = place.cursor.computed_ns - int(_LOOK_BACK_S * 1e9)
+            place.cursor = Cursor(max(0, from_ns))
 
     def acknowledge(
         self, project: str, found: dict[str, Any], actor: str, note: str, *, learn: bool
@@ -156,6 +168,7 @@ class DriftService:
             try:
                 client = store.connect(self._dsn)
                 try:
+                    self.look_back()
                     while not self._stop.is_set() and self.step(client, self._settled_ns()):
                         pass
                 finally:
