@@ -70,6 +70,7 @@ _account = _register("account", '<div class="account"></div>', ["account"])
 _details = _register("details", '<div class="details"></div>', ["details"])
 _inbox = _register("inbox", '<div class="inbox"></div>', ["inbox"])
 _request = _register("request", '<div class="request"></div>', ["request"])
+_drift = _register("drift", '<div class="drift"></div>', ["drift"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -118,7 +119,7 @@ def details(data: Data, *, key: str, on_span: Callback) -> None:
 
 
 def inbox(data: Data, *, key: str) -> str | None:
-    """The list of requests for approval; the id of the one that was clicked just now."""
+    """A list of requests for approval, alarms or agents; the id of the one that was clicked just now."""
     result = _inbox(key=key, data=dict(data), height="content", on_open_change=_nothing)
     opened = result.get("open")
     return opened if isinstance(opened, str) else None
@@ -128,3 +129,10 @@ def request(data: Data, *, key: str) -> bool:
     """One request for approval; whether its run was asked for just now."""
     result = _request(key=key, data=dict(data), height="content", on_run_change=_nothing)
     return bool(result.get("run"))
+
+
+def drift(data: Data, *, key: str) -> str | None:
+    """An alarm, or how an agent is watched; the id of the run that was asked for just now."""
+    result = _drift(key=key, data=dict(data), height="content", on_run_change=_nothing)
+    wanted = result.get("run")
+    return wanted if isinstance(wanted, str) else None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tachograph_dashboard.cache import TimedCache
-from tachograph_schemas.control import APPROVALS, Answer
+from tachograph_schemas.control import APPROVALS, DRIFT, Answer
 from tachograph_schemas.control_client import ControlClient
 from tachograph_schemas.settings import DEFAULT_ENDPOINT
 
@@ -55,6 +55,30 @@ def decide(found: Mapping[str, Any], decision: Mapping[str, Any]) -> Mapping[str
     body = {"params_hash": found["params_hash"], **decision}
     try:
         return _call("POST", f"{APPROVALS}/{found['id']}/decision", body)
+    finally:
+        forget()
+
+
+def drift_alarms(state: str) -> list[Mapping[str, Any]]:
+    """The alarms of a state, ``open`` or ``acknowledged``, the newest first."""
+    query = {"state": state}
+    found = _lists.get(("drift", state), lambda: _call("GET", f"{DRIFT}/alarms", query=query))
+    return list(found["alarms"])
+
+
+def drift_agents(agent: str = "") -> list[Mapping[str, Any]]:
+    """How each agent is watched; one alone with pictures."""
+    query = {"agent": agent}
+    found = _lists.get(
+        ("drift agents", agent), lambda: _call("GET", f"{DRIFT}/agents", query=query)
+    )
+    return list(found["agents"])
+
+
+def acknowledge(alarm_id: str, said: Mapping[str, Any]) -> None:
+    """End an alarm of drift."""
+    try:
+        _call("POST", f"{DRIFT}/alarms/{alarm_id}/ack", said)
     finally:
         forget()
 

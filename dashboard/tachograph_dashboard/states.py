@@ -174,15 +174,38 @@ def _await_request() -> None:
         st.rerun()
 
 
-def no_control(sentence: str) -> None:
+def no_drift() -> None:
+    """No finished run has been looked at yet; look again every few seconds."""
+    st.space("medium")
+    _, middle, _ = st.columns([0.2, 0.6, 0.2])
+    with middle, st.container(border=True, gap="small"):
+        st.markdown("#### Nothing to compare yet", anchors=False)
+        st.caption(
+            "Finished runs are looked at a minute after their end. From 100 runs of an agent on large changes raise an "
+            "alarm here; from 400 runs over a week on, small ones as well."
+        )
+    _await_drift()
+
+
+@st.fragment(run_every=5)
+def _await_drift() -> None:
+    try:
+        known = control.drift_agents()
+    except control.ControlError:
+        return
+    if known:
+        st.rerun()
+
+
+def no_control(sentence: str, title: str = "The inbox cannot be reached") -> None:
     """The collector does not answer, or the dashboard's key is not enough; looks again by itself."""
     st.space("medium")
     with st.container(border=True, horizontal_alignment="center", gap="small"):
         st.space("small")
-        st.markdown("#### The inbox cannot be reached", width="content", anchors=False)
+        st.markdown(f"#### {title}", width="content", anchors=False)
         # Not as Markdown: it is another program's sentence.
         st.text(sentence, width="content")
-        st.caption("Agents go on waiting; this page tries again by itself.", width="content")
+        st.caption("Agents go on; this page tries again by itself.", width="content")
         st.button("Try again", icon=":material/refresh:", key="retry", on_click=control.forget)
         st.space("small")
     _await_control()

@@ -175,7 +175,7 @@ def picture(watch: AgentWatch, key: str, category: str, since: int | None) -> di
             watch.baseline.shares[key].means[""][category],
         )
         low, high = band.low, band.high
-    return {"slices": slices, "began": began, "low": low, "usual": mid, "high": high}
+    return {"category": category, "slices": slices, "began": began, "low": low, "usual": mid, "high": high}
 
 
 def _shown(point: RunPoint, key: str, category: str, watch: AgentWatch) -> float:

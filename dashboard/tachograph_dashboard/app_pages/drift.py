@@ -1,0 +1,128 @@
+"""Which agents behave differently than before: alarms, and how each agent is watched. ``/drift?alarm=`` or ``?agent=``"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from tachograph_dashboard import components, control, states
+from tachograph_dashboard.views import drift as views
+from tachograph_dashboard.views import times
+
+SAID = "drift_said"
+SETTLED = "Acknowledged"
+
+
+def choose(**query: str) -> None:
+    """Show something else."""
+    for name in ("alarm", "agent"):
+        st.query_params.pop(name, None)
+    st.query_params.update(query)
+    st.rerun()
+
+
+def lists() -> None:
+    """Alarms and agents; one of them is chosen."""
+    now = datetime.now(UTC)
+    if alarms:
+        st.markdown(f"**{view} alarms**", anchors=False)
+        opened = components.inbox(views.alarms(alarms, alarm_id, now), key="alarms")
+        if opened and opened != alarm_id:
+            choose(alarm=opened)
+    else:
+        st.caption("No open alarm." if view == "Open" else "No alarm was acknowledged yet.")
+    st.markdown("**Agents**", anchors=False)
+    chosen = components.inbox(views.agents(agents, agent), key="agents")
+    if chosen and chosen != agent:
+        choose(agent=chosen)
+
+
+def end(found: Mapping[str, Any], learn: bool) -> None:
+    """A button was pressed."""
+    name = str(st.session_state.get("actor") or "").strip()
+    if not name:
+        st.session_state[SAID] = "Say who you are first: the record names you."
+        return
+    note = str(st.session_state.get(f"note_{found['id']}") or "").strip()
+    try:
+        control.acknowledge(found["id"], {"learn": learn, "actor": name, "note": note})
+    except control.ControlError as error:
+        st.session_state[SAID] = f"Not done: {error}"
+
+
+def ending(found: Mapping[str, Any]) -> None:
+    """Who, why, and the two ways to end an alarm."""
+    st.space("small")
+    who, why = st.columns([0.3, 0.7])
+    who.text_input("Your name", key="actor", max_chars=100, placeholder="As the record has it")
+    why.text_input("Note", key=f"note_{found['id']}", max_chars=2_000, placeholder="Why it changed")
+    with st.container(horizontal=True, gap="small"):
+        for learn, label, help_text in (
+            (True, "This is the new normal", "Learn a new baseline, beginning with these runs"),
+            (False, "Dismiss", "Keep the baseline and go on watching"),
+        ):
+            st.button(
+                label,
+                key=f"{label}_{found['id']}",
+                type="primary" if learn else "secondary",
+                on_click=end,
+                args=(found, learn),
+                help=help_text,
+            )
+    said = st.session_state.pop(SAID, "")
+    if said:
+        # Not as Markdown: the sentence may quote what somebody typed.
+        st.text(said)
+
+
+def detail() -> None:
+    """The alarm or the agent that is chosen."""
+    now = datetime.now(UTC)
+    found = next((each for each in alarms if each["id"] == alarm_id), None)
+    if found is not None:
+        run_id = components.drift(views.alarm(found, where, now), key=f"alarm_{found['id']}")
+        if found["state"] == "open":
+            ending(found)
+    elif agent in {each["agent"] for each in agents}:
+        [shown] = control.drift_agents(agent)
+        run_id = components.drift(views.agent(shown, where, now), key="agent")
+    else:
+        st.caption("This alarm or agent is not known here. Choose another one.")
+        return
+    if run_id:
+        st.switch_page("app_pages/run.py", query_params={"id": run_id})
+
+
+where = times.zone(st.context.timezone)
+st.set_page_config(page_title="Drift · Tachograph")
+view = st.segmented_control(
+    "Show",
+    ["Open", SETTLED],
+    default="Open",
+    required=True,
+    key="show",
+    label_visibility="collapsed",
+    bind="query-params",
+)
+try:
+    alarms = control.drift_alarms("acknowledged" if view == SETTLED else "open")
+    agents = control.drift_agents()
+except control.ControlError as error:
+    states.no_control(str(error), "The collector cannot be reached")
+    st.stop()
+if not agents:
+    states.no_drift()
+    st.stop()
+alarm_id, agent = st.query_params.get("alarm", ""), st.query_params.get("agent", "")
+if not alarm_id and not agent:
+    alarm_id = alarms[0]["id"] if alarms else ""
+    agent = "" if alarms else agents[0]["agent"]
+left, right = st.columns([0.3, 0.7], gap="medium")
+with left:
+    lists()
+with right:
+    try:
+        detail()
+    except control.ControlError as error:
+        states.no_control(str(error), "The collector cannot be reached")
