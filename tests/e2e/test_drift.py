@@ -81,7 +81,7 @@ def test_an_alarm_is_raised_explained_and_acknowledged(collector):
     listed = tacho(collector, "drift", "--agent", "drifting")
     assert listed.returncode == 0, listed.stderr
     assert "Cost of a run: $" in listed.stdout
-    assert alarm["after"][0][:12] in listed.stdout
+    assert alarm["after"][0]["run_id"] in listed.stdout
 
     # Another project knows nothing of it, and one who may only look cannot end it.
     body = {"name": "x", "role": "admin", "project": "other"}

@@ -128,6 +128,8 @@ DRIFT_WATCHES = Table(
     Column("agent", String(200), primary_key=True),
     Column("baseline_version", Integer, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    # The state in short, so that a list of all agents need not open each one's.
+    Column("standing", Text, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
 )
 

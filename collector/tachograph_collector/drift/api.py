@@ -12,7 +12,7 @@ from tachograph_collector.drift.keeping import OvertakenError
 from tachograph_collector.drift.service import DriftService
 from tachograph_collector.keys import Caller
 from tachograph_schemas.control import DRIFT
-from tachograph_schemas.drift.standing import standing
+from tachograph_schemas.drift.standing import standing, with_alarms
 
 
 class Acknowledged(BaseModel):
@@ -68,16 +68,15 @@ def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
         agent: Annotated[str, Query(max_length=200)] = "",
     ) -> dict[str, Any]:
         """How each agent is watched; with ``agent``, that one alone, with a picture of each metric."""
-        known = tables.agents(caller.project)
-        if agent and agent not in known:
-            raise HTTPException(404, f"No run of an agent {agent!r} has been looked at yet.")
-        open_alarms = tables.alarms(caller.project, "open", limit=1_000)
-        found = []
-        for name in [agent] if agent else known:
-            alarmed = {each["metric"] for each in open_alarms if each["agent"] == name}
-            watch = service.watch(caller.project, name)
-            found.append(standing(name, watch, alarmed, pictures=bool(agent)))
-        return {"agents": found}
+        known = tables.standings(caller.project)
+        if agent:
+            if agent not in {each["agent"] for each in known}:
+                raise HTTPException(404, f"No run of an agent {agent!r} has been looked at yet.")
+            known = [standing(agent, service.watch(caller.project, agent), pictures=True)]
+        alarmed: dict[str, set[str]] = {}
+        for alarm in tables.alarms(caller.project, "open", agent, limit=1_000):
+            alarmed.setdefault(alarm["agent"], set()).add(alarm["metric"])
+        return {"agents": [with_alarms(each, alarmed.get(each["agent"], ())) for each in known]}
 
 
 def _known(service: DriftService, project: str, alarm_id: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tachograph_schemas.drift.agent import AgentWatch
 from tachograph_schemas.drift.alarms import Alarm
 from tachograph_schemas.drift.baseline import Baseline
 from tachograph_schemas.drift.reading import Cursor
+from tachograph_schemas.drift.standing import standing
 
 Key = tuple[str, str]
 """Project and agent."""
@@ -102,11 +103,12 @@ class DriftTables:
         baseline = Baseline.from_json(_unpacked(kept.data)) if kept else None
         return AgentWatch.from_json(_unpacked(row.state) | {"budget_runs": budget_runs}, baseline)
 
-    def agents(self, project: str) -> list[str]:
-        """The agents of a project that are watched, by name."""
-        query = select(DRIFT_WATCHES.c.agent).where(DRIFT_WATCHES.c.project == project)
+    def standings(self, project: str) -> list[dict[str, Any]]:
+        """How the agents of a project are watched, by name; without their alarms."""
+        table = DRIFT_WATCHES.c
+        query = select(table.standing).where(table.project == project).order_by(table.agent)
         with self._database.read() as connection:
-            return sorted(connection.execute(query).scalars())
+            return [json.loads(text) for text in connection.execute(query).scalars()]
 
     def save(
         self,
@@ -186,7 +188,12 @@ def _save_watch(connection: Connection, key: Key, watch: AgentWatch) -> None:
     row = {"project": project, "agent": agent}
     version = watch.baseline.version if watch.baseline else 0
     connection.execute(delete(DRIFT_WATCHES).where(*_of(DRIFT_WATCHES, key)))
-    state = {"baseline_version": version, "state": _packed(watch.as_json()), "updated_ns": now_ns()}
+    state = {
+        "baseline_version": version,
+        "state": _packed(watch.as_json()),
+        "standing": json.dumps(standing(agent, watch, pictures=False)),
+        "updated_ns": now_ns(),
+    }
     connection.execute(insert(DRIFT_WATCHES).values(row | state))
     if watch.baseline is None:
         return

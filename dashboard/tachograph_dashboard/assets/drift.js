@@ -8,12 +8,14 @@ export default function ({ parentElement, data, setTriggerValue }) {
   box.replaceChildren(head(data))
   for (const sentence of data.says) box.append(h("p", "says", sentence))
   const charts = h("div", data.charts.length > 1 ? "charts many" : "charts")
-  charts.append(...data.charts.map((each) => chart(each, data.charts.length > 1 ? 70 : 170)))
+  charts.append(...data.charts.map((each) => chart(each, data.charts.length > 1 ? 70 : 140)))
   box.append(charts)
-  if (data.where.length) box.append(section("Where", where(data.where)))
-  if (data.checked.length) box.append(section("What else was looked at", list(data.checked)))
+  const parts = h("div", "parts")
   for (const { label, runs } of data.examples)
-    if (runs.length) box.append(section(label, links(runs, setTriggerValue)))
+    if (runs.length) parts.append(section(label, links(runs, setTriggerValue)))
+  if (data.where.length) parts.append(section("Where", where(data.where)))
+  if (data.checked.length) parts.append(section("What else was looked at", list(data.checked)))
+  box.append(parts)
 }
 
 function head({ title, state, tone, facts }) {
@@ -55,8 +57,9 @@ function where(rows) {
 
 function links(runs, setTriggerValue) {
   const el = h("div", "links")
-  for (const { id, label } of runs) {
-    const a = h("a", "", label)
+  for (const { id, label, value } of runs) {
+    const a = h("a")
+    a.append(h("b", "", value), h("span", "", label))
     a.href = "/run?" + new URLSearchParams({ id })
     a.onclick = (e) => {
       if (e.ctrlKey || e.metaKey || e.shiftKey) return
@@ -112,7 +115,7 @@ function plot({ slices, low, usual, high, began, describe }, height) {
   const line = (from, to) => slices.slice(from, to).map((value, i) => `${i ? "L" : "M"}${x(from + i).toFixed(1)} ${y(value).toFixed(1)}`).join("")
   add("rect", "band", { x: 0, width: CHART_W, y: y(high), height: Math.max(1, y(low) - y(high)) })
   add("path", "usual", { d: `M0 ${y(usual)}H${CHART_W}` })
-  const turn = began ?? slices.length
+  const turn = began === null ? slices.length : Math.floor(began)
   if (began !== null) {
     add("rect", "since", { x: began * step, width: CHART_W - began * step, y: 0, height })
     add("path", "turn", { d: `M${began * step} 0V${height}` })

@@ -18,7 +18,6 @@ _STATES = {
     "learning": ("Learning", "waiting"),
 }
 _NAME_CHARS = 80
-_RUN_CHARS = 12
 
 
 def alarms(rows: Sequence[Mapping[str, Any]], selected: str, now: datetime) -> dict[str, Any]:
@@ -104,8 +103,8 @@ def alarm(found: Mapping[str, Any], where: tzinfo, now: datetime) -> dict[str, A
         ],
         "checked": [words.excerpt(each, 300) for each in found["checked"]],
         "examples": [
-            _examples("Runs that show it", found["after"]),
-            _examples("Runs of the baseline", found["before"]),
+            _examples("Runs that show it", found["after"], unit, where, now),
+            _examples("Runs of the baseline", found["before"], unit, where, now),
         ],
     }
 
@@ -125,7 +124,8 @@ def agent(found: Mapping[str, Any], where: tzinfo, now: datetime) -> dict[str, A
             _fact("From", since, f"to {until}"),
             _fact("Compared", within[kept["split"]]),
         ]
-    rows = sorted(found["metrics"], key=lambda row: (row["state"] == "no data", -row["suspicion"]))
+    first = {"alarm": 0, "watching": 1}
+    rows = sorted(found["metrics"], key=lambda row: (first.get(row["state"], 2), -row["suspicion"]))
     return {
         "title": words.excerpt(found["agent"], 200),
         "state": [{"word": word, "tone": tone}],
@@ -170,7 +170,7 @@ def _chart(
     began = picture["began"]
     note = f"usually {usual}"
     if began is not None:
-        note += f", changed {times.short(_moment(slices[began][0]), where, now)}"
+        note += f", changed {times.short(_moment(row['since_ns']), where, now)}"
     return {
         "title": title,
         "now": last,
@@ -196,9 +196,15 @@ def _fact(label: str, value: str, note: str = "") -> dict[str, str]:
     return {"label": label, "value": value, "note": note}
 
 
-def _examples(label: str, ids: Sequence[str]) -> dict[str, Any]:
-    runs = [{"id": each, "label": words.plain(each[:_RUN_CHARS])} for each in ids]
-    return {"label": label, "runs": runs}
+def _examples(
+    label: str, runs: Sequence[Mapping[str, Any]], unit: str, where: tzinfo, now: datetime
+) -> dict[str, Any]:
+    shown = []
+    for run in runs:
+        at = times.short(_moment(run["started_ns"]), where, now)
+        value = "" if run["value"] is None else sentences.amount(run["value"], unit)
+        shown.append({"id": run["run_id"], "label": at, "value": value})
+    return {"label": label, "runs": shown}
 
 
 def _moment(ns: int) -> datetime:

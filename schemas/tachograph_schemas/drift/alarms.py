@@ -10,8 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from tachograph_schemas.drift.agent import AgentWatch, Signal
+from tachograph_schemas.drift.baseline import Baseline
 from tachograph_schemas.drift.effect import effect, moved
-from tachograph_schemas.drift.metrics import BY_KEY
+from tachograph_schemas.drift.metrics import BY_KEY, Metric
 from tachograph_schemas.drift.points import RunPoint
 
 EXAMPLES = 5
@@ -43,9 +44,9 @@ class Alarm:
     effect: dict[str, Any]
     where: list[dict[str, Any]] = field(default_factory=list)
     """By task or hours: ``name``, ``runs``, ``effect``; the most moved first."""
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    """Ids of example runs."""
+    before: list[dict[str, Any]] = field(default_factory=list)
+    after: list[dict[str, Any]] = field(default_factory=list)
+    """Example runs: ``run_id``, ``started_ns`` and their ``value`` (None: they do not have the metric)."""
     checked: list[str] = field(default_factory=list)
     """What else was different, and what was looked at and was not, in sentences."""
     picture: dict[str, Any] = field(default_factory=dict)
@@ -77,7 +78,7 @@ def alarm(agent: str, watch: AgentWatch, signal: Signal) -> Alarm:
         baseline_version=watch.baseline.version,
         effect=found.as_json() if found else {},
         where=_where(watch, signal, after),
-        before=watch.baseline.examples,
+        before=[_example(watch, signal, point) for point in watch.baseline.examples],
         after=_examples(watch, signal, after),
         checked=_checked(watch, after),
         picture=picture(watch, metric.key, signal.category, signal.since),
@@ -116,14 +117,20 @@ def _where(watch: AgentWatch, signal: Signal, after: Sequence[RunPoint]) -> list
     return [{"name": name, "runs": n, "effect": found.as_json()} for _, name, n, found in rows]
 
 
-def _examples(watch: AgentWatch, signal: Signal, after: Sequence[RunPoint]) -> tuple[str, ...]:
+def _example(watch: AgentWatch, signal: Signal, point: RunPoint) -> dict[str, Any]:
+    key = signal.metric.key
+    value = _shown(point, key, signal.category, watch) if key in point.values else None
+    return {"run_id": point.run_id, "started_ns": point.started_ns, "value": value}
+
+
+def _examples(watch: AgentWatch, signal: Signal, after: Sequence[RunPoint]) -> list[dict[str, Any]]:
     """The runs since the change that show it most clearly."""
     assert watch.baseline is not None
     sign = 1 if signal.direction == "more" else -1
     having = [point for point in after if signal.metric.key in point.values]
     values = _positions(watch, signal, having)
     order = sorted(range(len(having)), key=lambda at: (-sign * values[at], at))
-    return tuple(having[at].run_id for at in order[:EXAMPLES])
+    return [_example(watch, signal, having[at]) for at in order[:EXAMPLES]]
 
 
 def _checked(watch: AgentWatch, after: Sequence[RunPoint]) -> list[str]:
@@ -164,18 +171,31 @@ def picture(watch: AgentWatch, key: str, category: str, since: int | None) -> di
         values = [_shown(point, key, category, watch) for point in part]
         slices.append([part[0].started_ns, _middle(values, metric.kind), len(part)])
     began = next(
-        (i // size for i, (at, _) in enumerate(having) if since is not None and at >= since), None
+        (i / size for i, (at, _) in enumerate(having) if since is not None and at >= since), None
     )
+    low, usual, high = _usual(watch.baseline, metric, category, size)
+    return {
+        "category": category,
+        "slices": slices,
+        "began": began,
+        "low": low,
+        "usual": usual,
+        "high": high,
+    }
+
+
+def _usual(
+    baseline: Baseline, metric: Metric, category: str, size: int
+) -> tuple[float, float, float]:
+    """Where 19 of 20 slices of ``size`` runs lie without a change, and their middle."""
     if metric.kind == "number":
-        usual = watch.baseline.numbers[key].values[""]
-        low, mid, high = (usual[int(q * (len(usual) - 1))] for q in (0.25, 0.5, 0.75))
-    else:
-        band, mid = (
-            watch.baseline.bands(metric)[category],
-            watch.baseline.shares[key].means[""][category],
-        )
-        low, high = band.low, band.high
-    return {"category": category, "slices": slices, "began": began, "low": low, "usual": mid, "high": high}
+        ordered = baseline.numbers[metric.key].values[""]
+        most, half = len(ordered) - 1, min(0.5, size**-0.5)
+        low, middle, high = (ordered[round(q * most)] for q in (0.5 - half, 0.5, 0.5 + half))
+        return low, middle, high
+    shares = baseline.shares[metric.key]
+    mean, reach = shares.means[""][category], 2 * shares.deviations[category] / size**0.5
+    return max(0.0, mean - reach), mean, min(1.0, mean + reach)
 
 
 def _shown(point: RunPoint, key: str, category: str, watch: AgentWatch) -> float:

@@ -89,8 +89,8 @@ class Baseline:
     numbers: Mapping[str, Numbers]
     shares: Mapping[str, Shares]
     fingerprints: tuple[str, ...]
-    examples: tuple[str, ...]
-    """Ids of runs, spread over its time."""
+    examples: tuple[RunPoint, ...]
+    """Runs spread over its time."""
     likeness: Mapping[str, Likeness]
     """By metric: how much neighbouring runs resemble each other."""
 
@@ -134,7 +134,7 @@ class Baseline:
         changed = {
             "strata": tuple(data["strata"]),
             "fingerprints": tuple(data["fingerprints"]),
-            "examples": tuple(data["examples"]),
+            "examples": tuple(RunPoint(**each) for each in data["examples"]),
             "numbers": {key: Numbers(**each) for key, each in data["numbers"].items()},
             "shares": {key: Shares(**each) for key, each in data["shares"].items()},
             "likeness": {key: Likeness(**each) for key, each in data["likeness"].items()},
@@ -177,7 +177,7 @@ def freeze(
         numbers=numbers,
         shares=shares,
         fingerprints=tuple(sorted({point.fingerprint for point in points})),
-        examples=tuple(point.run_id for point in points[step // 2 :: step][:5]),
+        examples=tuple(points[step // 2 :: step][:5]),
         likeness={},
     )
     found = {

@@ -12,19 +12,17 @@ from tachograph_schemas.drift.baseline import LEAST_RUNS, YOUNG_RUNS, Baseline
 from tachograph_schemas.drift.metrics import METRICS, Metric
 
 
-def standing(
-    agent: str, watch: AgentWatch, alarmed: Collection[str], *, pictures: bool
-) -> dict[str, Any]:
-    """One agent as JSON; ``alarmed`` are the metrics with an open alarm."""
+def standing(agent: str, watch: AgentWatch, *, pictures: bool) -> dict[str, Any]:
+    """One agent as JSON; of alarms it knows nothing (:func:`with_alarms`)."""
     kept = watch.baseline
     return {
         "agent": agent,
         "runs": watch.runs,
-        "state": "alarm" if alarmed else stage(kept),
+        "state": stage(kept),
         "says": said(watch),
         "budget_runs": watch.budget_runs,
         "baseline": _baseline(kept) if kept else None,
-        "metrics": [_metric(watch, metric, alarmed, pictures=pictures) for metric in METRICS],
+        "metrics": [_metric(watch, metric, pictures=pictures) for metric in METRICS],
     }
 
 
@@ -58,14 +56,19 @@ def _baseline(kept: Baseline) -> dict[str, Any]:
     return {name: getattr(kept, name) for name in names} | {"is_full": kept.is_full}
 
 
-def _metric(
-    watch: AgentWatch, metric: Metric, alarmed: Collection[str], *, pictures: bool
-) -> dict[str, Any]:
+def with_alarms(found: dict[str, Any], alarmed: Collection[str]) -> dict[str, Any]:
+    """The same, the metrics ``alarmed`` having an open alarm."""
+    metrics = [
+        row | ({"state": "alarm"} if row["key"] in alarmed else {}) for row in found["metrics"]
+    ]
+    state = "alarm" if alarmed else found["state"]
+    return found | {"state": state, "metrics": metrics}
+
+
+def _metric(watch: AgentWatch, metric: Metric, *, pictures: bool) -> dict[str, Any]:
     watched = watch.baseline is not None and watch.baseline.has(metric)
     state = "no data"
-    if metric.key in alarmed:
-        state = "alarm"
-    elif watched:
+    if watched:
         state = "watching"
     elif watch.baseline is None:
         state = "learning"
@@ -89,7 +92,8 @@ def _suspicion(evidence: float, bound: float | None) -> float:
     """How far on the way to an alarm, 0 to 1, on the scale of bets won."""
     if not bound or evidence <= 1:
         return 0.0
-    return min(1.0, math.log(evidence) / math.log(bound))
+    # Up to the root of the bound is what chance alone reaches every day.
+    return max(0.0, min(1.0, 2 * math.log(evidence) / math.log(bound) - 1))
 
 
 def _category(watch: AgentWatch, metric: Metric) -> str:
@@ -98,7 +102,7 @@ def _category(watch: AgentWatch, metric: Metric) -> str:
     if metric.kind == "number":
         return ""
     held = watch.money.get(metric.key)
-    if held:
+    if held and _suspicion(watch.evidence(metric), watch.bound(metric)):
         return max(held, key=lambda name: max(held[name]))
     means = watch.baseline.shares[metric.key].means[""]
     return max(means, key=means.__getitem__)

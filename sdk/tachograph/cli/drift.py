@@ -99,8 +99,8 @@ def _alarm(alarm: Mapping[str, Any]) -> Iterator[str]:
         f"{sentences.size(alarm['effect'], alarm['unit'])}, {sentences.since(alarm)}",
         sentences.how_sure(alarm),
         *alarm["checked"],
-        f"Before: {' '.join(run[:12] for run in alarm['before'])}",
-        f"Since: {' '.join(run[:12] for run in alarm['after'])}",
+        f"Before: {' '.join(run['run_id'] for run in alarm['before'])}",
+        f"Since: {' '.join(run['run_id'] for run in alarm['after'])}",
     )
     for line in details:
         yield from wrapped(line, width(), "    ", "    ")
