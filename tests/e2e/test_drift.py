@@ -1,16 +1,18 @@
-"""Drift through a real collector: runs come in over OTLP, an alarm goes out over the API and the command line."""
+"""Drift through a real collector: runs come in over OTLP, alarms go out over the API, the command line and the page."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
 
 import pytest
 from collector_process import Collector
+from playwright.sync_api import expect
 
 from drift_bodies import bodies
 from drift_simulator import LEARNT, Change, runs
@@ -19,23 +21,26 @@ from tachograph_schemas.control import AUDIT, DRIFT, KEYS
 from tachograph_schemas.control_client import ControlClient
 
 OWNER = "owner-of-this-collector"
-WAIT_S = 60
+HOSTILE = "new <img src=x onerror=alert(1)> **agent**"
+SHOWN = {"refunds": LEARNT + 120, "orders": 400, HOSTILE: 40}
 
 
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory):
-    """A collector that has the history of two agents: one whose cost has doubled, one without a change."""
+    """A collector that has seen an agent that changed, one with a new version, and a new one."""
     home = tmp_path_factory.mktemp("drift") / "home"
-    running = Collector(home, TACHO_API_KEY=OWNER, TACHO_DRIFT_SETTLE_S="1").start()
-    drifting = runs(11, Change(cost=2), LEARNT + 120)
-    healthy = runs(12, count=LEARNT - 350)
-    for agent, points, first in (("drifting", drifting, 1), ("healthy", healthy, 10_000)):
-        for body in bodies(agent, points, first):
+    running = Collector(home, dashboard=True, TACHO_API_KEY=OWNER, TACHO_DRIFT_SETTLE_S="1").start()
+    deployed = itertools.islice(runs(12, Change(cost=2), LEARNT + 100, "v2"), LEARNT, None)
+    streams = (
+        runs(11, Change(cost=1.6, tool_share=0.15), SHOWN["refunds"]),
+        itertools.chain(runs(12, count=300), deployed),
+        runs(13, count=SHOWN[HOSTILE]),
+    )
+    for number, (agent, points) in enumerate(zip(SHOWN, streams, strict=True)):
+        for body in bodies(agent, points, 1 + 10_000 * number, 400):
             send(running, body)
-    # A deployment: the newer version costs twice as much.
-    after = itertools.islice(runs(12, Change(cost=2), LEARNT + 100, "v2"), LEARNT, None)
-    for body in bodies("healthy", after, 20_000):
-        send(running, body)
+    owner = ControlClient(running.url, OWNER)
+    until(lambda: {name: each["runs"] for name, each in agents(owner).items()} == SHOWN, 120)
     yield running
     running.stop()
 
@@ -43,7 +48,7 @@ def collector(tmp_path_factory):
 def send(collector: Collector, body: bytes) -> None:
     headers = {"content-type": "application/x-protobuf", "authorization": f"Bearer {OWNER}"}
     request = urllib.request.Request(f"{collector.url}/v1/traces", body, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
 
 
@@ -54,31 +59,29 @@ def open_alarms(client: ControlClient, **query) -> list[dict]:
 
 
 def agents(client: ControlClient) -> dict[str, dict]:
-    return {each["agent"]: each for each in client.call("GET", f"{DRIFT}/agents").data["agents"]}
+    answer = client.call("GET", f"{DRIFT}/agents")
+    return {each["agent"]: each for each in answer.data["agents"]} if answer else {}
 
 
 def tacho(collector: Collector, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = collector.environment | {"TACHO_API_KEY": OWNER}
     return subprocess.run(
         [sys.executable, "-m", "tachograph.cli", *words],
         check=False,
-        env={**os.environ, **environment},
+        env={**os.environ, **collector.environment, "TACHO_API_KEY": OWNER},
         capture_output=True,
         text=True,
         timeout=120,
     )
 
 
-def test_an_alarm_is_raised_explained_and_acknowledged(collector):
+def test_an_alarm_is_raised_explained_and_dismissed(collector):
     owner = ControlClient(collector.url, OWNER)
-    until(lambda: agents(owner).get("drifting", {}).get("runs") == LEARNT + 120, WAIT_S)
-    alarms = open_alarms(owner, agent="drifting")
-    # The simulated cost is made of output tokens.
-    assert {each["metric"] for each in alarms} <= {"cost_usd", "output_tokens"}
-    [alarm] = [each for each in alarms if each["metric"] == "cost_usd"]
+    alarms = {each["metric"]: each for each in open_alarms(owner, agent="refunds")}
+    assert alarms["tools"]["category"] in {"search", "orders.get"}
+    alarm = alarms["cost_usd"]
     assert alarm["direction"] == "more"
-    assert alarm["effect"]["low"] < 2 < alarm["effect"]["high"]
-    listed = tacho(collector, "drift", "--agent", "drifting")
+    assert alarm["effect"]["low"] < 1.6 < alarm["effect"]["high"]
+    listed = tacho(collector, "drift", "--agent", "refunds")
     assert listed.returncode == 0, listed.stderr
     assert "Cost of a run: $" in listed.stdout
     assert alarm["after"][0]["run_id"] in listed.stdout
@@ -87,46 +90,81 @@ def test_an_alarm_is_raised_explained_and_acknowledged(collector):
     body = {"name": "x", "role": "admin", "project": "other"}
     other = ControlClient(collector.url, owner.call("POST", KEYS, body).data["key"])
     reader = owner.call("POST", KEYS, {"name": "y", "role": "read"}).data["key"]
-    path = f"{DRIFT}/alarms/{alarm['id']}"
+    path, ending = f"{DRIFT}/alarms/{alarm['id']}", {"learn": True}
     assert open_alarms(other) == []
+    assert agents(other) == {}
     assert other.call("GET", path).status == 404
-    assert other.call("POST", f"{path}/ack", {"learn": True}).status == 404
-    assert (
-        ControlClient(collector.url, reader).call("POST", f"{path}/ack", {"learn": True}).status
-        == 403
-    )
+    assert other.call("POST", f"{path}/ack", ending).status == 404
+    assert ControlClient(collector.url, reader).call("POST", f"{path}/ack", ending).status == 403
 
-    words = ("ack", alarm["id"][:6], "--learn", "--as", "maria", "--note", "new prices")
-    acknowledged = tacho(collector, "drift", *words)
-    assert acknowledged.returncode == 0, acknowledged.stderr
-    assert open_alarms(owner, agent="drifting") == []
-    assert owner.call("POST", f"{path}/ack", {"learn": True}).status == 409
-    # The runs since the change are the first of the new baseline.
-    assert agents(owner)["drifting"]["state"] in {"learning", "young"}
-    [entry] = [e for e in owner.call("GET", AUDIT).data["entries"] if e["action"] == "drift.learn"]
+    words = ("ack", alarm["id"][:6], "--dismiss", "--as", "maria", "--note", "a sale")
+    dismissed = tacho(collector, "drift", *words)
+    assert dismissed.returncode == 0, dismissed.stderr
+    assert alarm["id"] not in {each["id"] for each in open_alarms(owner)}
+    assert owner.call("POST", f"{path}/ack", ending).status == 409
+    log = owner.call("GET", AUDIT).data["entries"]
+    [entry] = [each for each in log if each["action"] == "drift.dismiss"]
     assert entry["actor"].startswith("maria")
-
-    # What was learnt and acknowledged is still so in the next process.
-    before = agents(owner)["drifting"]
-    collector.stop()
-    collector.start()
-    owner = ControlClient(collector.url, OWNER)
-    assert agents(owner)["drifting"] == before
 
 
 def test_the_guard_tells_versions_apart(collector):
-    until(
-        lambda: agents(ControlClient(collector.url, OWNER))["healthy"]["runs"] == LEARNT - 250,
-        WAIT_S,
-    )
-    changed = tacho(collector, "guard", "--agent", "healthy", "--json")
+    changed = tacho(collector, "guard", "--agent", "orders", "--json")
     assert changed.returncode == 1, changed.stderr
     found = json.loads(changed.stdout)
     assert found["verdict"] == "changed"
     assert "cost_usd" in [each["metric"] for each in found["findings"] if each["changed"]]
-    same = tacho(collector, "guard", "--agent", "healthy", "--baseline", "v1", "--candidate", "v1")
+    same = tacho(collector, "guard", "--agent", "orders", "--baseline", "v1", "--candidate", "v1")
     assert same.returncode == 0, same.stdout
     assert "can be excluded" in same.stdout
-    unknown = tacho(collector, "guard", "--agent", "healthy", "--candidate", "v9")
+    unknown = tacho(collector, "guard", "--agent", "orders", "--candidate", "v9")
     assert unknown.returncode == 2
     assert "v9" in unknown.stderr
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "page", [{}, {"color_scheme": "dark"}], ids=["light", "dark"], indirect=True
+)
+def test_the_page_leads_from_an_alarm_to_its_runs(collector, page, request):
+    shown = page.open(f"{collector.instance['dashboard']}/drift")
+    shown.locator(".inbox .card", has_text="Which tools are called").click()
+    page.idle()
+    drift = shown.locator(".drift")
+    expect(drift.locator("h1")).to_contain_text("Which tools are called")
+    expect(drift).to_contain_text("at most once in")
+    expect(drift.locator("figure svg .turn")).to_have_count(1)
+    examples = drift.locator("section", has_text="Runs that show it").locator("a")
+    expect(examples).to_have_count(5)
+    page.shoot(f"drift-alarm-{request.node.callspec.id}")
+    shown.locator(".inbox .card", has_text="refunds").last.click()
+    page.idle()
+    expect(drift.locator("h1")).to_have_text("refunds")
+    page.shoot(f"drift-agent-{request.node.callspec.id}")
+    shown.locator(".inbox .card", has_text="**agent**").click()
+    page.idle()
+    expect(drift.locator("h1")).to_have_text(HOSTILE)
+    expect(drift).to_contain_text("40 of the first 100 runs")
+    page.shoot(f"drift-learning-{request.node.callspec.id}")
+    shown.locator(".inbox .card", has_text="Which tools are called").click()
+    page.idle()
+    examples.first.click()
+    shown.wait_for_url(re.compile(r"/run\?id="))
+    assert page.trouble == []
+
+
+@pytest.mark.browser
+def test_what_is_the_new_normal_is_learnt_from_the_change_on(collector, page):
+    shown = page.open(f"{collector.instance['dashboard']}/drift")
+    shown.locator(".inbox .card", has_text="Which tools are called").click()
+    page.idle()
+    shown.get_by_role("button", name="This is the new normal").click()
+    expect(shown.get_by_text("Say who you are first")).to_be_visible()
+    shown.get_by_label("Your name").fill("maria")
+    shown.get_by_role("button", name="This is the new normal").click()
+    expect(shown.locator(".inbox .card", has_text="Which tools are called")).to_have_count(0)
+    assert agents(ControlClient(collector.url, OWNER))["refunds"]["state"] in {"learning", "young"}
+    shown.get_by_text("Acknowledged", exact=True).first.click()
+    page.idle()
+    shown.locator(".inbox .card", has_text="Which tools are called").click()
+    expect(shown.locator(".drift")).to_contain_text("maria")
+    assert page.trouble == []

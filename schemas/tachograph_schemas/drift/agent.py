@@ -74,8 +74,7 @@ class AgentWatch:
         self.runs += 1
         found: list[Signal] = []
         self.recent.append(point)
-        if len(self.recent) > 2 * RECENT_RUNS:
-            del self.recent[:-RECENT_RUNS]
+        del self.recent[:-RECENT_RUNS]
         if self.baseline is not None:
             for metric in METRICS:
                 if metric.key in point.values and self.baseline.has(metric):
@@ -207,7 +206,7 @@ class AgentWatch:
             "money": self.money,
             "seen": self.seen,
             "waiting": self.waiting,
-            "recent": [point.as_json() for point in self.recent[-RECENT_RUNS:]],
+            "recent": [point.as_json() for point in self.recent],
             "version": self.version,
         }
 

@@ -23,6 +23,7 @@ ALPHA = 0.05
 LEAST_BEFORE, LEAST_AFTER = 50, 20
 MOST_BEFORE = 2_000
 _TUNED_FOR_RUNS = 200.0
+_LEAST_COMMIT_CHARS = 7
 _TOLD_WEIGHT = 0.05  # the sentence names the main metrics, the data has all
 
 Verdict = Literal["changed", "no change seen", "not enough runs"]
@@ -165,9 +166,10 @@ def is_version(fingerprint: str, version: str) -> bool:
         return True
     for part in fingerprint.split(" "):
         name, _, value = part.partition("=")
-        if version in {part, value} or (
-            name == "code" and len(version) >= 7 and version.startswith(value)
-        ):
+        if version in {part, value}:
+            return True
+        is_commit = name == "code" and len(version) >= _LEAST_COMMIT_CHARS
+        if is_commit and (version.startswith(value) or value.startswith(version)):
             return True
     return False
 
