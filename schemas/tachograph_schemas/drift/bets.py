@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_SHIFTS = (0.1, 0.2, 0.4, 0.8)
+SHIFTS = (0.1, 0.2, 0.4, 0.8)
 """The changes that are bet on, in standard deviations of the baseline."""
-BETS = 2 * len(_SHIFTS)
+GUARD_SHIFTS = (0.15, 0.35)
+"""The same at a known time: fewer bets share the stake, so each is decided sooner."""
+BETS = 2 * len(SHIFTS)
 _MOST_STAKE = 0.9  # of what a single value can lose: no bet is ever ruined
 
 Bets = tuple[tuple[float, float], ...]
@@ -31,12 +33,12 @@ class Band:
     most: float = 1.0
     """No value lies outside of these."""
 
-    def bets(self) -> Bets:
+    def bets(self, shifts: Sequence[float] = SHIFTS) -> Bets:
         """The bets against this band."""
         safe_more = _MOST_STAKE / (self.high - self.least)
         safe_less = _MOST_STAKE / (self.most - self.low)
-        more = [(min(s / self.deviation, safe_more), self.high) for s in _SHIFTS]
-        less = [(-min(s / self.deviation, safe_less), self.low) for s in _SHIFTS]
+        more = [(min(s / self.deviation, safe_more), self.high) for s in shifts]
+        less = [(-min(s / self.deviation, safe_less), self.low) for s in shifts]
         return (*more, *less)
 
 

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from tachograph_schemas.drift.baseline import Baseline, freeze
-from tachograph_schemas.drift.bets import BETS, kept
+from tachograph_schemas.drift.bets import GUARD_SHIFTS, kept
 from tachograph_schemas.drift.effect import effect
 from tachograph_schemas.drift.metrics import BY_KEY, METRICS, Metric
 from tachograph_schemas.drift.points import RunPoint
@@ -125,8 +125,8 @@ def _changed(
     baseline: Baseline, metric: Metric, after: Sequence[RunPoint], bound: float
 ) -> tuple[str, int]:
     """The category that changed, and after how many runs; 0 when none did."""
-    bets = {name: band.bets() for name, band in baseline.bands(metric).items()}
-    held = {name: [1.0] * BETS for name in bets}
+    bets = {name: band.bets(GUARD_SHIFTS) for name, band in baseline.bands(metric).items()}
+    held = {name: [1.0] * len(each) for name, each in bets.items()}
     block = baseline.likeness[metric.key].block
     waiting: list[Mapping[str, float]] = []
     for number, point in enumerate(after, 1):
@@ -139,7 +139,7 @@ def _changed(
             value = fmean([each[name] for each in waiting])
             held[name] = kept(money, value, bets[name])
         waiting.clear()
-        if sum(map(sum, held.values())) >= bound * BETS * len(held):
+        if sum(map(sum, held.values())) >= bound * sum(map(len, held.values())):
             return max(held, key=lambda name: max(held[name])), number
     return "", 0
 
