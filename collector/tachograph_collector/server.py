@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from tachograph_collector.app import CollectorApp, control_api
 from tachograph_collector.control.plane import ControlPlane
 from tachograph_collector.drift.api import add_drift
@@ -112,9 +114,7 @@ class Collector:
             # can take bodies before the engine is open.
             api = control_api(version("tachograph"), log, loader, self._metrics)
             add_quarantine(api, quarantine, retry, control.access)
-            add_recordings(api, RecordingStore(settings.clickhouse, loader.ready), control.access)
-            add_drift(api, drift, control.access)
-            control.serve(api)
+            self._add_stored(api, control, loader, drift)
             self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
             await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)
@@ -148,6 +148,15 @@ class Collector:
             names.METRIC_LOG_UNSTORED_BODIES, lambda: log.committed - log.checkpoint
         )
         return Loader(log, engine, quarantine, self._metrics, limits)
+
+    def _add_stored(
+        self, api: FastAPI, control: ControlPlane, loader: Loader, drift: DriftService
+    ) -> None:
+        """Routes over what is stored, in the engine or the control database."""
+        recordings = RecordingStore(self._settings.clickhouse, loader.ready)
+        add_recordings(api, recordings, control.access)
+        add_drift(api, drift, control.access)
+        control.serve(api)
 
     def _drift(self, control: ControlPlane) -> DriftService:
         settings = self._settings

@@ -68,15 +68,19 @@ def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
         agent: Annotated[str, Query(max_length=200)] = "",
     ) -> dict[str, Any]:
         """How each agent is watched; with ``agent``, that one alone, with a picture of each metric."""
-        known = tables.standings(caller.project)
-        if agent:
-            if agent not in {each["agent"] for each in known}:
-                raise HTTPException(404, f"No run of an agent {agent!r} has been looked at yet.")
-            known = [standing(agent, service.watch(caller.project, agent), pictures=True)]
-        alarmed: dict[str, set[str]] = {}
-        for alarm in tables.alarms(caller.project, "open", agent, limit=1_000):
-            alarmed.setdefault(alarm["agent"], set()).add(alarm["metric"])
-        return {"agents": [with_alarms(each, alarmed.get(each["agent"], ())) for each in known]}
+        return {"agents": _standings(service, caller.project, agent)}
+
+
+def _standings(service: DriftService, project: str, agent: str) -> list[dict[str, Any]]:
+    known = service.tables.standings(project)
+    if agent:
+        if agent not in {each["agent"] for each in known}:
+            raise HTTPException(404, f"No run of an agent {agent!r} has been looked at yet.")
+        known = [standing(agent, service.watch(project, agent), pictures=True)]
+    alarmed: dict[str, set[str]] = {}
+    for alarm in service.tables.alarms(project, "open", agent, limit=1_000):
+        alarmed.setdefault(alarm["agent"], set()).add(alarm["metric"])
+    return [with_alarms(each, alarmed.get(each["agent"], ())) for each in known]
 
 
 def _known(service: DriftService, project: str, alarm_id: str) -> dict[str, Any]:
