@@ -106,7 +106,6 @@ class Collector:
         retry = QuarantineRetry(quarantine, log, self._metrics)
         loader = self._loader(log, engine, quarantine)
         receiver = Receiver(log, self._metrics, max_body_bytes=settings.max_body_bytes)
-        keys = control.keys
         drift = self._drift(control)
         try:
             self._handle_signals()
@@ -115,8 +114,8 @@ class Collector:
             api = control_api(version("tachograph"), log, loader, self._metrics)
             add_quarantine(api, quarantine, retry, control.access)
             self._add_stored(api, control, loader, drift)
-            self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
-            await self._grpc.start(receiver, keys)
+            self._serve(CollectorApp(Intake(receiver, control.keys), api), otlp_socket)
+            await self._grpc.start(receiver, control.keys)
             await self._until_loaded(loader)
             retry.start()
             chores.start()

@@ -9,6 +9,7 @@ import pytest
 
 from drift_bodies import bodies
 from drift_simulator import LEARNT, Change, runs
+from postgres_server import postgres
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 from tachograph_collector.drift.keeping import DriftTables, OvertakenError
@@ -106,6 +107,24 @@ def test_late_runs_and_runs_that_come_again_are_each_fed_once(client, load, serv
     assert service.watch("default", "shop").runs == 180
     assert told(service) == []
     assert service.watch("default", "shop").baseline.runs == 100
+
+
+def test_the_other_database_takes_an_agent_of_any_name(client, load, tmp_path):
+    load(*bodies("a\0" + "x" * 300, runs(12, count=110), 1))
+    with postgres() as url:
+        database = Database(url)
+        service = DriftService(
+            f"chdb://{tmp_path / 'data'}",
+            DriftTables(database),
+            Audit(database, tmp_path / "audit.head"),
+            2_000,
+            0.1,
+        )
+        drain(service, client, 60)
+        [found] = service.tables.standings("default")
+        database.close()
+    assert found["agent"] == "a\ufffd" + "x" * 198
+    assert (found["runs"], found["state"]) == (110, "young")
 
 
 def test_what_a_run_did_becomes_its_values(client, load):

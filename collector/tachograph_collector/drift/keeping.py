@@ -33,6 +33,14 @@ MOST_FED = 50_000
 """Runs that are known to have been fed; one that comes again after so many others counts twice."""
 
 
+_PROJECT_CHARS, _AGENT_CHARS = 64, 200
+
+
+def storable(project: str, agent: str) -> Key:
+    """The key of an agent as every database can hold it: an agent may call itself anything."""
+    return project[:_PROJECT_CHARS], agent.replace("\0", "\ufffd")[:_AGENT_CHARS]
+
+
 class OvertakenError(Exception):
     """Another collector, or an acknowledgement, has changed the state since it was read."""
 

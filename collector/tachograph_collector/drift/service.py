@@ -23,6 +23,7 @@ from tachograph_collector.drift.keeping import (
     OvertakenError,
     Place,
     end_alarms,
+    storable,
 )
 from tachograph_schemas import store
 from tachograph_schemas.drift.agent import AgentWatch
@@ -142,10 +143,10 @@ class DriftService:
                 time.sleep(0)
             if not place.fed.is_new(run.project, run.point.run_id):
                 continue
-            key = (run.project, run.agent)
+            key = storable(run.project, run.agent)
             watch = touched[key] = touched.get(key) or self._watch(key)
             signals = watch.feed(run.point)
-            alarms += [(key, alarm(run.agent, watch, signal)) for signal in signals]
+            alarms += [(key, alarm(key[1], watch, signal)) for signal in signals]
         return touched, alarms
 
     def watch(self, project: str, agent: str) -> AgentWatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -103,7 +104,7 @@ def point_of(row: dict[str, Any], spans: dict[str, Any] | None) -> RunPoint:
         ("input_tokens", "all_input_tokens"),
         ("output_tokens", "output_tokens"),
     ):
-        if row[column] is not None:
+        if row[column] is not None and math.isfinite(row[column]):
             values[key] = float(row[column])
     if spans is not None:
         values |= _of_spans(spans)
