@@ -144,6 +144,7 @@ def test_the_page_leads_from_an_alarm_to_its_runs(collector, page, request):
     page.idle()
     expect(drift.locator("h1")).to_have_text(HOSTILE)
     expect(drift).to_contain_text("40 of the first 100 runs")
+    expect(drift.locator("figure")).to_have_count(0)
     page.shoot(f"drift-learning-{request.node.callspec.id}")
     shown.locator(".inbox .card", has_text="Which tools are called").click()
     page.idle()

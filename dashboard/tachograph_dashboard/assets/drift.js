@@ -75,10 +75,6 @@ function chart(each, height) {
   const el = h("figure", each.tone), caption = h("figcaption")
   caption.append(h("span", "name", each.title), h("span", "gap"), h("span", "now", each.now))
   el.append(caption)
-  if (!each.slices.length) {
-    el.append(h("p", "none", each.note))
-    return el
-  }
   el.append(plot(each, height))
   const axis = h("div", "axis")
   axis.append(h("span", "", each.from), h("span", "gap"), h("span", "note", each.note), h("span", "gap"), h("span", "", each.until))

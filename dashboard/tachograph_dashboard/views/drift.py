@@ -130,16 +130,17 @@ def agent(found: Mapping[str, Any], where: tzinfo, now: datetime) -> dict[str, A
         "title": words.excerpt(found["agent"], 200),
         "state": [{"word": word, "tone": tone}],
         "facts": facts,
-        "says": [found["says"]],
+        "says": [found["says"], *_quiet(rows if kept else [])],
         "charts": [
             _chart(
                 row,
-                row.get("picture", {}),
+                row["picture"],
                 "bad" if row["state"] == "alarm" else "plain",
                 where,
                 now,
             )
             for row in rows
+            if row.get("picture")
         ],
         "where": [],
         "checked": [],
@@ -151,19 +152,9 @@ def _chart(
     row: Mapping[str, Any], picture: Mapping[str, Any], tone: str, where: tzinfo, now: datetime
 ) -> dict[str, Any]:
     unit, title = row["unit"], words.excerpt(row["title"], 60)
-    slices = picture.get("slices", [])
-    if not slices:
-        note = "No run has this." if row.get("state") == "no data" else "Not enough runs yet."
-        return {
-            "title": title,
-            "now": "",
-            "note": note,
-            "slices": [],
-            "suspicion": 0,
-            "tone": "plain",
-        }
+    slices = picture["slices"]
     usual = sentences.amount(picture["usual"], unit)
-    category = row.get("category") or picture.get("category", "")
+    category = row.get("category") or picture["category"]
     if category not in {"", "yes"}:
         title = f"{title}: {words.excerpt(category, 40)}"
     last = sentences.amount(slices[-1][1], unit)
@@ -186,6 +177,12 @@ def _chart(
         "suspicion": row.get("suspicion", 0),
         "tone": tone,
     }
+
+
+def _quiet(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is not watched, in a sentence: it must not look as if it were well."""
+    titles = [row["title"][0].lower() + row["title"][1:] for row in rows if not row.get("picture")]
+    return [f"Not watched, because too few runs have it: {', '.join(titles)}."] if titles else []
 
 
 def _headline(row: Mapping[str, Any]) -> str:
