@@ -109,7 +109,7 @@ class Collector:
             api = control_api(version("tachograph"), log, loader, self._metrics)
             add_quarantine(api, quarantine, retry, control.access)
             add_recordings(api, RecordingStore(settings.clickhouse, loader.ready), control.access)
-            control.serve(api)
+            control.serve(api, url(otlp_socket))
             self._serve(CollectorApp(Intake(receiver, keys), api), otlp_socket)
             await self._grpc.start(receiver, keys)
             await self._until_loaded(loader)

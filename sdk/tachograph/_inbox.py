@@ -41,6 +41,8 @@ class Reply:
     timed_out: bool = False
     edited_params: str | None = None
     id: str = ""
+    vouched: str = ""
+    """What vouches for the approvers' names: ``key link self-declared``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ def question(
     approvers_needed: int,
     timeout_s: float | None,
     span_id: str,
+    requester_may_approve: bool = False,
+    withheld: bool = False,
 ) -> Question | str:
     """The question; or why it cannot be asked, in a sentence."""
     exact, shown, cut_bytes = ("", None, 0)
@@ -71,9 +75,10 @@ def question(
     if cut_bytes:
         return f"the arguments are over {SHOWN_LIMIT_BYTES:,} bytes, so nobody could see them whole"
     beside = None
-    if context is not None and line.capture_policy == "full":
+    hides = withheld or line.capture_policy != "full"
+    if context is not None and not hides:
         beside = line.masked_json("tacho.input", context, _CONTEXT_LIMIT_BYTES)[1]
-    if line.capture_policy != "full":
+    if hides:
         shown = None
     frame = frame_of()
     run_id = frame.run.id if frame.run is not None else ""
@@ -95,6 +100,8 @@ def question(
         "requester": stamp.get(names.USER_ID, "")[:200],
         "approvers_needed": max(1, min(approvers_needed, 20)),
     }
+    if requester_may_approve:
+        body["requester_may_approve"] = True
     return Question(body, _sha256(shown or ""), timeout_s or line.approval_timeout_s)
 
 
@@ -184,6 +191,7 @@ def _reply(found: Mapping[str, Any], params_hash: str) -> Reply:
         waiting_ns=waiting_ns,
         edited_params=found.get("edited_params"),
         id=approval_id,
+        vouched=", ".join(dict.fromkeys(str(each.get("vouched")) for each in said)),
     )
 
 

@@ -2,7 +2,8 @@
 
 Each form leaves the function what it is (``inspect`` sees the same kind, name and signature) and adds
 one frame to tracebacks and to the depth of recursion. Generators and coroutines check their arguments
-when they are first advanced. With the SDK off it costs one global lookup.
+when they are first advanced. With the SDK off it costs one global lookup. Whether a person has to allow the call is asked
+before anything else, with the SDK off too: off means that nothing is recorded, not that everything is allowed.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def _wrap_by_kind(function: Callable[..., Any], spec: Spec) -> Callable[..., Any
 def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if spec.consent is not None and (terms := spec.consent.terms()):
+            args, kwargs = spec.consent.ask(terms, args, kwargs)
         if _recorder._active is None:
             return function(*args, **kwargs)
         recorded = begin_plain(spec, args, kwargs)
@@ -94,6 +97,8 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
 def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
+        if spec.consent is not None and (terms := spec.consent.terms()):
+            args, kwargs = await spec.consent.ask_async(terms, args, kwargs)
         if _recorder._active is None:
             return await function(*args, **kwargs)
         if _orders.in_force:
@@ -120,6 +125,8 @@ def _wrap_iterable_coroutine(function: Callable[..., Any], spec: Spec) -> Callab
     @types.coroutine
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        if spec.consent is not None and (terms := spec.consent.terms()):
+            args, kwargs = yield from spec.consent.ask_async(terms, args, kwargs).__await__()
         if _recorder._active is None:
             return (yield from function(*args, **kwargs))
         recorded = begin(spec, args, kwargs)
@@ -144,6 +151,8 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        if spec.consent is not None and (terms := spec.consent.terms()):
+            args, kwargs = spec.consent.ask(terms, args, kwargs)
         recorded = begin(spec, args, kwargs)
         seam = recorded.seam
         items: list[Any] = []
@@ -182,6 +191,8 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
 def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        if spec.consent is not None and (terms := spec.consent.terms()):
+            args, kwargs = await spec.consent.ask_async(terms, args, kwargs)
         recorded = begin(spec, args, kwargs)
         seam = recorded.seam
         items: list[Any] = []

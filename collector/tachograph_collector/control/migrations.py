@@ -11,8 +11,10 @@ from tachograph_collector.control.tables import (
     AUDIT,
     DECISIONS,
     KEYS,
+    LINKS,
     METADATA,
     ORDERS,
+    OWN_APPROVAL,
 )
 
 Migration = Callable[[Connection], None]
@@ -31,4 +33,8 @@ def _first(connection: Connection) -> None:
                 connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _links(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[LINKS, OWN_APPROVAL])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _links)
