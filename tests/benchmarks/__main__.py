@@ -14,8 +14,12 @@ from benchmarks import disk, ingest, replay, sdk_overhead  # noqa: E402
 
 # Not among "all": they install other products, and take an idle machine for half an hour.
 BESIDE_PEERS = {"peers": "benchmarks.peers.__main__", "peers-sdk": "benchmarks.peers.sdk"}
-# Neither: they make ten million spans, and ten thousand requests, first.
-LARGE = {"find": "benchmarks.find", "approvals": "benchmarks.approvals"}
+# Neither: they make ten million spans, and ten thousand requests, first; and a fuzz measures nothing.
+LARGE = {
+    "find": "benchmarks.find",
+    "approvals": "benchmarks.approvals",
+    "fuzz_api": "benchmarks.fuzz_api",
+}
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
 
 
@@ -34,6 +38,7 @@ def main() -> None:
     print("\nThe tree of 20,000 spans in a browser: python tests/benchmarks/dashboard_tree.py")
     print("Finding in ten million spans: python -m tests.benchmarks find --data DIR")
     print("The inbox with 10,000 requests: python -m tests.benchmarks approvals")
+    print("The control API under generated requests: python -m tests.benchmarks fuzz_api")
     print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 

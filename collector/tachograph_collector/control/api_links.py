@@ -120,7 +120,7 @@ def _page() -> tuple[str, dict[str, str]]:
     allowed = {tag: _sources(text, tag) for tag in ("script", "style")}
     policy = (
         f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return text, {
         "Content-Security-Policy": policy,
