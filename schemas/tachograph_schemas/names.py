@@ -280,6 +280,8 @@ ORDER_BY: Final = "tacho.order.by"
 """Who gave it."""
 
 STOP_RULE: Final = "tacho.stop.rule"
+STOP_KIND: Final = "tacho.stop.kind"
+"""``missing_data conflicting_records low_confidence policy approval``: the kind of reason, to be counted."""
 STOP_NEEDS: Final = "tacho.stop.needs"
 """What a person needs in order to take over."""
 

@@ -21,7 +21,8 @@ from tachograph._asking import (
 from tachograph._call import through, through_async
 from tachograph._facts import fit, one_of
 from tachograph._failure import safe_text
-from tachograph._layers import Risk
+from tachograph._inbox import UnansweredError
+from tachograph._layers import Risk, record_stop
 from tachograph._spans import SpanHandle, open_span
 from tachograph.errors import RunStopped
 from tachograph_schemas import names
@@ -39,6 +40,7 @@ def approve(
     approver: Approver | Inbox | None = None,
     approvers_needed: int = 1,
     timeout_s: float | None = None,
+    stop_after_s: float | None = None,
 ) -> Decision:
     """Ask a person for approval and record request, arguments, decision, approver, reason and waiting.
 
@@ -55,13 +57,19 @@ def approve(
         timeout_s: Seconds to wait; default for the inbox ``TACHO_APPROVAL_TIMEOUT_S``. A function then
             runs in a thread of its own, which is left to itself when the time is over.
 
+        stop_after_s: Seconds to wait for the inbox before the run stops; the request goes on waiting, and the
+            run that is taken up with ``@tacho.run(resume=...)`` gets the answer.
+
     Returns:
         The decision. Refused when there is no approver, the time is over, or the collector cannot be
         reached until then. Blocks until then; what the approver raises comes out unchanged.
+
+    Raises:
+        RunStopped: ``stop_after_s`` is over.
     """
-    return decide(
-        asked(request, params, context, reason, risk, approvers_needed, timeout_s), approver
-    )
+    times_s = timeout_s, stop_after_s
+    question = asked(request, params, context, reason, risk, approvers_needed, *times_s)
+    return decide(question, approver)
 
 
 async def approve_async(
@@ -74,11 +82,12 @@ async def approve_async(
     approver: AsyncApprover | Inbox | None = None,
     approvers_needed: int = 1,
     timeout_s: float | None = None,
+    stop_after_s: float | None = None,
 ) -> Decision:
     """:func:`approve` for async code: ``approver`` may be async and is cancelled when time is over."""
-    return await decide_async(
-        asked(request, params, context, reason, risk, approvers_needed, timeout_s), approver
-    )
+    times_s = timeout_s, stop_after_s
+    question = asked(request, params, context, reason, risk, approvers_needed, *times_s)
+    return await decide_async(question, approver)
 
 
 def decide(question: Request, approver: Approver | Inbox | None) -> Decision:
@@ -131,6 +140,7 @@ def asked(
     risk: str | None,
     approvers_needed: int,
     timeout_s: float | None,
+    stop_after_s: float | None = None,
     *,
     requester_may_approve: bool = False,
     withheld: bool = False,
@@ -153,6 +163,7 @@ def asked(
         timeout_s,
         requester_may_approve,
         withheld,
+        stop_after_s,
     )
 
 
@@ -182,6 +193,8 @@ def _fail(handle: SpanHandle, error: BaseException, started_ns: int) -> None:
     )
     handle.record_error(error)
     handle.end()
+    if isinstance(error, UnansweredError):
+        record_stop(error.rule, error.reason, kind="approval", needs=error.needs)
 
 
 def _close(

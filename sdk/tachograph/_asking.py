@@ -61,6 +61,8 @@ class Request:
     requester_may_approve: bool = False
     withheld: bool = False
     """Whether the arguments are not to be recorded: a person decides on the sentence alone."""
+    stop_after_s: float | None = None
+    """Seconds after which the run stops instead of waiting for the inbox."""
     hurried: bool = False
     """Whether what the run may still wait is less than the question's own time."""
 
@@ -201,6 +203,7 @@ def _question(
         approvers_needed=asked.approvers_needed,
         requester_may_approve=asked.requester_may_approve,
         withheld=asked.withheld,
+        stop_after_s=asked.stop_after_s,
         timeout_s=asked.timeout_s,
         span_id=handle.span_id,
     )

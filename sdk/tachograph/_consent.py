@@ -49,6 +49,8 @@ class ApprovalPolicy:
     """Whether the person that the run works for may be among them."""
     timeout_s: float | None = None
     """Seconds until nobody's answer is a refusal; default ``TACHO_APPROVAL_TIMEOUT_S``."""
+    stop_after_s: float | None = None
+    """Seconds after which the run stops instead of waiting on; the request waits, and a resumed run gets its answer."""
     approver: Approver | AsyncApprover | Inbox | None = None
     """``"inbox"`` (the default: people, through the collector), or a function. In code only."""
 
@@ -64,10 +66,12 @@ class ApprovalPolicy:
             raise ValueError(f"approvers_needed={self.approvers_needed!r}: expected 1 to 20")
         if type(self.requester_may_approve) is not bool:
             raise ValueError(f"requester_may_approve={self.requester_may_approve!r}: true or false")
-        if self.timeout_s is not None and (
-            type(self.timeout_s) not in {int, float} or not 0 < self.timeout_s <= _MOST_TIMEOUT_S
-        ):
-            raise ValueError(f"timeout_s={self.timeout_s!r}: expected seconds, 30 days at most")
+        for name in ("timeout_s", "stop_after_s"):
+            time_s = getattr(self, name)
+            if time_s is not None and (
+                type(time_s) not in {int, float} or not 0 < time_s <= _MOST_TIMEOUT_S
+            ):
+                raise ValueError(f"{name}={time_s!r}: expected seconds, 30 days at most")
         if self.approver not in {None, "inbox"} and not callable(self.approver):
             raise ValueError(f"approver={self.approver!r}: expected 'inbox' or a function")
         if callable(self.approver) and self.approvers_needed > 1:
@@ -181,7 +185,6 @@ class Consent:
         return self._settled(decision, given, args, kwargs)
 
     def _question(self, terms: list[ApprovalPolicy], given: dict[str, Any]) -> Request:
-        times = [each.timeout_s for each in terms if each.timeout_s is not None]
         why = [each.sentence for each in terms if each is not self._own]
         return asked(
             f"call {self._name}",
@@ -190,7 +193,8 @@ class Consent:
             f"policy: {'; '.join(why)}" if why else "",
             self._risk,
             max(each.approvers_needed for each in terms),
-            min(times) if times else None,
+            _shortest(each.timeout_s for each in terms),
+            _shortest(each.stop_after_s for each in terms),
             requester_may_approve=all(each.requester_may_approve for each in terms),
             withheld=self._policy != "full",
         )
@@ -227,6 +231,10 @@ class Consent:
         for name, (_, value) in changed.items():
             bound.arguments[name] = value
         return bound.args, bound.kwargs
+
+
+def _shortest(times_s: Iterable[float | None]) -> float | None:
+    return min((each for each in times_s if each is not None), default=None)
 
 
 def _approver(terms: list[ApprovalPolicy]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 import uuid
@@ -19,6 +20,7 @@ from tachograph._control import SHOWN_LIMIT_BYTES, Line, unrecorded
 from tachograph._fingerprint import fingerprint
 from tachograph._frame import frame_of
 from tachograph._threads import not_carried
+from tachograph.errors import RunStopped
 from tachograph_schemas import names
 from tachograph_schemas.control import APPROVALS, MOST_WAIT_S
 
@@ -28,6 +30,10 @@ _LONGEST_PAUSE_S = 2.0
 _ANSWER_S = 10.0
 _GRACE_S = 2.0
 """The collector's clock decides when time is over; so long its word is waited for."""
+
+
+class UnansweredError(RunStopped):
+    """The run stops, and its question goes on waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Question:
     body: Mapping[str, Any]
     params_hash: str
     timeout_s: float
+    stop_after_s: float | None = None
+    """Seconds after which the run stops instead of waiting; the question goes on waiting without it."""
 
 
 def question(
@@ -67,6 +75,7 @@ def question(
     span_id: str,
     requester_may_approve: bool = False,
     withheld: bool = False,
+    stop_after_s: float | None = None,
 ) -> Question | str:
     """The question; or why it cannot be asked, in a sentence."""
     exact, shown, cut_bytes = ("", None, 0)
@@ -102,18 +111,25 @@ def question(
     }
     if requester_may_approve:
         body["requester_may_approve"] = True
-    return Question(body, _sha256(shown or ""), timeout_s or line.approval_timeout_s)
+    times_s = timeout_s or line.approval_timeout_s, stop_after_s
+    return Question(body, _sha256(shown or ""), *times_s)
 
 
 def ask(line: Line, asked: Question, abandoned: threading.Event | None = None) -> Reply:
-    """Wait for the answer; blocks for the question's timeout at most. Ends early when ``abandoned`` is set."""
+    """Wait for the answer; blocks for the question's timeout at most. Ends early when ``abandoned`` is set.
+
+    Raises:
+        RunStopped: the run is not to wait any longer, and the question goes on waiting.
+    """
     with unrecorded():
         return _ask(line, asked, abandoned)
 
 
 def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Reply:
     gone = abandoned or threading.Event()
-    deadline_s = time.monotonic() + asked.timeout_s
+    started_s = time.monotonic()
+    deadline_s = started_s + asked.timeout_s
+    patience_s = math.inf if asked.stop_after_s is None else started_s + asked.stop_after_s
     pause_s, found, why = _FIRST_PAUSE_S, None, ""
     while not gone.is_set():
         left_s = deadline_s - time.monotonic()
@@ -123,7 +139,13 @@ def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Repl
             body = dict(asked.body) | {"timeout_s": left_s}
             answer = line.client.call("POST", APPROVALS, body, timeout_s=min(_ANSWER_S, left_s))
         else:
-            wait_s = max(0.0, min(MOST_WAIT_S, left_s + _GRACE_S))
+            patient_s = patience_s - time.monotonic()
+            if patient_s <= 0:
+                needs = f"a decision on request {found['id']}"
+                raise RunStopped(
+                    "approval", f"nobody has decided yet: {_about(asked)}", needs=needs
+                )
+            wait_s = max(0.0, min(MOST_WAIT_S, left_s + _GRACE_S, patient_s))
             path, query = f"{APPROVALS}/{found['id']}", {"wait_s": f"{wait_s:.3f}"}
             answer = line.client.call("GET", path, query=query, timeout_s=wait_s + _ANSWER_S)
         if answer:
@@ -139,6 +161,10 @@ def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Repl
         gone.wait(max(0.0, min(pause_s, left_s)))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     return Reply(approved=False, reason=why or "nobody decided in time", timed_out=True)
+
+
+def _about(asked: Question) -> str:
+    return str(asked.body["action"])[:200]
 
 
 async def ask_async(line: Line, asked: Question) -> Reply:

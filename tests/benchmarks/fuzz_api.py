@@ -10,8 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import api_fuzz
 from collector_process import Collector
+
+import api_fuzz
 
 
 def main(words: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -72,8 +73,7 @@ def test_the_agent_and_the_commands_that_decide(collector, tmp_path):
             assert agent.communicate(timeout=30)[0].strip() == outcome
 
 
-@pytest.mark.parametrize("mail", [True, False], ids=["allowed", "refused"])
-def test_the_tools_that_are_asked_about_and_the_link(collector, tmp_path, mail):
+def test_the_tools_that_are_asked_about_and_the_link(collector, tmp_path):
     """The page's second program, under the policies of its file: two people for the refund, the second by link."""
     program = tmp_path / "agent.py"
     program.write_text(blocks("approvals.md", "python")[1])
@@ -97,11 +97,29 @@ def test_the_tools_that_are_asked_about_and_the_link(collector, tmp_path, mail):
         assert client.call("POST", "/decide", body).data == {"status": "approved"}
         request = _next(client, "call send_mail")
         assert "send_* of risk high or more" in request["reason"]
-        answer = ["approve", request["id"]] if mail else ["refuse", request["id"], "--reason", "no"]
-        tacho(collector, answer)
-        outcome = "mailed ann@example.com: refunded 900.0 for A-1007" if mail else "no mail: no"
+        tacho(collector, ["refuse", request["id"], "--reason", "not today"])
         said = agent.communicate(timeout=60)[0].strip()
-        assert said == f"refunded 900.0 for A-1007, {outcome}"
+        assert said == "refunded 900.0 for A-1007, no mail: not today"
+
+
+def test_the_demo_is_paused_and_its_payment_waits_in_the_inbox_for_somebody(collector):
+    (recorded,) = json.loads(tacho(collector, ["demo", "payout", "--json"]))
+    assert recorded["outcome"] == "stopped"
+    client = ControlClient(collector.url)
+    request = _next(client, "call pay")
+    story = tacho(collector, ["show", recorded["run_id"]])
+    assert "Paused by Mara Lindqvist (scripted)" in story
+    assert f"a decision on request {request['id']}" in story
+    tacho(collector, ["approve", request["id"], "--params", '{"to": "suppliers", "usd": 100.0}'])
+    taken_up = subprocess.run(
+        [sys.executable, "-m", "tachograph.demo.payout", recorded["run_id"]],
+        env=collector.environment | {"TACHO_ENDPOINT": collector.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert taken_up.stdout.strip() == "Paid 100.00 USD to suppliers."
 
 
 def _next(client: ControlClient, action: str) -> dict:
