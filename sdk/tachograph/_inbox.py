@@ -84,11 +84,10 @@ def question(
     if cut_bytes:
         return f"the arguments are over {SHOWN_LIMIT_BYTES:,} bytes, so nobody could see them whole"
     beside = None
-    hides = withheld or line.capture_policy != "full"
-    if context is not None and not hides:
-        beside = line.masked_json("tacho.input", context, _CONTEXT_LIMIT_BYTES)[1]
-    if hides:
+    if withheld or line.capture_policy != "full":
         shown = None
+    elif context is not None:
+        beside = line.masked_json("tacho.input", context, _CONTEXT_LIMIT_BYTES)[1]
     frame = frame_of()
     run_id = frame.run.id if frame.run is not None else ""
     # What is masked looks alike where it is not; the keyed hash tells, and tells nothing else.
@@ -109,10 +108,10 @@ def question(
         "requester": stamp.get(names.USER_ID, "")[:200],
         "approvers_needed": max(1, min(approvers_needed, 20)),
     }
-    if requester_may_approve:
-        body["requester_may_approve"] = True
-    times_s = timeout_s or line.approval_timeout_s, stop_after_s
-    return Question(body, _sha256(shown or ""), *times_s)
+    # Named where it says something: older collectors refuse what they do not know.
+    body |= {"requester_may_approve": True} if requester_may_approve else {}
+    wait_s = timeout_s or line.approval_timeout_s
+    return Question(body, _sha256(shown or ""), wait_s, stop_after_s)
 
 
 def ask(line: Line, asked: Question, abandoned: threading.Event | None = None) -> Reply:
@@ -142,7 +141,7 @@ def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Repl
             patient_s = patience_s - time.monotonic()
             if patient_s <= 0:
                 needs = f"a decision on request {found['id']}"
-                raise RunStopped(
+                raise UnansweredError(
                     "approval", f"nobody has decided yet: {_about(asked)}", needs=needs
                 )
             wait_s = max(0.0, min(MOST_WAIT_S, left_s + _GRACE_S, patient_s))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any
@@ -55,12 +57,11 @@ class Confirmed(Held):
 def add_links(api: FastAPI, links: Links, access: Access) -> None:
     """Add the making of links, the page, and the two calls that the page makes."""
     deciding = Depends(access.needs("operate"))
-    page, policy = _page()
 
     @api.post(APPROVALS + "/{approval_id}/links")
     def make(approval_id: Id, wanted: Wanted, caller: Caller = deciding) -> dict[str, Any]:
         """Two links for one person, to approve and to refuse. 409 when this collector has no address."""
-        try:
+        with _explained():
             pair = links.make(
                 approval_id,
                 caller.project,
@@ -69,13 +70,15 @@ def add_links(api: FastAPI, links: Links, access: Access) -> None:
                 maker=actor("", caller),
                 lifetime_s=wanted.lifetime_s,
             )
-        except (ConflictError, NoAddressError) as error:
-            raise HTTPException(409, str(error)) from error
-        except NotAllowedError as error:
-            raise HTTPException(403, str(error)) from error
         if pair is None:
             raise HTTPException(404, "There is no such request in this project.")
         return asdict(pair)
+
+    _add_page(api, links)
+
+
+def _add_page(api: FastAPI, links: Links) -> None:
+    page, policy = _page()
 
     @api.get(PAGE, response_class=HTMLResponse)
     def show() -> HTMLResponse:
@@ -86,10 +89,8 @@ def add_links(api: FastAPI, links: Links, access: Access) -> None:
     def look(held: Held, request: Request) -> dict[str, Any]:
         """What a link decides on."""
         _refuse_other_pages(request, links.base_url)
-        try:
+        with _explained():
             found = links.look(held.token)
-        except LinkError as error:
-            raise HTTPException(410, str(error)) from error
         asked = {name: found["request"][name] for name in _SHOWN}
         return {"decision": found["decision"], "approver": found["approver"], "request": asked}
 
@@ -97,15 +98,22 @@ def add_links(api: FastAPI, links: Links, access: Access) -> None:
     def decide(confirmed: Confirmed, request: Request) -> dict[str, Any]:
         """Decide as the link says. 410 when it opens nothing any more, 409 when it is decided already."""
         _refuse_other_pages(request, links.base_url)
-        try:
+        with _explained():
             found = links.spend(confirmed.token, confirmed.params_hash, confirmed.reason)
-        except LinkError as error:
-            raise HTTPException(410, str(error)) from error
-        except ConflictError as error:
-            raise HTTPException(409, str(error)) from error
-        except NotAllowedError as error:
-            raise HTTPException(403, str(error)) from error
         return {"status": found["status"]}
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """What is wrong, as an answer."""
+    try:
+        yield
+    except LinkError as error:
+        raise HTTPException(410, str(error)) from error
+    except (ConflictError, NoAddressError) as error:
+        raise HTTPException(409, str(error)) from error
+    except NotAllowedError as error:
+        raise HTTPException(403, str(error)) from error
 
 
 def _refuse_other_pages(request: Request, base_url: str) -> None:

@@ -87,7 +87,7 @@ class Links:
             raise NoAddressError(
                 "Set TACHO_PUBLIC_URL to the address under which people reach this."
             )
-        pair, at = secrets.token_hex(_PAIR_BYTES), now_ns()
+        pair = secrets.token_hex(_PAIR_BYTES)
         tokens = {word: secrets.token_urlsafe(_SECRET_BYTES) for word in _DECISIONS}
         with self._audit.change() as connection:
             row = self._approvals.open_to(
@@ -95,7 +95,7 @@ class Links:
             )
             if row is None:
                 return None
-            expires_ns = min(row.expires_ns, at + int(lifetime_s * 1e9))
+            at = now_ns()
             values = {
                 "pair": pair,
                 "project": project,
@@ -104,23 +104,26 @@ class Links:
                 "maker_key": maker_key,
                 "maker": maker[:200],
                 "created_ns": at,
-                "expires_ns": expires_ns,
+                "expires_ns": min(row.expires_ns, at + int(lifetime_s * 1e9)),
             }
-            rows = [values | {"hash": _hash(tokens[word]), "decision": word} for word in _DECISIONS]
-            connection.execute(insert(LINKS), rows)
-            self._audit.record(
-                connection,
-                project=project,
-                actor=maker,
-                action="approval.link",
-                subject=row.id,
-                detail={"approver": approver, "pair": pair, "expires_ns": expires_ns},
-            )
+            self._keep(connection, values, tokens)
         return Pair(
             approve=f"{self.base_url}{PAGE}#{tokens['allow']}",
             refuse=f"{self.base_url}{PAGE}#{tokens['deny']}",
             approver=approver,
-            expires_ns=expires_ns,
+            expires_ns=values["expires_ns"],
+        )
+
+    def _keep(self, connection: Connection, values: dict[str, Any], tokens: dict[str, str]) -> None:
+        rows = [values | {"hash": _hash(tokens[word]), "decision": word} for word in _DECISIONS]
+        connection.execute(insert(LINKS), rows)
+        self._audit.record(
+            connection,
+            project=values["project"],
+            actor=values["maker"],
+            action="approval.link",
+            subject=values["approval_id"],
+            detail={name: values[name] for name in ("approver", "pair", "expires_ns")},
         )
 
     def look(self, token: str) -> dict[str, Any]:
