@@ -19,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from browser import executable
 from pipeline import until
+from tachograph_dashboard.control import PAGE_ROWS
 from tachograph_schemas.control import APPROVALS
 from tachograph_schemas.control_client import ControlClient
 
@@ -103,7 +104,8 @@ def drawn(collector: Collector, waiting: int) -> None:
         tab.set_default_timeout(60_000)
         opened_ms = [timed(lambda: opened(collector, tab)) for _ in range(PAGES)]
         say("page opened anew, drawn", opened_ms[1:])
-        turned_ms = [timed(lambda n=n: turned(tab, n)) for n in range(2, PAGES)]
+        last = min(PAGES, waiting // PAGE_ROWS)
+        turned_ms = [timed(lambda n=n: turned(tab, n)) for n in range(2, last)]
         say("next page of the list, drawn", turned_ms)
         browser.close()
 
@@ -114,12 +116,9 @@ def opened(collector: Collector, tab: Page) -> None:
 
 
 def turned(tab: Page, number: int) -> None:
-    """The list shows other requests once the page is drawn."""
-    shown = tab.get_by_text("refund ", exact=False).nth(1).inner_text()
+    """Another page of the list, until its first request is drawn."""
     tab.get_by_role("button", name="Next page").click()
-    tab.wait_for_function(
-        "was => !document.body.innerText.includes(was + '\\n')", arg=shown, polling="raf"
-    )
+    tab.get_by_text(f"refund {(number - 1) * PAGE_ROWS}", exact=True).first.wait_for()
 
 
 def timed(action) -> float:
