@@ -17,6 +17,8 @@ from typing import Any, get_args
 from tachograph._approve import asked, decide, decide_async
 from tachograph._asking import Approver, AsyncApprover, Decision, Inbox, Request
 from tachograph._binding import Binder
+from tachograph._capture import capture
+from tachograph._control import SHOWN_LIMIT_BYTES
 from tachograph._edits import MisfitError, fitted
 from tachograph._facts import misused
 from tachograph._guard import LOGGER
@@ -173,7 +175,9 @@ class Consent:
             Refused: it may not, or nobody said so in time.
         """
         given = self._binder.bind(args, kwargs)
+        before = capture(given, SHOWN_LIMIT_BYTES)
         decision = decide(self._question(terms, given), _approver(terms))
+        self._unchanged(before, given)
         return self._settled(decision, given, args, kwargs)
 
     async def ask_async(
@@ -181,8 +185,17 @@ class Consent:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """:meth:`ask` for async code."""
         given = self._binder.bind(args, kwargs)
+        before = capture(given, SHOWN_LIMIT_BYTES)
         decision = await decide_async(self._question(terms, given), _approver(terms))
+        self._unchanged(before, given)
         return self._settled(decision, given, args, kwargs)
+
+    def _unchanged(self, before: tuple[str, int], given: dict[str, Any]) -> None:
+        """What was decided on is what the tool gets: somebody else may hold the same list, and has had time."""
+        if capture(given, SHOWN_LIMIT_BYTES) != before:
+            message = "the arguments changed while somebody decided on them"
+            validate("approved arguments", ok=False, message=message)
+            raise Refused(RULE, message)
 
     def _question(self, terms: list[ApprovalPolicy], given: dict[str, Any]) -> Request:
         why = [each.sentence for each in terms if each is not self._own]

@@ -18,6 +18,13 @@ from sqlalchemy import select
 from otlp import plain_body
 from pipeline import until
 from postgres_server import postgres
+from tachograph_collector.control.approvals import (
+    Approvals,
+    ConflictError,
+    Request,
+    Said,
+    params_hash,
+)
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 from tachograph_collector.control.keys import KeyStore
@@ -219,6 +226,39 @@ def test_two_deciders_race_and_exactly_one_wins(client_of, owner):
             wanted = {"allow": "approved", "deny": "refused"}[found["decisions"][0]["decision"]]
             assert found["status"] == wanted
     assert owner.call("GET", f"{AUDIT}/verify").data["sound"]
+
+
+def test_two_collectors_of_one_database_race_and_exactly_one_wins(database_url, tmp_path):
+    databases = [Database(database_url), Database(database_url)]
+    inboxes = [
+        Approvals(each, Audit(each, tmp_path / f"head-{number}"), lambda _: None)
+        for number, each in enumerate(databases)
+    ]
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for number in range(20):
+                key = hashlib.sha256(f"{number} {time.time_ns()}".encode()).hexdigest()
+                request = Request(key, "", "", "", "x", "{}", None, "", "", "", 1, 60.0)
+                # Asked through both as well: there is one request.
+                ids = {inbox.ask(request, "race", "", "")["id"] for inbox in inboxes}
+                assert len(ids) == 1
+                line = threading.Barrier(2)
+
+                def go(which: int, ids=ids, line=line) -> bool:
+                    word = ("allow", "deny")[which]
+                    said = Said(word, f"p{which}", "", params_hash("{}"))
+                    line.wait()
+                    try:
+                        inboxes[which].decide(next(iter(ids)), "race", said, said.approver)
+                    except ConflictError:
+                        return False
+                    return True
+
+                assert sorted(pool.map(go, (0, 1))) == [False, True]
+                assert len(inboxes[0].get(next(iter(ids)), "race")["decisions"]) == 1
+    finally:
+        for database in databases:
+            database.close()
 
 
 def test_several_people_must_agree_and_one_may_refuse(owner, client_of):

@@ -294,6 +294,29 @@ for tool in (wipe, listed):
     assert run_script(broken).stdout.count("refused by approval") == 2, "in doubt, no"
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_what_changes_while_somebody_decides_is_not_approved(spans, kind):
+    """The list that the tool was called with is somebody else's too."""
+    accounts = ["A-1"]
+    ran: list[list[str]] = []
+
+    def slow(_request: str, _params: Any) -> bool:
+        accounts.append("B-2")
+        return True
+
+    @tacho.tool(approval=by(slow))
+    def close(names: list[str]) -> None:
+        ran.append(names)
+
+    @tacho.tool(approval=by(slow))
+    async def close_async(names: list[str]) -> None:
+        ran.append(names)
+
+    with pytest.raises(tacho.Refused, match="changed while somebody decided"):
+        close(accounts) if kind == "sync" else asyncio.run(close_async(accounts))
+    assert not ran
+
+
 def test_an_async_approver_of_a_sync_tool_is_no_yes(spans):
     async def later(_request: str, _params: Any) -> bool:
         return True
