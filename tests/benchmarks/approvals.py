@@ -53,8 +53,10 @@ def main(words: list[str]) -> None:
         try:
             client = ControlClient(collector.url)
             say("decision to the tool's first line", decided(collector, client))
+            ask(client, 0)
+            drawn(collector, 1)
             asked_ms = [
-                timed(lambda number=number: ask(client, number)) for number in range(waiting)
+                timed(lambda number=number: ask(client, number)) for number in range(1, waiting)
             ]
             query = {"limit": 50, "offset": waiting // 2}
             print(f"waiting: {client.call('GET', APPROVALS).data['total']:,}")
@@ -103,10 +105,11 @@ def drawn(collector: Collector, waiting: int) -> None:
         tab = browser.new_page()
         tab.set_default_timeout(60_000)
         opened_ms = [timed(lambda: opened(collector, tab)) for _ in range(PAGES)]
-        say("page opened anew, drawn", opened_ms[1:])
+        say(f"page opened anew with {waiting:,} waiting, drawn", opened_ms[1:])
         last = min(PAGES, waiting // PAGE_ROWS)
         turned_ms = [timed(lambda n=n: turned(tab, n)) for n in range(2, last)]
-        say("next page of the list, drawn", turned_ms)
+        if turned_ms:
+            say("next page of the list, drawn", turned_ms)
         browser.close()
 
 

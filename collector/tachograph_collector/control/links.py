@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,7 +25,8 @@ from tachograph_collector.control.tables import LINKS
 PAGE = "/decide"
 _SECRET_BYTES = 32
 _PAIR_BYTES = 8
-_DECISIONS: tuple[Literal["allow", "deny"], ...] = ("allow", "deny")
+Decision = Literal["allow", "deny"]
+_DECISIONS: tuple[Decision, ...] = ("allow", "deny")
 
 
 class LinkError(Exception):
@@ -114,7 +116,9 @@ class Links:
             expires_ns=values["expires_ns"],
         )
 
-    def _keep(self, connection: Connection, values: dict[str, Any], tokens: dict[str, str]) -> None:
+    def _keep(
+        self, connection: Connection, values: dict[str, Any], tokens: Mapping[Decision, str]
+    ) -> None:
         rows = [values | {"hash": _hash(tokens[word]), "decision": word} for word in _DECISIONS]
         connection.execute(insert(LINKS), rows)
         self._audit.record(

@@ -79,7 +79,8 @@ def request(
         ],
         "decisions": [
             {
-                "who": words.excerpt(said["approver"], 80) + _VOUCHED[said["vouched"]],
+                "who": words.excerpt(said["approver"], 80)
+                + _VOUCHED.get(said.get("vouched", ""), ""),
                 "what": _WORDS[said["decision"]],
                 "when": times.short(_moment(said["at_ns"]), where, now),
                 "reason": words.plain(said["reason"][:_REASON_CHARS], newlines=True),
