@@ -99,15 +99,16 @@ def _are_texts(given: Iterable[object]) -> bool:
     return all(isinstance(each, str) and each for each in given)
 
 
-_in_force: tuple[ApprovalPolicy, ...] = ()
+in_force: tuple[ApprovalPolicy, ...] = ()
+"""What holds in this process; looked at before every call of a tool."""
 EVERY_TOOL = (ApprovalPolicy(),)
 """What holds where policies cannot be read."""
 
 
 def use(policies: Iterable[ApprovalPolicy]) -> None:
     """Ask under these policies from now on."""
-    global _in_force
-    _in_force = tuple(policies)
+    global in_force
+    in_force = tuple(policies)
 
 
 def read(given: Any) -> tuple[ApprovalPolicy, ...]:
@@ -141,7 +142,7 @@ def _policy(row: object) -> ApprovalPolicy:
 class Consent:
     """What one tool needs before each call of it."""
 
-    __slots__ = ("_binder", "_function", "_name", "_own", "_policy", "_risk")
+    __slots__ = ("_binder", "_function", "_name", "_policy", "_risk", "own")
 
     def __init__(
         self,
@@ -156,15 +157,15 @@ class Consent:
         self._binder = binder
         self._name = name
         self._risk = risk
-        self._own = own
+        self.own = own
         self._policy = capture_input
 
     def terms(self) -> list[ApprovalPolicy]:
         """Every policy that holds for a call made now; none: nobody needs to be asked."""
-        if not _in_force and self._own is None:
+        if not in_force and self.own is None:
             return []
-        own = [] if self._own is None else [self._own]
-        return own + [each for each in _in_force if each.covers(self._name, self._risk)]
+        own = [] if self.own is None else [self.own]
+        return own + [each for each in in_force if each.covers(self._name, self._risk)]
 
     def ask(
         self, terms: list[ApprovalPolicy], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -198,7 +199,7 @@ class Consent:
             raise Refused(RULE, message)
 
     def _question(self, terms: list[ApprovalPolicy], given: dict[str, Any]) -> Request:
-        why = [each.sentence for each in terms if each is not self._own]
+        why = [each.sentence for each in terms if each is not self.own]
         return asked(
             f"call {self._name}",
             given,

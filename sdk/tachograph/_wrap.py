@@ -14,7 +14,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from tachograph import _orders, _recorder
+from tachograph import _consent, _orders, _recorder
 from tachograph._call import Spec, begin, begin_plain
 from tachograph._failure import is_cancellation
 
@@ -72,10 +72,12 @@ def _wrap_by_kind(function: Callable[..., Any], spec: Spec) -> Callable[..., Any
 
 
 def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    asks = spec.consent
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if spec.consent is not None and (terms := spec.consent.terms()):
-            args, kwargs = spec.consent.ask(terms, args, kwargs)
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = asks.ask(terms, args, kwargs)
         if _recorder._active is None:
             return function(*args, **kwargs)
         recorded = begin_plain(spec, args, kwargs)
@@ -95,10 +97,12 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
 
 
 def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    asks = spec.consent
+
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        if spec.consent is not None and (terms := spec.consent.terms()):
-            args, kwargs = await spec.consent.ask_async(terms, args, kwargs)
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = await asks.ask_async(terms, args, kwargs)
         if _recorder._active is None:
             return await function(*args, **kwargs)
         if _orders.in_force:
@@ -121,12 +125,13 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
 
 def _wrap_iterable_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     """A function under ``types.coroutine``: what it yields goes to the event loop, it is no output."""
+    asks = spec.consent
 
     @types.coroutine
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        if spec.consent is not None and (terms := spec.consent.terms()):
-            args, kwargs = yield from spec.consent.ask_async(terms, args, kwargs).__await__()
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = yield from asks.ask_async(terms, args, kwargs).__await__()
         if _recorder._active is None:
             return (yield from function(*args, **kwargs))
         recorded = begin(spec, args, kwargs)
@@ -148,11 +153,12 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
     Not ``yield from``, recording or not: that would close the body where the consumer throws a
     GeneratorExit into it, which the body may survive.
     """
+    asks = spec.consent
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        if spec.consent is not None and (terms := spec.consent.terms()):
-            args, kwargs = spec.consent.ask(terms, args, kwargs)
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = asks.ask(terms, args, kwargs)
         recorded = begin(spec, args, kwargs)
         seam = recorded.seam
         items: list[Any] = []
@@ -189,10 +195,12 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
 
 
 def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    asks = spec.consent
+
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        if spec.consent is not None and (terms := spec.consent.terms()):
-            args, kwargs = await spec.consent.ask_async(terms, args, kwargs)
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = await asks.ask_async(terms, args, kwargs)
         recorded = begin(spec, args, kwargs)
         seam = recorded.seam
         items: list[Any] = []
