@@ -77,6 +77,13 @@ def test_the_readme_s_example_records_what_it_says(tmp_path):
     ]
 
 
+def test_the_tests_that_the_page_of_threats_names_exist():
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/*.py"))
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/threats.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert [name for name in named if f"def {name}(" not in sources] == []
+
+
 def test_decisions_are_numbered_without_gaps():
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs/decisions").glob("*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -114,6 +114,7 @@ class Collector:
             api = control_api(version("tachograph"), log, loader, self._metrics)
             add_quarantine(api, quarantine, retry, control.access)
             self._add_stored(api, control, loader, drift)
+            control.serve(api, url(otlp_socket))
             self._serve(CollectorApp(Intake(receiver, control.keys), api), otlp_socket)
             await self._grpc.start(receiver, control.keys)
             await self._until_loaded(loader)
@@ -155,7 +156,6 @@ class Collector:
         recordings = RecordingStore(self._settings.clickhouse, loader.ready)
         add_recordings(api, recordings, control.access)
         add_drift(api, drift, control.access)
-        control.serve(api)
 
     def _drift(self, control: ControlPlane) -> DriftService:
         settings = self._settings

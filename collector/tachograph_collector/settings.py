@@ -17,10 +17,18 @@ from tachograph_schemas.settings import (
     refuse_unknown,
     resolve,
     size_bytes,
+    web_address,
 )
 
 TABLE = SHARED + declare(
     (
+        Setting(
+            "TACHO_PUBLIC_URL",
+            "",
+            "where people reach this collector, for links in notifications; none are made beyond this machine "
+            "without it",
+            web_address,
+        ),
         Setting("TACHO_RETENTION_DAYS", 30, "days after which spans and runs are deleted", int),
         Setting(
             "TACHO_MAX_BODY_BYTES",
@@ -86,6 +94,7 @@ class Settings:
     """The storage DSN, never empty."""
     clickhouse_cluster: str
     control_db: str
+    public_url: str
     host: str
     http_port: int
     grpc_port: int

@@ -255,6 +255,8 @@ APPROVAL_RISK: Final = "tacho.approval.risk"
 """``low medium high critical``."""
 APPROVAL_EDITED: Final = "tacho.approval.edited"
 """The arguments that the approver put in place of the proposed ones, as JSON."""
+APPROVAL_VOUCHED: Final = "tacho.approval.vouched"
+"""What vouches for the approver's name: ``key link self-declared``; with commas for several people."""
 WAITING_NS: Final = "tacho.waiting_ns"
 """Time spent waiting for a person, nanoseconds; not counted as working time."""
 
@@ -278,6 +280,8 @@ ORDER_BY: Final = "tacho.order.by"
 """Who gave it."""
 
 STOP_RULE: Final = "tacho.stop.rule"
+STOP_KIND: Final = "tacho.stop.kind"
+"""``missing_data conflicting_records low_confidence policy approval``: the kind of reason, to be counted."""
 STOP_NEEDS: Final = "tacho.stop.needs"
 """What a person needs in order to take over."""
 

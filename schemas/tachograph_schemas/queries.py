@@ -35,6 +35,7 @@ from tachograph_schemas.rows import (
     RunRow,
     RunsSummary,
     SpanRow,
+    StopCounts,
     TrendSlice,
 )
 from tachograph_schemas.span_logs import with_content
@@ -64,6 +65,7 @@ __all__ = [
     "runs_trend",
     "schema_version",
     "span",
+    "stop_counts",
     "tree",
 ]
 
@@ -223,6 +225,14 @@ def harness_counts(
     """What the harness around each agent did from ``since`` to before ``until``, the busiest agent first."""
     values = {"project": project, "since": since, "until": until}
     return _rows(client, _sql("harness"), values, HarnessCounts)
+
+
+def stop_counts(
+    client: Client, since: datetime, until: datetime, project: str = DEFAULT_PROJECT
+) -> list[StopCounts]:
+    """Which stop rules fired from ``since`` to before ``until``, the most frequent first."""
+    values = {"project": project, "since": since, "until": until}
+    return _rows(client, _sql("stops"), values, StopCounts)
 
 
 def facets(client: Client, project: str = DEFAULT_PROJECT, since: datetime | None = None) -> Facets:

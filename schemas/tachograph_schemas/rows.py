@@ -295,6 +295,23 @@ class HarnessCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class StopCounts:
+    """How often one stop rule ended an agent's runs."""
+
+    agent: str
+    rule: str
+    kind: str
+    """``missing_data conflicting_records low_confidence policy approval``, or nothing."""
+    stops: int
+    runs: int
+    last_at: datetime
+    last_run_id: str
+    last_reason: str
+    last_needs: str
+    """What a person needed in order to take over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facets:
     """What the filters of the list can be set to."""
 

@@ -10,6 +10,7 @@ variables are warned about, because a misspelt setting that is silently ignored 
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -68,6 +69,16 @@ def port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise ValueError("expected a port from 0 to 65535")
     return number
+
+
+def web_address(text: str) -> str:
+    """Read ``http(s)://HOST[:PORT]``, to which paths are added."""
+    parts = urlsplit(text.rstrip("/"))
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ValueError("expected http(s)://HOST[:PORT]")
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError("expected http(s)://HOST[:PORT], without a path")
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def storage(text: str) -> str:
@@ -133,6 +144,7 @@ BOUNDS: Mapping[str, Bounds] = {
     "TACHO_EXPORT_DELAY_S": Bounds(0, 3_600, "seconds"),
     "TACHO_EXPORT_TIMEOUT_S": Bounds(0.01, 3_600, "seconds"),
     "TACHO_APPROVAL_TIMEOUT_S": Bounds(1, 30 * 86_400, "seconds"),
+    "TACHO_APPROVAL_BUDGET_S": Bounds(0, 30 * 86_400, "seconds"),
 }
 
 
@@ -198,6 +210,14 @@ def read_file(directory: Path | None = None) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error}. Correct or remove it.") from error
 
 
+def file_mentions(word: str, directory: Path | None = None) -> bool:
+    """Whether ``tacho.toml`` holds ``word``, be it readable as TOML or not."""
+    try:
+        return word.encode() in ((directory or Path.cwd()) / FILE_NAME).read_bytes()
+    except OSError:
+        return False
+
+
 def resolve(
     table: Iterable[Setting],
     arguments: Mapping[str, Any] | None = None,
@@ -226,13 +246,20 @@ def resolve(
             values[setting.key] = setting.default
             continue
         try:
-            value = setting.parse(str(text))
+            value = setting.parse(_text(text))
         except (ValueError, OverflowError) as error:
             raise SettingsError(
                 f"{setting.env}={_without_password(text)!r} cannot be used: {error}."
             ) from error
         values[setting.key] = _checked(setting, value, text)
     return values
+
+
+def _text(given: object) -> str:
+    """What a file holds as the text that a variable would hold: tables and lists of them as JSON."""
+    if isinstance(given, list) and any(isinstance(each, dict) for each in given):
+        return json.dumps(given, default=str)
+    return str(given)
 
 
 def _without_password(text: object) -> str:

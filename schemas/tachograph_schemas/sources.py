@@ -62,6 +62,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "tacho.repair.outcome",
         "tacho.approval.decision",
         "tacho.budget.action",
+        "tacho.stop.kind",
         "tacho.tool.refusal",
         "tacho.breaker.event",
         "tacho.checkpoint.action",

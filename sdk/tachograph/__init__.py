@@ -15,10 +15,12 @@
 
 from __future__ import annotations
 
-from tachograph._approve import Decision, approve, approve_async
+from tachograph._approve import approve, approve_async
+from tachograph._asking import Decision
 from tachograph._binding import arg
 from tachograph._budget import Budget, budget
 from tachograph._carry import Continued, context_headers, continue_from
+from tachograph._consent import ApprovalPolicy
 from tachograph._decorators import agent, context, normalize, run, step
 from tachograph._decorators_io import effect, memory, model, retrieval, tool
 from tachograph._inputs import context_chosen, normalized
@@ -44,6 +46,7 @@ from tachograph._threads import wrap
 from tachograph.errors import BudgetExceeded, Refused, RunStopped, TachographError
 
 __all__ = [
+    "ApprovalPolicy",
     "Budget",
     "BudgetExceeded",
     "Continued",

@@ -26,6 +26,7 @@ from tachograph._spans import NOTHING, SpanHandle, open_span
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
+    from tachograph._consent import Consent
     from tachograph._recorder import Recorder
 
 tape_hook: Callable[..., Any] | None = None
@@ -47,6 +48,8 @@ class Spec:
     run: RunOptions | None = None
     agent: str | None = None
     kind: SpanKind = SpanKind.INTERNAL
+    consent: Consent | None = None
+    """What has to be asked before a call; None for all but tools."""
     plan: Plan | None = None
     """For functions whose calls may take the hot path."""
 

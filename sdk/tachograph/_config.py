@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from tachograph import _consent
 from tachograph._guard import LOGGER, say_rarely
 from tachograph._policy import Policy, policy_of
 from tachograph_schemas import settings
@@ -128,6 +129,18 @@ TABLE: tuple[Setting, ...] = (
             ),
             Setting("TACHO_APPROVAL_TIMEOUT_S", 3_600.0, "how long the inbox is waited for", float),
             Setting(
+                "TACHO_APPROVAL_BUDGET_S",
+                0.0,
+                "how long one run may wait for people in all, then it is refused; 0: no limit",
+                float,
+            ),
+            Setting(
+                "TACHO_APPROVALS",
+                (),
+                "tools that need approval: `[[approvals]]` tables in the file, here a JSON list of them",
+                _consent.read,
+            ),
+            Setting(
                 "TACHO_ORDERS",
                 True,
                 "people can pause and stop runs through the collector",
@@ -168,6 +181,8 @@ class Config:
     compression: str
     approver: str
     approval_timeout_s: float
+    approval_budget_s: float
+    approvals: tuple[_consent.ApprovalPolicy, ...]
     orders: bool
     propagate_threads: bool
     headers: tuple[tuple[str, str], ...] = ()
@@ -186,7 +201,8 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
         file = settings.read_file()
     except settings.SettingsError as error:
         LOGGER.error("tachograph: %s The file is ignored.", error)
-        file = {}
+        # But for what somebody may have asked to be careful about.
+        file = {"approvals": "?"} if settings.file_mentions("approvals") else {}
     foreign = "" if environ.get("TACHO_ENDPOINT") else _otel_endpoint(environ)
     if foreign:
         environ["TACHO_ENDPOINT"] = foreign
@@ -195,13 +211,17 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     for sentence in settings.misspelt(environ):
         say_rarely(f"setting:{sentence}", "tachograph: %s", sentence)
     values: dict[str, Any] = {}
+    given = {key: value for key, value in arguments.items() if key != "approvals"}
     for setting in TABLE:
         try:
-            values |= settings.resolve((setting,), arguments, environ=environ, file=file)
+            values |= settings.resolve((setting,), given, environ=environ, file=file)
         except settings.SettingsError as error:
             LOGGER.error("tachograph: %s The default %r is used.", error, setting.default)
             values[setting.key] = setting.default
     values["capture"] = _policy(str(values["capture"]))
+    in_code = arguments.get("approvals")
+    # Not one instead of the other: what somebody wrote into the file holds whatever the code says.
+    values["approvals"] = (*values["approvals"], *_consent.read(in_code or ()))
     values["redact_paths"] = tuple(values["redact_paths"])
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         values["disabled"] = True

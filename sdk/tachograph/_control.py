@@ -30,6 +30,8 @@ class Line:
     approver: str
     """``inbox`` when approvals go there unless told otherwise."""
     approval_timeout_s: float
+    approval_budget_s: float
+    """How long one run may wait for people in all, seconds; 0: no limit."""
     capture_policy: Policy
 
     def masked(self, key: str, text: str) -> str:

@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Binder, Option
 from tachograph._call import Spec
+from tachograph._consent import Consent
 from tachograph._facts import misused, text
 from tachograph._failure import safe_text
 from tachograph._hot import Plan
@@ -29,7 +30,7 @@ def _label(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-def _policy(given: Capture) -> Policy:
+def capture_policy(given: Capture) -> Policy:
     """The policy that an option names; one that cannot be understood records nothing."""
     try:
         return policy_of(given)
@@ -57,9 +58,10 @@ def simple(
     agent: bool = False,
     kind: SpanKind = SpanKind.INTERNAL,
     varies: bool = False,
+    consent: Callable[[Callable[..., Any], Binder, str], Consent] | None = None,
 ) -> Any:
     """The decorator of a layer. ``varies``: what ``describe`` says depends on the arguments of a call."""
-    policies = _policy(captured[0]), _policy(captured[1])
+    policies = capture_policy(captured[0]), capture_policy(captured[1])
     plannable = not varies and {*policies} <= {"full", "none"}
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
@@ -71,6 +73,7 @@ def simple(
         return Spec(
             layer=layer,
             binder=binder,
+            consent=consent(target, binder, label) if consent is not None else None,
             describe=lambda given: describe(label, given),
             capture_input=policies[0],
             capture_output=policies[1],
@@ -155,7 +158,7 @@ def run(
 def _run_spec(
     options: RunOptions, capture_input: Capture, capture_output: Capture
 ) -> Callable[[Callable[..., Any], bool], Spec]:
-    policies = _policy(capture_input), _policy(capture_output)
+    policies = capture_policy(capture_input), capture_policy(capture_output)
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
         code = getattr(inspect.unwrap(target), "__code__", None)
@@ -236,7 +239,7 @@ class Block:
     def output(self, value: Any) -> None:
         """Record what came of the block that was entered last; frozen as JSON."""
         if self._entered:
-            self._entered[-1][0].set_output(value, _policy(self._captured[1]))
+            self._entered[-1][0].set_output(value, capture_policy(self._captured[1]))
 
     def __enter__(self) -> Self:
         handle = open_span(self._layer, safe_text(self._name or self._layer, 512))

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, overload
 from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Option, resolve
-from tachograph._decorators import F, simple
+from tachograph._consent import ApprovalPolicy, consenting
+from tachograph._decorators import F, capture_policy, simple
 from tachograph._facts import one_of, text
 from tachograph._policy import Capture
 from tachograph_schemas import names
@@ -33,6 +34,7 @@ def tool(
     effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    approval: bool | ApprovalPolicy = False,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -45,6 +47,7 @@ def tool(
     effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    approval: bool | ApprovalPolicy = False,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -59,14 +62,17 @@ def tool(
         scope: The permission it needs, a verb and an object: ``orders:read``.
         call_id: The id the model gave the call; a text, ``tacho.arg(...)`` or a function of the
             bound arguments.
+        approval: Ask a person before each call: True, or an :class:`ApprovalPolicy` that says how.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
 
-    The decorated function raises BudgetExceeded instead of running when a budget is used up.
+    The decorated function raises BudgetExceeded instead of running when a budget is used up, and Refused when
+    a person has to allow the call and did not. A person may change the arguments that it runs with.
     """
     danger = one_of("tool", "risk", risk, get_args(Risk))
     impact = one_of("tool", "effect", effect, get_args(Effect))
     permission = text(scope)
+    consent = consenting(approval, danger, capture_policy(capture_input))
 
     def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return f"execute_tool {label}", {
@@ -80,7 +86,8 @@ def tool(
         }
 
     captured = (capture_input, capture_output)
-    return simple("tool", function, captured, describe, name=name, varies=_varies(call_id))
+    varies = _varies(call_id)
+    return simple("tool", function, captured, describe, name=name, varies=varies, consent=consent)
 
 
 @overload
@@ -92,6 +99,7 @@ def effect(
     risk: Risk | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    approval: bool | ApprovalPolicy = False,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -103,6 +111,7 @@ def effect(
     risk: Risk | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    approval: bool | ApprovalPolicy = False,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -113,6 +122,7 @@ def effect(
         effect="write",
         scope=scope,
         call_id=call_id,
+        approval=approval,
         capture_input=capture_input,
         capture_output=capture_output,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, create_key, get_current
 
+from tachograph._waiting import Waiting
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class RunState:
     ended: bool = False
     asked: dict[str, int] = field(default_factory=dict)
     """How often each question was put to people in this attempt."""
+    waiting: Waiting = field(default_factory=Waiting)
+    """How long this attempt has waited for people."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def ordinal(self, question: str) -> int:

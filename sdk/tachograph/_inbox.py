@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 import uuid
@@ -19,6 +20,7 @@ from tachograph._control import SHOWN_LIMIT_BYTES, Line, unrecorded
 from tachograph._fingerprint import fingerprint
 from tachograph._frame import frame_of
 from tachograph._threads import not_carried
+from tachograph.errors import RunStopped
 from tachograph_schemas import names
 from tachograph_schemas.control import APPROVALS, MOST_WAIT_S
 
@@ -28,6 +30,10 @@ _LONGEST_PAUSE_S = 2.0
 _ANSWER_S = 10.0
 _GRACE_S = 2.0
 """The collector's clock decides when time is over; so long its word is waited for."""
+
+
+class UnansweredError(RunStopped):
+    """The run stops, and its question goes on waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class Reply:
     timed_out: bool = False
     edited_params: str | None = None
     id: str = ""
+    vouched: str = ""
+    """What vouches for the approvers' names: ``key link self-declared``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class Question:
     body: Mapping[str, Any]
     params_hash: str
     timeout_s: float
+    stop_after_s: float | None = None
+    """Seconds after which the run stops instead of waiting; the question goes on waiting without it."""
 
 
 def question(
@@ -63,6 +73,9 @@ def question(
     approvers_needed: int,
     timeout_s: float | None,
     span_id: str,
+    requester_may_approve: bool = False,
+    withheld: bool = False,
+    stop_after_s: float | None = None,
 ) -> Question | str:
     """The question; or why it cannot be asked, in a sentence."""
     exact, shown, cut_bytes = ("", None, 0)
@@ -71,10 +84,10 @@ def question(
     if cut_bytes:
         return f"the arguments are over {SHOWN_LIMIT_BYTES:,} bytes, so nobody could see them whole"
     beside = None
-    if context is not None and line.capture_policy == "full":
-        beside = line.masked_json("tacho.input", context, _CONTEXT_LIMIT_BYTES)[1]
-    if line.capture_policy != "full":
+    if withheld or line.capture_policy != "full":
         shown = None
+    elif context is not None:
+        beside = line.masked_json("tacho.input", context, _CONTEXT_LIMIT_BYTES)[1]
     frame = frame_of()
     run_id = frame.run.id if frame.run is not None else ""
     # What is masked looks alike where it is not; the keyed hash tells, and tells nothing else.
@@ -95,18 +108,27 @@ def question(
         "requester": stamp.get(names.USER_ID, "")[:200],
         "approvers_needed": max(1, min(approvers_needed, 20)),
     }
-    return Question(body, _sha256(shown or ""), timeout_s or line.approval_timeout_s)
+    # Named where it says something: older collectors refuse what they do not know.
+    body |= {"requester_may_approve": True} if requester_may_approve else {}
+    wait_s = timeout_s or line.approval_timeout_s
+    return Question(body, _sha256(shown or ""), wait_s, stop_after_s)
 
 
 def ask(line: Line, asked: Question, abandoned: threading.Event | None = None) -> Reply:
-    """Wait for the answer; blocks for the question's timeout at most. Ends early when ``abandoned`` is set."""
+    """Wait for the answer; blocks for the question's timeout at most. Ends early when ``abandoned`` is set.
+
+    Raises:
+        RunStopped: the run is not to wait any longer, and the question goes on waiting.
+    """
     with unrecorded():
         return _ask(line, asked, abandoned)
 
 
 def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Reply:
     gone = abandoned or threading.Event()
-    deadline_s = time.monotonic() + asked.timeout_s
+    started_s = time.monotonic()
+    deadline_s = started_s + asked.timeout_s
+    patience_s = math.inf if asked.stop_after_s is None else started_s + asked.stop_after_s
     pause_s, found, why = _FIRST_PAUSE_S, None, ""
     while not gone.is_set():
         left_s = deadline_s - time.monotonic()
@@ -116,7 +138,13 @@ def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Repl
             body = dict(asked.body) | {"timeout_s": left_s}
             answer = line.client.call("POST", APPROVALS, body, timeout_s=min(_ANSWER_S, left_s))
         else:
-            wait_s = max(0.0, min(MOST_WAIT_S, left_s + _GRACE_S))
+            patient_s = patience_s - time.monotonic()
+            if patient_s <= 0:
+                needs = f"a decision on request {found['id']}"
+                raise UnansweredError(
+                    "approval", f"nobody has decided yet: {_about(asked)}", needs=needs
+                )
+            wait_s = max(0.0, min(MOST_WAIT_S, left_s + _GRACE_S, patient_s))
             path, query = f"{APPROVALS}/{found['id']}", {"wait_s": f"{wait_s:.3f}"}
             answer = line.client.call("GET", path, query=query, timeout_s=wait_s + _ANSWER_S)
         if answer:
@@ -132,6 +160,10 @@ def _ask(line: Line, asked: Question, abandoned: threading.Event | None) -> Repl
         gone.wait(max(0.0, min(pause_s, left_s)))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     return Reply(approved=False, reason=why or "nobody decided in time", timed_out=True)
+
+
+def _about(asked: Question) -> str:
+    return str(asked.body["action"])[:200]
 
 
 async def ask_async(line: Line, asked: Question) -> Reply:
@@ -184,6 +216,7 @@ def _reply(found: Mapping[str, Any], params_hash: str) -> Reply:
         waiting_ns=waiting_ns,
         edited_params=found.get("edited_params"),
         id=approval_id,
+        vouched=", ".join(dict.fromkeys(str(each.get("vouched")) for each in said)),
     )
 
 

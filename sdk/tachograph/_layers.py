@@ -19,6 +19,7 @@ from tachograph_schemas import names
 VerdictWord = Literal["allow", "deny", "escalate"]
 ActionWord = Literal["proceeded", "blocked", "escalated", "dry_run"]
 Risk = Literal["low", "medium", "high", "critical"]
+StopKind = Literal["missing_data", "conflicting_records", "low_confidence", "policy", "approval"]
 Check = Literal["schema", "semantic", "range", "consistency", "verification"]
 Refusal = Literal["unknown", "out_of_scope"]
 _NONE: Final[list[Any]] = []
@@ -230,18 +231,33 @@ def checkpoint(
     handle.end()
 
 
-def stop(rule: str, reason: str, *, needs: str = "") -> NoReturn:
+def record_stop(rule: str, reason: str, *, kind: StopKind | None, needs: str) -> None:
+    """The record of a stop, without the stop."""
+    record(
+        "stop",
+        rule,
+        {
+            names.STOP_RULE: rule,
+            names.STOP_KIND: one_of("stop", "kind", kind, get_args(StopKind)),
+            names.REASON: reason,
+            names.STOP_NEEDS: needs,
+        },
+    )
+
+
+def stop(rule: str, reason: str, *, kind: StopKind | None = None, needs: str = "") -> NoReturn:
     """Stop the run on purpose: missing data, conflicting records, too much risk.
 
     Args:
         rule: The stop rule's name.
         reason: Why, in a sentence.
+        kind: ``missing_data conflicting_records low_confidence policy approval`` (nobody has allowed it yet).
         needs: What a person needs in order to take over.
 
     Raises:
         RunStopped: always. Let it escape the run, which is then recorded as stopped, not failed.
     """
-    record("stop", rule, {names.STOP_RULE: rule, names.REASON: reason, names.STOP_NEEDS: needs})
+    record_stop(rule, reason, kind=kind, needs=needs)
     raise RunStopped(safe_text(rule), safe_text(reason), needs=safe_text(needs))
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tachograph import _call, _config, _control, _orders, _recorder, _threads
+from tachograph import _call, _config, _consent, _control, _orders, _recorder, _threads
 from tachograph._guard import LOGGER, guarded, under_pytest
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     from tachograph._config import Config
+    from tachograph._consent import ApprovalPolicy
     from tachograph._policy import Policy
     from tachograph._recorder import Recorder
     from tachograph._redact import Hook, Redactor
@@ -52,6 +53,8 @@ def init(
     propagate_threads: bool | None = None,
     record: Literal["exact", "light", "off"] | None = None,
     approver: str | None = None,
+    approvals: Iterable[ApprovalPolicy] | None = None,
+    approval_budget_s: float | None = None,
     disabled: bool | None = None,
 ) -> None:
     """Start recording in this process. Never raises, never waits for the collector.
@@ -75,18 +78,26 @@ def init(
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
         record: What is kept for replay: ``exact`` (all it takes), ``light`` (digests), ``off`` (the default).
         approver: Whom ``tacho.approve`` asks: ``inbox`` (people, through the collector) or nobody.
+        approvals: Which tools a person has to allow, beside what ``tacho.toml`` says.
+        approval_budget_s: Seconds that one run may wait for people in all; 0 for no limit.
         disabled: Record nothing at all.
     """
+    given = locals()
+    _begin({key: value for key, value in given.items() if key != "redact"}, tuple(redact or ()))
+
+
+def _begin(arguments: dict[str, Any], hooks: tuple[Hook | str, ...]) -> None:
     global _init_called
-    arguments = {key: given for key, given in locals().items() if key != "redact"}
     _init_called = True
     with guarded("starting"), _lock:
-        if _sender is not None or _recorder.replaying:
+        if _sender is not None:
             LOGGER.debug("tachograph: init was called before; this call changes nothing")
             return
         config = _config.read(arguments)
-        if not config.disabled:
-            _start(config, tuple(redact or ()))
+        # Also with the SDK off, and in a replay: the code asks there as it did, and is answered from the record.
+        _consent.use(config.approvals)
+        if not config.disabled and not _recorder.replaying:
+            _start(config, hooks)
 
 
 def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
@@ -186,8 +197,8 @@ def _reach_people(config: Config, redactor: Redactor) -> None:
     from tachograph_schemas.control_client import ControlClient
 
     client = ControlClient(config.endpoint, config.api_key)
-    approver, timeout_s = config.approver, config.approval_timeout_s
-    _control.connect(_control.Line(client, redactor, approver, timeout_s, config.capture))
+    times_s = config.approval_timeout_s, config.approval_budget_s
+    _control.connect(_control.Line(client, redactor, config.approver, *times_s, config.capture))
     if config.orders:
         _orders.follow(client)
 

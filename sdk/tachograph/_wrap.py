@@ -2,7 +2,8 @@
 
 Each form leaves the function what it is (``inspect`` sees the same kind, name and signature) and adds
 one frame to tracebacks and to the depth of recursion. Generators and coroutines check their arguments
-when they are first advanced. With the SDK off it costs one global lookup.
+when they are first advanced. With the SDK off it costs one global lookup. Whether a person has to allow the call is asked
+before anything else, with the SDK off too: off means that nothing is recorded, not that everything is allowed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from tachograph import _orders, _recorder
+from tachograph import _consent, _orders, _recorder
 from tachograph._call import Spec, begin, begin_plain
 from tachograph._failure import is_cancellation
 
@@ -71,8 +72,12 @@ def _wrap_by_kind(function: Callable[..., Any], spec: Spec) -> Callable[..., Any
 
 
 def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    asks = spec.consent
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = asks.ask(terms, args, kwargs)
         if _recorder._active is None:
             return function(*args, **kwargs)
         recorded = begin_plain(spec, args, kwargs)
@@ -92,8 +97,12 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
 
 
 def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    asks = spec.consent
+
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> Any:
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = await asks.ask_async(terms, args, kwargs)
         if _recorder._active is None:
             return await function(*args, **kwargs)
         if _orders.in_force:
@@ -116,10 +125,13 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
 
 def _wrap_iterable_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     """A function under ``types.coroutine``: what it yields goes to the event loop, it is no output."""
+    asks = spec.consent
 
     @types.coroutine
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = yield from asks.ask_async(terms, args, kwargs).__await__()
         if _recorder._active is None:
             return (yield from function(*args, **kwargs))
         recorded = begin(spec, args, kwargs)
@@ -141,9 +153,12 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
     Not ``yield from``, recording or not: that would close the body where the consumer throws a
     GeneratorExit into it, which the body may survive.
     """
+    asks = spec.consent
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = asks.ask(terms, args, kwargs)
         recorded = begin(spec, args, kwargs)
         seam = recorded.seam
         items: list[Any] = []
@@ -180,8 +195,12 @@ def _wrap_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., A
 
 
 def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
+    asks = spec.consent
+
     @functools.wraps(function)
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
+            args, kwargs = await asks.ask_async(terms, args, kwargs)
         recorded = begin(spec, args, kwargs)
         seam = recorded.seam
         items: list[Any] = []

@@ -14,11 +14,12 @@ from benchmarks import disk, ingest, replay, sdk_overhead  # noqa: E402
 
 # Not among "all": they install other products, and take an idle machine for half an hour.
 BESIDE_PEERS = {"peers": "benchmarks.peers.__main__", "peers-sdk": "benchmarks.peers.sdk"}
-# Neither: they make ten million spans, and ten thousand requests, first.
+# Neither: they make ten million spans, and ten thousand requests, first; and a fuzz measures nothing.
 LARGE = {
     "find": "benchmarks.find",
     "approvals": "benchmarks.approvals",
     "drift": "benchmarks.drift",
+    "fuzz_api": "benchmarks.fuzz_api",
 }
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
 
@@ -39,6 +40,7 @@ def main() -> None:
     print("Finding in ten million spans: python -m tests.benchmarks find --data DIR")
     print("The inbox with 10,000 requests: python -m tests.benchmarks approvals")
     print("Drift: false alarms and delays: python -m tests.benchmarks drift")
+    print("The control API under generated requests: python -m tests.benchmarks fuzz_api")
     print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 

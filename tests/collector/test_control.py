@@ -18,6 +18,13 @@ from sqlalchemy import select
 from otlp import plain_body
 from pipeline import until
 from postgres_server import postgres
+from tachograph_collector.control.approvals import (
+    Approvals,
+    ConflictError,
+    Request,
+    Said,
+    params_hash,
+)
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 from tachograph_collector.control.keys import KeyStore
@@ -57,8 +64,9 @@ def owner(collector):
 def client_of(collector, owner):
     """A client with a fresh key of a role and a project."""
 
-    def make(role: str, project: str = "default") -> ControlClient:
-        made = owner.call("POST", KEYS, {"name": role, "role": role, "project": project})
+    def make(role: str, project: str = "default", name: str = "") -> ControlClient:
+        named = {"name": name or role, "role": role, "project": project}
+        made = owner.call("POST", KEYS, named)
         assert made, made.why
         return ControlClient(collector.url, made.data["key"])
 
@@ -220,6 +228,39 @@ def test_two_deciders_race_and_exactly_one_wins(client_of, owner):
     assert owner.call("GET", f"{AUDIT}/verify").data["sound"]
 
 
+def test_two_collectors_of_one_database_race_and_exactly_one_wins(database_url, tmp_path):
+    databases = [Database(database_url), Database(database_url)]
+    inboxes = [
+        Approvals(each, Audit(each, tmp_path / f"head-{number}"), lambda _: None)
+        for number, each in enumerate(databases)
+    ]
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for number in range(20):
+                key = hashlib.sha256(f"{number} {time.time_ns()}".encode()).hexdigest()
+                request = Request(key, "", "", "", "x", "{}", None, "", "", "", 1, 60.0)
+                # Asked through both as well: there is one request.
+                ids = {inbox.ask(request, "race", "", "")["id"] for inbox in inboxes}
+                assert len(ids) == 1
+                line = threading.Barrier(2)
+
+                def go(which: int, ids=ids, line=line) -> bool:
+                    word = ("allow", "deny")[which]
+                    said = Said(word, f"p{which}", "", params_hash("{}"))
+                    line.wait()
+                    try:
+                        inboxes[which].decide(next(iter(ids)), "race", said, said.approver)
+                    except ConflictError:
+                        return False
+                    return True
+
+                assert sorted(pool.map(go, (0, 1))) == [False, True]
+                assert len(inboxes[0].get(next(iter(ids)), "race")["decisions"]) == 1
+    finally:
+        for database in databases:
+            database.close()
+
+
 def test_several_people_must_agree_and_one_may_refuse(owner, client_of):
     request = asked(client_of("ingest"), approvers_needed=2, requester="Ann")
     assert decide(owner, request).data["status"] == "pending"
@@ -229,9 +270,35 @@ def test_several_people_must_agree_and_one_may_refuse(owner, client_of):
     edits = decide(owner, request, approver="jo", params="{}")
     assert edits.status == 409
     assert decide(owner, request, "escalate", approver="jo").data["status"] == "pending"
-    done = decide(owner, request, approver="jo").data
+    passed_on = decide(owner, request, approver="Jo")
+    assert (passed_on.status, passed_on.why) == (
+        403,
+        "Jo has passed it on; somebody else decides.",
+    )
+    done = decide(owner, request, approver="kim").data
     assert done["status"] == "approved"
-    assert [said["approver"] for said in done["decisions"]] == ["maria", "jo", "jo"]
+    assert [said["approver"] for said in done["decisions"]] == ["maria", "jo", "kim"]
+    assert {said["vouched"] for said in done["decisions"]} == {"self-declared"}
+
+
+def test_with_a_key_its_name_decides_and_not_the_one_that_is_typed(owner, client_of):
+    person = client_of("operate", name="maria's key")
+    request = asked(owner, approvers_needed=2)
+    first = decide(person, request, approver="jo").data["decisions"]
+    assert [(said["approver"], said["vouched"]) for said in first] == [("maria's key", "key")]
+    assert decide(person, request, approver="kim").status == 409, "one key is one voice"
+    entry = next(
+        each
+        for each in owner.call("GET", AUDIT).data["entries"]
+        if each["subject"] == request["id"]
+    )
+    assert "jo (key " in entry["actor"]
+
+
+def test_the_requester_may_approve_where_the_policy_lets_them(owner):
+    request = asked(owner, requester="Ann", requester_may_approve=True)
+    assert request["requester_may_approve"]
+    assert decide(owner, request, approver="ann").data["status"] == "approved"
 
 
 def test_the_key_that_asks_may_not_decide(client_of):

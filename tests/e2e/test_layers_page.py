@@ -193,3 +193,21 @@ def test_the_metrics_are_ratios_of_what_is_stored(recorded):
     assert (desk.evals, desk.evals_passed, desk.eval_pass_rate) == (1, 0, 0.0)
     earlier = queries.harness_counts(client, since - timedelta(hours=1), since)
     assert earlier == []
+
+
+def test_stop_rules_are_counted_with_what_a_person_needs(recorded):
+    client, _ = recorded
+    since = datetime.now(UTC) - timedelta(hours=1)
+    (fired,) = queries.stop_counts(client, since, since + timedelta(hours=2))
+    assert (fired.agent, fired.rule, fired.kind) == (
+        "desk",
+        "conflicting records",
+        "conflicting_records",
+    )
+    assert (fired.stops, fired.runs) == (1, 1)
+    assert (fired.last_reason, fired.last_needs) == (
+        "two customers have this name",
+        "the customer number",
+    )
+    assert queries.run(client, fired.last_run_id).outcome == "stopped"
+    assert queries.stop_counts(client, since - timedelta(hours=1), since) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tachograph as tacho
 
 EXPORTED = [
+    "ApprovalPolicy",
     "Budget",
     "BudgetExceeded",
     "Continued",

@@ -24,6 +24,8 @@ tacho.init(
     capture_limit_bytes=1_000,
     heartbeat_s=1.0,
     propagate_threads=False,
+    approvals=[tacho.ApprovalPolicy(tools=["pay_*", "refund"], risk="high")],
+    approval_budget_s=60,
     disabled=False,
 )
 
@@ -51,6 +53,16 @@ async def with_options(task: str) -> int:
 @tacho.tool(risk="high", effect="write", scope="x:y", call_id=tacho.arg("call"))
 def act(call: str) -> bytes:
     return call.encode()
+
+
+@tacho.effect(risk="critical", approval=True)
+def wipe(table: str) -> int:
+    return len(table)
+
+
+@tacho.tool(approval=tacho.ApprovalPolicy(approvers_needed=2, timeout_s=60))
+async def wipe_async(table: str) -> int:
+    return len(table)
 
 
 @tacho.effect
@@ -114,6 +126,7 @@ class Desk:
 
 assert_type(bare("x", n=2), list[str])
 assert_type(act("x"), bytes)
+assert_type(wipe("x"), int)
 assert_type(items(3), Iterator[int])
 assert_type(items_async(3), AsyncIterator[int])
 assert_type(ask("x"), Mapping[str, Any])

@@ -29,8 +29,8 @@ from tachograph_collector.keys import Caller
 from tachograph_schemas.control import APPROVALS, MOST_WAIT_S
 
 _MOST_TIMEOUT_S = 30 * 86_400.0
-_Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-_Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Asked(BaseModel):
@@ -38,7 +38,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    idempotency_key: _Hash
+    idempotency_key: Hash
     """The same for the same question, so that a restarted agent finds the answer it has got already."""
     run_id: Name = ""
     span_id: Annotated[str, Field(pattern="^([0-9a-f]{16})?$")] = ""
@@ -51,6 +51,8 @@ class Asked(BaseModel):
     risk: Literal["", "low", "medium", "high", "critical"] = ""
     requester: Name = ""
     approvers_needed: Annotated[int, Field(ge=1, le=20)] = 1
+    requester_may_approve: bool = False
+    """Whether ``requester`` may be among those who approve."""
     timeout_s: Annotated[float, Field(gt=0, le=_MOST_TIMEOUT_S, allow_inf_nan=False)] = 3_600.0
 
 
@@ -60,9 +62,10 @@ class Decided(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     decision: Literal["allow", "deny", "escalate"]
-    params_hash: _Hash
+    params_hash: Hash
     """Of the arguments that were decided on, as the request has it."""
     approver: Name = ""
+    """Who decides, as they say; with a key that was made, its name counts and not this one."""
     reason: Sentence = ""
     params: Document | None = None
     """Other arguments to go on with, as JSON text."""
@@ -95,7 +98,7 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
 
     @api.get(APPROVALS + "/{approval_id}")
     async def one(
-        approval_id: _Id,
+        approval_id: Id,
         caller: Caller = either,
         wait_s: Annotated[float, Query(ge=0, le=MOST_WAIT_S)] = 0,
     ) -> dict[str, Any]:
@@ -116,11 +119,12 @@ def add_decisions(api: FastAPI, approvals: Approvals, access: Access) -> None:
     deciding = Depends(access.needs("operate"))
 
     @api.post(APPROVALS + "/{approval_id}/decision")
-    def decide(approval_id: _Id, decided: Decided, caller: Caller = deciding) -> dict[str, Any]:
+    def decide(approval_id: Id, decided: Decided, caller: Caller = deciding) -> dict[str, Any]:
         """Allow, deny or escalate. 409 when it is decided already, or about other arguments."""
         said = Said(
             decision=decided.decision,
-            approver=decided.approver.strip() or caller.name,
+            # A name that anybody could type is worth less than the key that was given to a person.
+            approver=caller.name if caller.key else decided.approver.strip() or caller.name,
             approver_key=caller.key,
             params_hash=decided.params_hash,
             reason=decided.reason,
@@ -128,7 +132,7 @@ def add_decisions(api: FastAPI, approvals: Approvals, access: Access) -> None:
         )
         try:
             found = approvals.decide(
-                approval_id, caller.project, said, actor(said.approver, caller)
+                approval_id, caller.project, said, actor(decided.approver.strip(), caller)
             )
         except ConflictError as error:
             raise HTTPException(409, str(error)) from error

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
-from tachograph_collector.control.tables import APPROVALS, DECISIONS
+from tachograph_collector.control.tables import APPROVALS, DECISIONS, OWN_APPROVAL
 
 Status = Literal["pending", "approved", "refused", "expired"]
 Word = Literal["allow", "deny", "escalate"]
@@ -51,6 +51,7 @@ class Request:
     """On whose behalf, when the agent knows."""
     approvers_needed: int
     timeout_s: float
+    requester_may_approve: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Said:
     decision: Word
     approver: str
     approver_key: str
+    """What vouches for the name: a key's id, ``link:PAIR:KEY`` for a link that this key made, or nothing."""
     params_hash: str
     reason: str = ""
     edited_params: str | None = None
@@ -91,12 +93,14 @@ class Approvals:
             "expires_ns": at + int(request.timeout_s * 1e9),
             "status": "pending",
             "escalated": 0,
-        } | {name: getattr(request, name) for name in Request.__slots__ if name != "timeout_s"}
+        } | {name: getattr(request, name) for name in Request.__slots__ if name in APPROVALS.c}
         with self._audit.change() as connection:
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             added = connection.execute(
                 dialect.insert(APPROVALS).values(values).on_conflict_do_nothing()
             ).rowcount
+            if added and request.requester_may_approve:
+                connection.execute(insert(OWN_APPROVAL).values(approval_id=values["id"]))
             if added:
                 self._audit.record(
                     connection,
@@ -111,7 +115,7 @@ class Approvals:
                 APPROVALS.c.idempotency_key == request.idempotency_key,
             )
             row = connection.execute(select(APPROVALS).where(*where)).one()
-            return _whole(row, _decisions(connection, row.id))
+            return _whole(connection, row)
 
     def get(
         self, approval_id: str, project: str, *, asked_by: str | None = None
@@ -122,7 +126,7 @@ class Approvals:
             row = _find(connection, approval_id, project)
             if row is None or asked_by not in {None, row.requester_key}:
                 return None
-            return _whole(row, _decisions(connection, row.id))
+            return _whole(connection, row)
 
     def listed(
         self, project: str, statuses: Sequence[Status], limit: int, offset: int = 0
@@ -139,9 +143,16 @@ class Approvals:
             return [_shown(row) for row in rows], total.scalar_one()
 
     def decide(
-        self, approval_id: str, project: str, said: Said, actor: str
+        self,
+        approval_id: str,
+        project: str,
+        said: Said,
+        actor: str,
+        also: Callable[[Connection], None] = lambda _: None,
     ) -> dict[str, Any] | None:
         """Note a decision; the request as it stands then, ``None`` when there is none.
+
+        ``also`` runs first in the same transaction; what it raises undoes everything.
 
         Raises:
             ConflictError: it is decided, has expired, or was about other arguments.
@@ -149,45 +160,71 @@ class Approvals:
         """
         self.expire()
         with self._audit.change() as connection:
+            also(connection)
             row = _find(connection, approval_id, project)
             if row is None:
                 return None
-            earlier = _decisions(connection, row.id)
-            _refuse(row, earlier, said)
-            at = now_ns()
-            connection.execute(
-                insert(DECISIONS).values(
-                    approval_id=row.id,
-                    seq=len(earlier) + 1,
-                    decision=said.decision,
-                    approver=said.approver,
-                    approver_key=said.approver_key,
-                    reason=said.reason,
-                    edited_params=said.edited_params,
-                    at_ns=at,
-                )
-            )
-            connection.execute(
-                update(APPROVALS)
-                .where(APPROVALS.c.id == row.id, APPROVALS.c.status == "pending")
-                .values(_effect(row, earlier, said, at))
-            )
-            self._audit.record(
-                connection,
-                project=project,
-                actor=actor,
-                action=f"approval.{said.decision}",
-                subject=row.id,
-                detail={
-                    "params_hash": row.params_hash,
-                    "edited_hash": params_hash(said.edited_params) if said.edited_params else "",
-                    "reason": said.reason,
-                },
-            )
-            decided = _find(connection, row.id, project)
-            found = _whole(decided, _decisions(connection, row.id))
+            self._note(connection, row, said, actor)
+            found = _whole(connection, _find(connection, row.id, project))
         self._changed(row.id)
         return found
+
+    def open_to(
+        self,
+        connection: Connection,
+        approval_id: str,
+        project: str,
+        approver: str,
+        approver_key: str,
+    ) -> Row[Any] | None:
+        """The request if this person may approve it as it stands; ``None`` when there is none.
+
+        Raises:
+            ConflictError: it is decided, or this person has approved.
+            NotAllowedError: this person may not.
+        """
+        row = _find(connection, approval_id, project)
+        if row is not None:
+            said = Said("allow", approver, approver_key, row.params_hash)
+            earlier = _decisions(connection, row.id)
+            _refuse(row, earlier, said, may_be_requester=_is_own(connection, row.id))
+        return row
+
+    def _note(self, connection: Connection, row: Row[Any], said: Said, actor: str) -> None:
+        earlier = _decisions(connection, row.id)
+        _refuse(row, earlier, said, may_be_requester=_is_own(connection, row.id))
+        at = now_ns()
+        connection.execute(
+            insert(DECISIONS).values(
+                approval_id=row.id,
+                seq=len(earlier) + 1,
+                decision=said.decision,
+                approver=said.approver,
+                approver_key=said.approver_key,
+                reason=said.reason,
+                edited_params=said.edited_params,
+                at_ns=at,
+            )
+        )
+        connection.execute(
+            update(APPROVALS)
+            .where(APPROVALS.c.id == row.id, APPROVALS.c.status == "pending")
+            .values(_effect(row, earlier, said, at))
+        )
+        self._audit.record(
+            connection,
+            project=row.project,
+            actor=actor,
+            action=f"approval.{said.decision}",
+            subject=row.id,
+            detail={
+                "params_hash": row.params_hash,
+                "edited_hash": params_hash(said.edited_params) if said.edited_params else "",
+                "reason": said.reason,
+                "approver": said.approver,
+                "vouched": _vouched(said.approver_key),
+            },
+        )
 
     def expire(self) -> None:
         """Turn what nobody decided in time into refusals. Cheap when there is nothing to do."""
@@ -212,21 +249,48 @@ class Approvals:
             self._changed(row.id)
 
 
-def _refuse(row: Row[Any], earlier: list[dict[str, Any]], said: Said) -> None:
+def _refuse(
+    row: Row[Any], earlier: list[dict[str, Any]], said: Said, *, may_be_requester: bool
+) -> None:
+    """See whether somebody may say this.
+
+    Raises:
+        ConflictError: it is decided, or about something else.
+        NotAllowedError: somebody else has to say it.
+    """
     if row.status != "pending":
         raise ConflictError(f"It is {row.status} already.")
     if said.params_hash != row.params_hash:
         raise ConflictError("The decision is about other arguments than those of the request.")
     if said.edited_params is not None and row.approvers_needed > 1:
         raise ConflictError("What several people approve must be what each of them saw: no edits.")
-    if said.approver_key and said.approver_key == row.requester_key:
+    key, name = _vouching_key(said.approver_key), said.approver.casefold()
+    if key and key == row.requester_key:
         raise NotAllowedError("The key that asked may not decide.")
-    name = said.approver.casefold()
-    if row.requester and name == row.requester.casefold():
+    if row.requester and name == row.requester.casefold() and not may_be_requester:
         raise NotAllowedError("Whoever asked may not decide.")
-    again = {each["approver"].casefold() for each in earlier if each["decision"] == "allow"}
-    if said.decision == "allow" and name in again:
-        raise ConflictError(f"{said.approver} has approved already; another person is needed.")
+    if said.decision != "allow":
+        return
+    for each in earlier:
+        is_same = name == each["approver"].casefold() or (
+            key and key == _vouching_key(each["approver_key"])
+        )
+        if is_same and each["decision"] == "allow":
+            raise ConflictError(f"{said.approver} has approved already; another person is needed.")
+        if is_same and each["decision"] == "escalate":
+            raise NotAllowedError(f"{said.approver} has passed it on; somebody else decides.")
+
+
+def _vouching_key(approver_key: str) -> str:
+    """The key that answers for a decision, made with it or by a link of its making; empty: none."""
+    return approver_key.rpartition(":")[2]
+
+
+def _vouched(approver_key: str) -> str:
+    """What vouches for the name in a decision: ``key link self-declared``."""
+    if approver_key.startswith("link:"):
+        return "link"
+    return "key" if approver_key else "self-declared"
 
 
 def _effect(row: Row[Any], earlier: list[dict[str, Any]], said: Said, at: int) -> dict[str, Any]:
@@ -246,15 +310,22 @@ def _find(connection: Connection, approval_id: str, project: str) -> Row[Any] | 
     return connection.execute(select(APPROVALS).where(*where)).first()
 
 
+def _is_own(connection: Connection, approval_id: str) -> bool:
+    where = OWN_APPROVAL.c.approval_id == approval_id
+    return connection.execute(select(OWN_APPROVAL).where(where)).first() is not None
+
+
 def _decisions(connection: Connection, approval_id: str) -> list[dict[str, Any]]:
     query = (
         select(DECISIONS).where(DECISIONS.c.approval_id == approval_id).order_by(DECISIONS.c.seq)
     )
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def _said(row: dict[str, Any]) -> dict[str, Any]:
     hidden = {"approval_id", "seq", "approver_key"}
-    return [
-        {name: value for name, value in row._mapping.items() if name not in hidden}
-        for row in connection.execute(query)
-    ]
+    shown = {name: value for name, value in row.items() if name not in hidden}
+    return shown | {"vouched": _vouched(row["approver_key"])}
 
 
 def _shown(row: Row[Any]) -> dict[str, Any]:
@@ -263,6 +334,9 @@ def _shown(row: Row[Any]) -> dict[str, Any]:
     return found | {"escalated": bool(found["escalated"])}
 
 
-def _whole(row: Row[Any] | None, decisions: list[dict[str, Any]]) -> dict[str, Any]:
+def _whole(connection: Connection, row: Row[Any] | None) -> dict[str, Any]:
     assert row is not None
-    return _shown(row) | {"decisions": decisions}
+    return _shown(row) | {
+        "requester_may_approve": _is_own(connection, row.id),
+        "decisions": [_said(each) for each in _decisions(connection, row.id)],
+    }

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Select, func, insert, literal, select
 
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables import AUDIT
@@ -117,12 +117,16 @@ class Audit:
             logger.warning("%s cannot be written: %s", self._head, error)
 
     def entries(self, project: str | None, limit: int, before: int | None = None) -> list[Entry]:
-        """The newest entries first, those of one project or all; ``before`` a number to page on."""
-        query = select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(limit)
-        if project is not None:
-            query = query.where(AUDIT.c.project == project)
+        """The newest entries first, those of one project or all; ``before`` a number to page on.
+
+        Those of one project are numbered within it and stand without their hashes: the places of others in the
+        chain would tell how much others do.
+        """
+        rows = select(AUDIT) if project is None else _numbered(project)
+        numbered = rows.subquery()
+        query = select(numbered).order_by(numbered.c.seq.desc()).limit(limit)
         if before is not None:
-            query = query.where(AUDIT.c.seq < before)
+            query = query.where(numbered.c.seq < before)
         with self._database.read() as connection:
             return [Entry(**row._mapping) for row in connection.execute(query)]
 
@@ -143,6 +147,17 @@ class Audit:
             return Verdict(False, seq, f"the entries after {seq} are gone; there were {noted_seq}")
         return Verdict(True, seq)
 
+    def verify_for(self, project: str) -> Verdict:
+        """:meth:`verify`, as a project may know it: with its own number of entries, and no place in the chain."""
+        found = self.verify()
+        own = select(func.count()).select_from(AUDIT).where(AUDIT.c.project == project)
+        with self._database.read() as connection:
+            entries = connection.execute(own).scalar_one()
+        problem = (
+            "" if found.sound else "the log of this collector was altered; its owner sees where"
+        )
+        return Verdict(found.sound, entries, problem)
+
     def _all(self) -> Iterator[Entry]:
         after = 0
         while True:
@@ -159,6 +174,16 @@ class Audit:
             seq, hashed = self._head.read_text().split()
             return int(seq), hashed
         return 0, ""
+
+
+def _numbered(project: str) -> Select[Any]:
+    hidden = {"seq", "previous", "hash"}
+    return select(
+        func.row_number().over(order_by=AUDIT.c.seq).label("seq"),
+        literal("").label("previous"),
+        literal("").label("hash"),
+        *(column for column in AUDIT.c if column.name not in hidden),
+    ).where(AUDIT.c.project == project)
 
 
 def _hash(entry: Entry) -> str:

@@ -72,6 +72,10 @@ class KeyStore:
         """Whether there is a key that works."""
         return bool(self._live)
 
+    def is_live(self, key_id: str) -> bool:
+        """Whether a key with this id works."""
+        return key_id in self._live
+
     def find(self, given: bytes) -> Key | None:
         """The key behind what was sent; ``None`` when there is none or it was revoked. For any thread."""
         prefix, _, rest = given.partition(b"_")

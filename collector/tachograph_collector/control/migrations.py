@@ -15,8 +15,10 @@ from tachograph_collector.control.tables import (
     DRIFT_PLACE,
     DRIFT_WATCHES,
     KEYS,
+    LINKS,
     METADATA,
     ORDERS,
+    OWN_APPROVAL,
 )
 
 Migration = Callable[[Connection], None]
@@ -40,4 +42,8 @@ def _drift(connection: Connection) -> None:
     METADATA.create_all(connection, tables=tables)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _drift)
+def _links(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[LINKS, OWN_APPROVAL])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links)

@@ -11,11 +11,13 @@ from fastapi.responses import JSONResponse
 from tachograph_collector.control.access import Access, BoundedBodies, explained
 from tachograph_collector.control.api_approvals import add_approvals, add_decisions
 from tachograph_collector.control.api_keys import add_keys
+from tachograph_collector.control.api_links import add_links
 from tachograph_collector.control.api_orders import add_orders, topic
 from tachograph_collector.control.approvals import Approvals
 from tachograph_collector.control.audit import HEAD_FILE, Audit
 from tachograph_collector.control.database import Database, DatabaseError
 from tachograph_collector.control.keys import KeyStore
+from tachograph_collector.control.links import Links
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Orders
 from tachograph_collector.keys import Keys
@@ -37,15 +39,21 @@ class ControlPlane:
         self.keys = Keys(settings.api_key, store=self.store, required=not settings.is_loopback)
         self.access = Access(self.keys)
         self._news: News | None = None
+        self._public_url = settings.public_url
+        self._is_loopback = settings.is_loopback
 
-    def serve(self, api: FastAPI) -> None:
-        """Add the routes, on the running event loop."""
+    def serve(self, api: FastAPI, address: str) -> None:
+        """Add the routes, on the running event loop; ``address`` is where this collector listens."""
         news = self._news = News(asyncio.get_running_loop())
         access = self.access
         approvals = Approvals(self.database, self.audit, news.tell)
         orders = Orders(self.database, self.audit, lambda project: news.tell(topic(project)))
         add_approvals(api, approvals, news, access)
         add_decisions(api, approvals, access)
+        # Beyond this machine the address that is listened on may be no address that a person can open.
+        base_url = self._public_url or (address if self._is_loopback else "")
+        links = Links(self.database, self.audit, approvals, self.store, base_url)
+        add_links(api, links, access)
         add_orders(api, orders, news, access)
         add_keys(api, self.store, self.audit, access)
         api.add_middleware(BoundedBodies)

@@ -95,6 +95,30 @@ DECISIONS = Table(
     Column("at_ns", BigInteger, nullable=False),
 )
 
+# Requests for which the person that the run works for may be among those who approve.
+OWN_APPROVAL = Table(
+    "approvals_by_requester",
+    METADATA,
+    Column("approval_id", String(16), ForeignKey("approvals.id"), primary_key=True),
+)
+
+LINKS = Table(
+    "approval_links",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("pair", String(16), nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("approval_id", String(16), ForeignKey("approvals.id"), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("approver", String(200), nullable=False),
+    Column("maker_key", String(200), nullable=False),
+    Column("maker", String(200), nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    Column("used_ns", BigInteger),
+    Index("approval_links_pair", "pair"),
+)
+
 ORDERS = Table(
     "orders",
     METADATA,

@@ -23,6 +23,7 @@ _STATES = {
     "refused": ("Refused", "bad"),
     "expired": ("Expired", "warn"),
 }
+_VOUCHED = {"key": "", "link": " (by link)", "self-declared": " (self-declared)"}
 _WORDS = {"allow": "approved", "deny": "refused", "escalate": "passed it on"}
 # What a reader does not see, or sees elsewhere than it stands: such a letter is written as its number.
 _UNSEEN = re.compile(
@@ -78,7 +79,8 @@ def request(
         ],
         "decisions": [
             {
-                "who": words.excerpt(said["approver"], 80),
+                "who": words.excerpt(said["approver"], 80)
+                + _VOUCHED.get(said.get("vouched", ""), ""),
                 "what": _WORDS[said["decision"]],
                 "when": times.short(_moment(said["at_ns"]), where, now),
                 "reason": words.plain(said["reason"][:_REASON_CHARS], newlines=True),

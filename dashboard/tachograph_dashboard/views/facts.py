@@ -109,6 +109,7 @@ LAYER_FACTS: Mapping[str, tuple[_Fact, ...]] = {
     "approval": (
         _Fact("Decision", names.APPROVAL_DECISION),
         _Fact("By", names.APPROVAL_APPROVER),
+        _Fact("Name vouched for by", names.APPROVAL_VOUCHED),
         _Fact("Waited", names.WAITING_NS, _nanoseconds),
         _Fact("Asked for", names.APPROVAL_REQUEST),
         _REASON,

@@ -1,4 +1,4 @@
-"""``tacho approvals``, ``approve`` and ``refuse``: what waits for a person, and the person's word."""
+"""``tacho approvals``, ``approve``, ``refuse`` and ``escalate``: what waits for a person, and the person's word."""
 
 from __future__ import annotations
 
@@ -16,22 +16,36 @@ from tachograph_schemas.control_client import ControlClient
 
 _ID_CHARS = 16
 _LOOKED_AT = 1_000
+_ANSWERS = {
+    "approve": "let an agent do what it asked for",
+    "refuse": "say no",
+    "escalate": "pass a request on to somebody else, who then decides",
+}
+_WORDS = {"approve": "allow", "refuse": "deny", "escalate": "escalate"}
 _ALL = ("pending", "approved", "refused", "expired")
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the three commands."""
+    """Add the commands."""
     listing = subparsers.add_parser(
         "approvals",
         help="what waits for a person's decision",
         description="List the requests that wait, the oldest first, or show one whole.",
     )
-    listing.add_argument("id", nargs="?", help="show this one; the beginning of its id will do")
+    listing.add_argument(
+        "id", nargs="?", help="show this one; the beginning of its id will do; or the word `link`"
+    )
+    listing.add_argument("of", nargs="?", help="`link ID`: make links with which a person decides")
+    listing.add_argument("--for", dest="approver", help="whose links they are (default: yours)")
+    listing.add_argument(
+        "--hours", type=float, help="how long they hold at most (default: as long as it waits)"
+    )
     listing.add_argument("--all", action="store_true", help="decided and expired ones too")
     listing.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
     listing.add_argument("--json", action="store_true", help="the data, as JSON")
+    add_actor(listing)
     listing.set_defaults(run=_list)
-    for name, does in (("approve", "let an agent do what it asked for"), ("refuse", "say no")):
+    for name, does in _ANSWERS.items():
         deciding = subparsers.add_parser(name, help=does, description=f"{does.capitalize()}.")
         deciding.add_argument("id", help="of the request; its beginning will do")
         deciding.add_argument("--reason", default="", help="why, in a sentence")
@@ -40,11 +54,15 @@ def add_parser(subparsers: Any) -> None:
         else:
             deciding.set_defaults(params=None)
         add_actor(deciding)
-        deciding.set_defaults(run=_decide, word="allow" if name == "approve" else "deny")
+        deciding.set_defaults(run=_decide, word=_WORDS[name])
 
 
 def _list(arguments: argparse.Namespace) -> int:
     to = client()
+    if arguments.id == "link" and arguments.of:
+        return _link(to, arguments)
+    if arguments.of:
+        raise Problem(f"{arguments.of!r} is one word too many; did you mean `link`?", code=USAGE)
     if arguments.id:
         found = _one(to, arguments.id, _ALL)
         if arguments.json:
@@ -64,6 +82,26 @@ def _list(arguments: argparse.Namespace) -> int:
     print_lines(_row(row) for row in rows)
     if listed["total"] > len(rows):
         print(f"… and {listed['total'] - len(rows):,} more; --limit shows more of them.")
+    return 0
+
+
+def _link(to: ControlClient, arguments: argparse.Namespace) -> int:
+    found = _one(to, arguments.of, ("pending",))
+    body = {"approver": arguments.approver or actor(arguments)}
+    if arguments.hours is not None:
+        body["lifetime_s"] = arguments.hours * 3_600
+    made = call(to, "POST", f"{APPROVALS}/{found['id']}/links", body)
+    if arguments.json:
+        print_json(dict(made))
+        return 0
+    whose, until = words.plain(made["approver"]), words.moment_ns(made["expires_ns"])
+    print_lines(
+        [
+            f"For {whose}, until {until}; one of the two, once:",
+            f"Approve  {made['approve']}",
+            f"Refuse   {made['refuse']}",
+        ]
+    )
     return 0
 
 
@@ -132,7 +170,10 @@ def _whole(found: Mapping[str, Any]) -> list[str]:
     if needed > 1:
         rows.append(("Needs", f"{needed} approvals"))
     rows += [
-        (each["decision"], f"{each['approver']}: {each['reason']}".rstrip(": "))
+        (
+            each["decision"],
+            f"{each['approver']} ({each['vouched']}): {each['reason']}".rstrip(": "),
+        )
         for each in found["decisions"]
     ]
     # Whole, whatever its length: nobody should decide on half of it.

@@ -1,9 +1,10 @@
-"""Six small agents that show what a recording looks like; together they use every layer of the harness.
+"""Seven small agents that show what a recording looks like; together they use every layer of the harness.
 
 They are real: they run through the official Anthropic client, against the real API when
 ``ANTHROPIC_API_KEY`` is set, and against a model server bundled with this package otherwise. Read
 :mod:`~tachograph.demo.support`, :mod:`~tachograph.demo.planner`, :mod:`~tachograph.demo.contract`,
-:mod:`~tachograph.demo.monday`, :mod:`~tachograph.demo.crash` and :mod:`~tachograph.demo.loop` as the tutorial.
+:mod:`~tachograph.demo.monday`, :mod:`~tachograph.demo.crash`, :mod:`~tachograph.demo.loop` and
+:mod:`~tachograph.demo.payout` as the tutorial.
 ``tacho demo`` runs them through :func:`run_all`.
 """
 
@@ -82,6 +83,12 @@ def _loop() -> tuple[Job, Callable[[Claude, Any], str]]:
     return loop.job(), loop.play
 
 
+def _payout() -> tuple[Job, Callable[[Claude, Any], str]]:
+    from tachograph.demo import payout
+
+    return payout.job(), payout.play
+
+
 AGENTS: Mapping[str, DemoAgent] = {
     agent.name: agent
     for agent in (
@@ -114,6 +121,11 @@ AGENTS: Mapping[str, DemoAgent] = {
             "loop",
             "apologises and tries again at night until the run's budget stops it",
             _loop,
+        ),
+        DemoAgent(
+            "payout",
+            "is paused by an operator and let go on; its payment waits in the inbox for somebody to decide",
+            _payout,
         ),
     )
 }

@@ -228,5 +228,6 @@ class RenewalDesk:
         return tacho.stop(
             "conflicting records",
             "CRM says Fjordlys AS, billing Fjord Lys Holding ASA",
+            kind="conflicting_records",
             needs="which company signs, and today's tickets",
         )

@@ -83,7 +83,10 @@ class SupportAgent:
             if Customer in found and Order in found:
                 return found[Customer], found[Order]
         return tacho.stop(
-            "records missing", "customer or order was not found", needs="both records"
+            "records missing",
+            "customer or order was not found",
+            kind="missing_data",
+            needs="both records",
         )
 
     async def run_lookup(self, call: Any) -> Customer | Order | Exception:
@@ -121,7 +124,9 @@ class SupportAgent:
                 messages.append(tool_results([call], [PermissionError(refusal)]))
                 call = tool_call(await self.ask(messages, PROPOSE))
             if refusal:
-                tacho.stop("no acceptable plan", refusal, needs="an amount within policy")
+                tacho.stop(
+                    "no acceptable plan", refusal, kind="policy", needs="an amount within policy"
+                )
         outcome = await self.pay(ticket, order, float(call.input["amount_usd"]))
         messages.append(tool_results([call], [outcome]))
 

@@ -323,6 +323,8 @@ def test_run_all_runs_every_story_and_together_they_show_every_layer(
         ("monday", "stopped"),
         ("crash", "success"),
         ("loop", "stopped"),
+        # Nobody can be asked here.
+        ("payout", "success"),
     ]
     # The billing run works in processes of its own: what they recorded came to the collector.
     away = {span.attributes[names.RUN_ID] for span in collector.final()}
@@ -337,7 +339,7 @@ def test_run_all_runs_only_what_is_asked_for_and_refuses_unknown_names(monkeypat
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     monkeypatch.setattr(tacho, "init", lambda **_: None)
     assert [r.agent for r in demo.run_all(only=["loop"], seconds_per_token=0.0)] == ["loop"]
-    with pytest.raises(ValueError, match="support, planner, contract, monday, crash, loop"):
+    with pytest.raises(ValueError, match="support, planner, contract, monday, crash, loop, payout"):
         demo.run_all(only=["nobody"])
     assert all(str(agent) for agent in demo.AGENTS.values())
 

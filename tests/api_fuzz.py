@@ -1,0 +1,191 @@
+"""The control API under requests made from its own description: no 5xx, and nothing of another project.
+
+The short form is a test, the long one ``python -m tests.benchmarks fuzz_api``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import schemathesis
+from collector_process import Collector
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+
+from tachograph_schemas.control import APPROVALS, KEYS, ORDERS
+from tachograph_schemas.control_client import ControlClient
+
+OWNER = "owner-of-this-collector"
+MARK = "only-ours-7f3a"
+"""In everything that the first project says; the second must never read it."""
+_DESCRIPTION = "/api/v1/openapi.json"
+_PLACE = re.compile(r"\{(\w+)\}")
+_UNKNOWN = {16: "0" * 16, 12: "0" * 12}
+
+
+@dataclass(frozen=True)
+class Projects:
+    """A collector with two projects: one that has everything, and one that must not learn of it."""
+
+    url: str
+    ours: str
+    theirs: str
+    """Keys of role admin."""
+    ids: dict[str, str]
+    """Of what the first project has, by the name of the path's parameter."""
+
+
+def two_projects(collector: Collector) -> Projects:
+    """Make both, and fill the first."""
+    owner = ControlClient(collector.url, OWNER)
+    keys = {}
+    for project in ("ours", "theirs"):
+        name = MARK if project == "ours" else project
+        keys[project] = owner.call(
+            "POST", KEYS, {"name": name, "role": "admin", "project": project}
+        )
+    ours = keys["ours"].data["key"]
+    return Projects(
+        collector.url,
+        ours,
+        keys["theirs"].data["key"],
+        fill(collector.url, ours) | {"key_id": keys["ours"].data["id"]},
+    )
+
+
+def fill(url: str, key: str) -> dict[str, str]:
+    """Everything the first project, whose key this is, can have, marked; the ids of it."""
+    ours = ControlClient(url, key)
+    request = ours.call(
+        "POST",
+        APPROVALS,
+        {
+            "idempotency_key": hashlib.sha256(os.urandom(8)).hexdigest(),
+            "action": MARK,
+            "params": f'{{"note": "{MARK}"}}',
+            "reason": MARK,
+            "agent": MARK,
+            "run_id": MARK,
+        },
+    )
+    assert request, request.why
+    order = {"action": "pause", "scope": "agent", "target": MARK, "reason": MARK}
+    assert ours.call("POST", ORDERS, order)
+    # The key that asked may not make links.
+    made = ours.call("POST", KEYS, {"name": MARK, "role": "operate"})
+    operator = ControlClient(url, made.data["key"])
+    links = f"{APPROVALS}/{request.data['id']}/links"
+    assert operator.call("POST", links, {"approver": MARK})
+    return {"approval_id": request.data["id"], "run_id": MARK}
+
+
+def operations(url: str) -> Iterator[Any]:
+    """Every operation of the description."""
+    for found in schemathesis.openapi.from_url(url + _DESCRIPTION).get_all_operations():
+        yield found.ok()
+
+
+def fuzz(projects: Projects, key: str, *, examples: int, number: int) -> Counter[int]:
+    """Send ``examples`` requests of both kinds, valid and not, to every operation; how often which status came.
+
+    Raises:
+        AssertionError: a 5xx, or something of the first project in an answer to the second.
+    """
+    seen: Counter[int] = Counter()
+    for operation in operations(projects.url):
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            cases = operation.as_strategy(generation_mode=mode)
+            # What takes nothing cannot be asked wrongly.
+            with contextlib.suppress(Unsatisfiable):
+                _fuzz_one(projects, key, cases, seen, examples, number)
+    return seen
+
+
+def _fuzz_one(
+    projects: Projects,
+    key: str,
+    cases: Any,
+    seen: Counter[int],
+    examples: int,
+    number: int,
+) -> None:
+    @seed(number)
+    @settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def one(case: Any) -> None:
+        if isinstance(case.query, dict) and "wait_s" in case.query:
+            case.query["wait_s"] = 0  # nobody waits for news here
+        answer = case.call(headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        seen[answer.status_code] += 1
+        assert answer.status_code < 500, (case.as_curl_command(), answer.text[:500])
+        if key == projects.theirs:
+            assert MARK not in answer.text, case.as_curl_command()
+
+    one()
+
+
+def twins(projects: Projects) -> list[str]:
+    """Ask as the second project for what the first has, and for what nobody has: what was told apart."""
+    apart = []
+    headers = {"Authorization": f"Bearer {projects.theirs}"}
+    with httpx.Client(base_url=projects.url, headers=headers, timeout=60) as client:
+        for operation in operations(projects.url):
+            places = _PLACE.findall(operation.path)
+            for body in _bodies(operation.path) if places else ():
+                answers = []
+                for known in (True, False):
+                    path, words = operation.path, []
+                    for place in places:
+                        word = projects.ids[place] if known else _unknown(projects.ids[place])
+                        path, words = path.replace(f"{{{place}}}", word), [*words, word]
+                    answer = client.request(operation.method.upper(), path, json=body)
+                    text = answer.text
+                    for word in words:
+                        text = text.replace(word, "ID")
+                    answers.append((answer.status_code, text))
+                if answers[0] != answers[1] or answers[0][0] < 400:
+                    apart.append(f"{operation.method} {operation.path}: {answers}")
+    return apart
+
+
+def _unknown(known: str) -> str:
+    """An id of the same shape that nobody has."""
+    return _UNKNOWN.get(len(known), "nobody-has-this")
+
+
+def _bodies(path: str) -> list[dict[str, Any] | None]:
+    decision = {"decision": "allow", "params_hash": "0" * 64, "approver": "x"}
+    if path.endswith("/decision"):
+        return [decision, decision | {"decision": "escalate"}, {}]
+    return [{"approver": "x"}] if path.endswith("/links") else [None]
+
+
+def sights(projects: Projects) -> dict[str, str]:
+    """Everything that the second project can look at without naming anything."""
+    headers = {"Authorization": f"Bearer {projects.theirs}"}
+    paths = [
+        f"{APPROVALS}?status=pending&status=approved&status=refused&status=expired",
+        ORDERS,
+        KEYS,
+        "/api/v1/audit",
+        "/api/v1/audit/verify",
+        "/api/v1/quarantine",
+        _DESCRIPTION,
+    ]
+    with httpx.Client(base_url=projects.url, headers=headers, timeout=60) as client:
+        return {path: client.get(path).text for path in paths}
