@@ -19,6 +19,7 @@ LARGE = {
     "find": "benchmarks.find",
     "approvals": "benchmarks.approvals",
     "drift": "benchmarks.drift",
+    "alerts": "benchmarks.alerts",
 }
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
 
@@ -39,6 +40,7 @@ def main() -> None:
     print("Finding in ten million spans: python -m tests.benchmarks find --data DIR")
     print("The inbox with 10,000 requests: python -m tests.benchmarks approvals")
     print("Drift: false alarms and delays: python -m tests.benchmarks drift")
+    print("Alerts, with collectors that are killed: python -m tests.benchmarks alerts")
     print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 

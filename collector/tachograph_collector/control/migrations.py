@@ -18,6 +18,7 @@ from tachograph_collector.control.tables import (
     METADATA,
     ORDERS,
 )
+from tachograph_collector.control.tables_alerts import ALERT_TABLES
 
 Migration = Callable[[Connection], None]
 
@@ -40,4 +41,8 @@ def _drift(connection: Connection) -> None:
     METADATA.create_all(connection, tables=tables)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _drift)
+def _alerts(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=ALERT_TABLES)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _alerts)
