@@ -121,6 +121,7 @@ class Collector:
             retry.start()
             chores.start()
             drift.start()
+            control.alerts.start()
             gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
                 instance = _instance(url(otlp_socket), self._grpc.address, gateway)
@@ -130,9 +131,8 @@ class Collector:
         finally:
             receiver.stopping = True
             control.release()
-            await asyncio.to_thread(retry.stop)
-            await asyncio.to_thread(chores.stop)
-            await asyncio.to_thread(drift.stop)
+            for part in (retry, chores, drift, control.alerts):
+                await asyncio.to_thread(part.stop)
             await self._shut_down(loader, log)
             remove_instance(settings.home, os.getpid())
 

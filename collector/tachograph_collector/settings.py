@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tachograph_collector.alerts.network import Network, networks
 from tachograph_collector.gateway import limits as gateway
 from tachograph_schemas.settings import (
     SHARED,
@@ -80,6 +81,16 @@ TABLE = SHARED + declare(
             "drift: seconds that a finished run must not have changed before it is looked at",
             float,
         ),
+        Setting(
+            "TACHO_ALERT_INTERVAL_S", 2.0, "seconds between two looks at the alert rules", float
+        ),
+        Setting(
+            "TACHO_ALERT_NETWORKS",
+            "",
+            "networks that notifications may go to although they are not public "
+            "(`127.0.0.0/8,10.1.2.3`), without TLS too",
+            networks,
+        ),
     )
 )
 
@@ -112,6 +123,8 @@ class Settings:
     batch_linger_ms: int
     drift_budget_runs: int
     drift_settle_s: float
+    alert_interval_s: float
+    alert_networks: tuple[Network, ...]
     gateway: gateway.Limits
     """What queries over the gateway may take."""
 

@@ -71,6 +71,7 @@ _details = _register("details", '<div class="details"></div>', ["details"])
 _inbox = _register("inbox", '<div class="inbox"></div>', ["inbox"])
 _request = _register("request", '<div class="request"></div>', ["request"])
 _drift = _register("drift", '<div class="drift"></div>', ["drift"])
+_alerts = _register("alerts", '<div class="alerts"></div>', ["alerts"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -136,3 +137,12 @@ def drift(data: Data, *, key: str) -> str | None:
     result = _drift(key=key, data=dict(data), height="content", on_run_change=_nothing)
     wanted = result.get("run")
     return wanted if isinstance(wanted, str) else None
+
+
+def alerts(rows: Sequence[Data], *, key: str) -> tuple[str, str] | None:
+    """A list of the page of alerts; the row and what was pressed on it just now."""
+    result = _alerts(key=key, data={"rows": list(rows)}, height="content", on_act_change=_nothing)
+    pressed = result.get("act")
+    if not isinstance(pressed, dict):
+        return None
+    return str(pressed.get("id", "")), str(pressed.get("name", ""))

@@ -20,6 +20,7 @@ st.navigation(
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
         st.Page("app_pages/approvals.py", title="Approvals", icon=":material/how_to_reg:"),
         st.Page("app_pages/drift.py", title="Drift", icon=":material/trending_up:"),
+        st.Page("app_pages/alerts.py", title="Alerts", icon=":material/notifications:"),
         st.Page("app_pages/run.py", title="Run", url_path="run", visibility="hidden"),
     ],
     position="top",

@@ -11,6 +11,7 @@ ORDERS: Final = "/api/v1/orders"
 KEYS: Final = "/api/v1/keys"
 AUDIT: Final = "/api/v1/audit"
 DRIFT: Final = "/api/v1/drift"
+ALERTS: Final = "/api/v1/alerts"
 MOST_WAIT_S: Final = 25.0
 """How long the collector lets a call wait for news: less than proxies allow a silent connection."""
 

@@ -128,6 +128,7 @@ BOUNDS: Mapping[str, Bounds] = {
     "TACHO_BATCH_LINGER_MS": Bounds(0, 60_000, "milliseconds"),
     "TACHO_DRIFT_BUDGET_RUNS": Bounds(100, 1_000_000, "runs"),
     "TACHO_DRIFT_SETTLE_S": Bounds(0.1, 86_400, "seconds"),
+    "TACHO_ALERT_INTERVAL_S": Bounds(0.1, 3_600, "seconds"),
     "TACHO_GATEWAY_READERS": Bounds(1, 256, "readers"),
     "TACHO_GATEWAY_QUEUE": Bounds(0, 100_000, "queries"),
     "TACHO_GATEWAY_QUEUE_TIMEOUT_S": Bounds(0, 3_600, "seconds"),

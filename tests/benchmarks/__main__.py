@@ -20,6 +20,7 @@ LARGE = {
     "approvals": "benchmarks.approvals",
     "drift": "benchmarks.drift",
     "fuzz_api": "benchmarks.fuzz_api",
+    "alerts": "benchmarks.alerts",
 }
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
 
@@ -41,6 +42,7 @@ def main() -> None:
     print("The inbox with 10,000 requests: python -m tests.benchmarks approvals")
     print("Drift: false alarms and delays: python -m tests.benchmarks drift")
     print("The control API under generated requests: python -m tests.benchmarks fuzz_api")
+    print("Alerts, with collectors that are killed: python -m tests.benchmarks alerts")
     print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 

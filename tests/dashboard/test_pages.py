@@ -161,13 +161,17 @@ def test_hostile_text_reaches_components_only_as_data(pages):
     ]
 
 
-def test_approvals_without_a_collector_say_so_and_show_no_markup(pages, monkeypatch):
-    """The inbox is another service than the store: one may be down without the other."""
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [("approvals", "The inbox cannot be reached"), ("alerts", "Alerts cannot be reached")],
+)
+def test_pages_without_a_collector_say_so_and_show_no_markup(pages, monkeypatch, page, sentence):
+    """The control API is another service than the store: one may be down without the other."""
     from tachograph_dashboard import control
 
     monkeypatch.setenv("TACHO_ENDPOINT", "http://127.0.0.1:9")
     control.forget()
-    pages.run().switch_page("app_pages/approvals.py").run()
+    pages.run().switch_page(f"app_pages/{page}.py").run()
     assert not pages.exception
-    assert any("The inbox cannot be reached" in shown.value for shown in pages.markdown)
+    assert any(sentence in shown.value for shown in pages.markdown)
     assert any("does not answer" in shown.value for shown in pages.text)

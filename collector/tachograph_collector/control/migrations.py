@@ -20,6 +20,7 @@ from tachograph_collector.control.tables import (
     ORDERS,
     OWN_APPROVAL,
 )
+from tachograph_collector.control.tables_alerts import ALERT_TABLES
 
 Migration = Callable[[Connection], None]
 
@@ -46,4 +47,8 @@ def _links(connection: Connection) -> None:
     METADATA.create_all(connection, tables=[LINKS, OWN_APPROVAL])
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links)
+def _alerts(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=ALERT_TABLES)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links, _alerts)

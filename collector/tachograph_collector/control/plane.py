@@ -8,6 +8,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from tachograph_collector.alerts.api import add_history, add_rule_changes, add_rules
+from tachograph_collector.alerts.api_targets import add_targets, add_times
+from tachograph_collector.alerts.service import Alerts
 from tachograph_collector.control.access import Access, BoundedBodies, explained
 from tachograph_collector.control.api_approvals import add_approvals, add_decisions
 from tachograph_collector.control.api_keys import add_keys
@@ -38,6 +41,13 @@ class ControlPlane:
         self.store = KeyStore(self.database, self.audit)
         self.keys = Keys(settings.api_key, store=self.store, required=not settings.is_loopback)
         self.access = Access(self.keys)
+        self.alerts = Alerts(
+            self.database,
+            self.audit,
+            dsn=settings.clickhouse,
+            interval_s=settings.alert_interval_s,
+            allowed=settings.alert_networks,
+        )
         self._news: News | None = None
         self._public_url = settings.public_url
         self._is_loopback = settings.is_loopback
@@ -56,6 +66,11 @@ class ControlPlane:
         add_links(api, links, access)
         add_orders(api, orders, news, access)
         add_keys(api, self.store, self.audit, access)
+        add_rules(api, self.alerts, access)
+        add_rule_changes(api, self.alerts, access)
+        add_history(api, self.alerts, access)
+        add_targets(api, self.alerts, access)
+        add_times(api, self.alerts, access)
         api.add_middleware(BoundedBodies)
         api.add_exception_handler(DatabaseError, _not_now)
         api.add_exception_handler(RequestValidationError, explained)

@@ -28,6 +28,7 @@ _MODULES = (
     "orders",
     "drift",
     "guard",
+    "alert",
     "key",
     "audit",
     "dsn",

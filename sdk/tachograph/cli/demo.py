@@ -13,11 +13,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from tachograph.cli import up
+from tachograph.cli import demo_alert, up
 from tachograph.cli.problem import require_server
 from tachograph_schemas.instance import Instance, read_instance
 from tachograph_schemas.settings import DEFAULT_ENDPOINT, SHARED, home, resolve
@@ -39,6 +39,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--up",
         action="store_true",
         help="start collector and dashboard first, and keep them running until Ctrl-C",
+    )
+    parser.add_argument(
+        "--alert",
+        action="store_true",
+        help="with an alert, told to a webhook on this machine; always so with a collector of its own",
     )
     parser.add_argument("--list", action="store_true", help="say which agents there are")
     parser.add_argument("--json", action="store_true", help="print the recorded runs as JSON")
@@ -77,6 +82,7 @@ def command(arguments: argparse.Namespace) -> int:
             )
             return 3
         print("No collector is running: recording into a temporary one.", file=sys.stderr)
+        arguments.alert = True
         return _record(arguments, instance.collector, instance, show=True)
 
 
@@ -95,7 +101,10 @@ def _record(
 ) -> int:
     from tachograph import demo
 
-    results = demo.run_all(endpoint=endpoint, only=arguments.agents or None)
+    with _alert(endpoint) if arguments.alert else nullcontext() as heard:
+        results = demo.run_all(endpoint=endpoint, only=arguments.agents or None)
+        stops = any(result.agent == demo_alert.AGENT for result in results)
+        told = heard.sentence() if heard is not None and stops else ""
     if not results:
         print(f"tacho: the collector at {endpoint} took no run.", file=sys.stderr)
         return 3
@@ -107,6 +116,8 @@ def _record(
     print("Recorded:")
     for result in results:
         print(f"  {result.agent:<{width}}  {result.outcome:<9} {result.run_id}")
+    if told:
+        print(f"\n{told}")
     if show:
         for text in accounts.values():
             print(f"\n{text}")
@@ -119,9 +130,15 @@ def _record(
     return 0
 
 
+def _alert(endpoint: str) -> AbstractContextManager[demo_alert.Heard]:
+    return demo_alert.listening(endpoint, str(resolve(SHARED)["api_key"]))
+
+
 def _up_and_record(arguments: argparse.Namespace) -> int:
     """Everything in one: the collector here, the demo as a process of its own beside it."""
-    words = [sys.executable, "-m", "tachograph.cli", "demo", *arguments.agents]
+    words = [sys.executable, "-m", "tachograph.cli", "demo", "--alert", *arguments.agents]
+    for name, value in demo_alert.NETWORKS.items():
+        os.environ.setdefault(name, value)
 
     def record(instance: Instance) -> None:
         environment = os.environ | {"TACHO_ENDPOINT": instance.collector}
@@ -145,7 +162,12 @@ def _temporary() -> Iterator[tuple[Instance | None, str]]:
         free_ports = dict.fromkeys(
             ("TACHO_HTTP_PORT", "TACHO_GRPC_PORT", "TACHO_GATEWAY_PORT"), "0"
         )
-        environment = os.environ | free_ports | {"TACHO_HOME": directory, "TACHO_CLICKHOUSE": ""}
+        environment = (
+            os.environ
+            | free_ports
+            | demo_alert.NETWORKS
+            | {"TACHO_HOME": directory, "TACHO_CLICKHOUSE": ""}
+        )
         process = subprocess.Popen(
             [sys.executable, "-m", "tachograph.cli", "up", "--no-dashboard", "--json"],
             env=environment,

@@ -1,0 +1,190 @@
+"""A summary once a day or a week: runs, outcomes, dollars, alerts. Each period is told once."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from clickhouse_connect.driver.client import Client
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from tachograph_collector.alerts.outbox import Outbox
+from tachograph_collector.control.audit import Audit
+from tachograph_collector.control.database import Database, now_ns
+from tachograph_collector.control.tables_alerts import DIGESTS, EVENTS
+from tachograph_schemas import alerts, queries, words
+from tachograph_schemas.find import RunFilter
+
+_TOP = 5
+_DAYS = {"day": 1, "week": 7}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A digest of one period that was not told yet."""
+
+    id: str
+    project: str
+    name: str
+    targets: list[str]
+    since: datetime
+    until: datetime
+
+
+class Digests:
+    """The digests of every project. Methods block on the database."""
+
+    def __init__(self, database: Database, audit: Audit) -> None:
+        self._database = database
+        self._audit = audit
+
+    def put(self, project: str, values: dict[str, Any], actor: str) -> dict[str, Any]:
+        """Make one, in place of the one of that name; its first period is the one under way."""
+        row = values | {
+            "id": secrets.token_hex(8),
+            "project": project,
+            "targets": json.dumps(values["targets"]),
+            "sent_until_ns": now_ns(),
+        }
+        where = (DIGESTS.c.project == project, DIGESTS.c.name == values["name"])
+        with self._audit.change() as connection:
+            connection.execute(delete(DIGESTS).where(*where))
+            connection.execute(insert(DIGESTS).values(row))
+            self._record(connection, project, actor, "alert.digest", row["id"], values)
+            return _shown(connection.execute(select(DIGESTS).where(*where)).one())
+
+    def remove(self, project: str, name: str, actor: str) -> dict[str, Any] | None:
+        """Remove one; ``None`` when there is none."""
+        where = (DIGESTS.c.project == project, DIGESTS.c.name == name)
+        with self._audit.change() as connection:
+            row = connection.execute(select(DIGESTS).where(*where)).first()
+            if row is None:
+                return None
+            connection.execute(delete(DIGESTS).where(*where))
+            self._record(connection, project, actor, "alert.digest_remove", row.id, {"name": name})
+        return _shown(row)
+
+    def listed(self, project: str) -> list[dict[str, Any]]:
+        """The digests of a project."""
+        query = select(DIGESTS).where(DIGESTS.c.project == project).order_by(DIGESTS.c.name)
+        with self._database.read() as connection:
+            return [_shown(row) for row in connection.execute(query)]
+
+    def _record(
+        self,
+        connection: Connection,
+        project: str,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: dict[str, Any],
+    ) -> None:
+        self._audit.record(
+            connection,
+            project=project,
+            actor=actor,
+            action=action,
+            subject=subject,
+            detail=detail,
+        )
+
+
+def due(connection: Connection, at_ns: int) -> list[Due]:
+    """Digests whose hour has come since they were sent last."""
+    now = datetime.fromtimestamp(at_ns / 1e9, UTC)
+    found = []
+    for row in connection.execute(select(DIGESTS)):
+        until = last_hour(now, row.every, row.minute, row.weekday)
+        if until.timestamp() * 1e9 > row.sent_until_ns:
+            since = until - timedelta(days=_DAYS[row.every])
+            found.append(Due(row.id, row.project, row.name, json.loads(row.targets), since, until))
+    return found
+
+
+def last_hour(now: datetime, every: Literal["day", "week"], minute: int, weekday: int) -> datetime:
+    """The last moment before ``now`` at which such a digest is due; ``weekday`` 0 is Monday."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    moment = midnight + timedelta(minutes=minute)
+    if every == "week":
+        moment -= timedelta(days=(now.weekday() - weekday) % 7)
+    return moment if moment <= now else moment - timedelta(days=_DAYS[every])
+
+
+def send(connection: Connection, outbox: Outbox, digest: Due, lines: list[str]) -> int:
+    """Write a digest's messages, in a transaction that writes; 0 when another collector was faster."""
+    until_ns = int(digest.until.timestamp() * 1e9)
+    taken = connection.execute(
+        update(DIGESTS)
+        .where(DIGESTS.c.id == digest.id, DIGESTS.c.sent_until_ns < until_ns)
+        .values(sent_until_ns=until_ns)
+    ).rowcount
+    if not taken:
+        return 0
+    span = "day" if digest.until - digest.since <= timedelta(days=1) else "week"
+    message = {
+        "type": "digest",
+        "id": f"{digest.id}-{int(digest.until.timestamp())}",
+        "title": words.plain(f"{digest.name}: the {span} until {words.moment(digest.until)}"[:150]),
+        "text": words.plain("\n".join(lines), newlines=True),
+        "project": digest.project,
+        "level": "ok",
+        "since": digest.since.isoformat(),
+        "until": digest.until.isoformat(),
+    }
+    outbox.put(connection, digest.project, digest.targets, message)
+    return 1
+
+
+def told(connection: Connection, client: Client, digest: Due) -> list[str]:
+    """What a digest says, line by line."""
+    which = RunFilter(project=digest.project, since=digest.since, until=digest.until)
+    total = queries.runs_summary(client, which)
+    lines = ["Nothing ran."]
+    if total.runs:
+        unpriced = (
+            f"; {words.count(total.unpriced, 'call')} without a price" if total.unpriced else ""
+        )
+        ended = (
+            f"{total.succeeded:,} succeeded, {total.failed:,} failed, {total.stopped:,} stopped, "
+            f"{total.interrupted:,} went silent"
+        )
+        lines = [
+            f"{words.count(total.runs, 'run')}: {ended}.",
+            f"Cost {words.usd(total.total_cost_usd)}, {words.tokens(total.tokens)} tokens{unpriced}.",
+        ]
+    spent = alerts.measure(
+        client,
+        alerts.METRICS["cost_usd"],
+        project=digest.project,
+        group_by="agent",
+        window_s=int((digest.until - digest.since).total_seconds()),
+        only={},
+        until=digest.until,
+    )
+    dear = sorted((each for each in spent if each.value), key=lambda each: -(each.value or 0))
+    lines += [f"  {each.key or '(no agent)'}: {words.usd(each.value)}" for each in dear[:_TOP]]
+    since_ns, until_ns = (int(each.timestamp() * 1e9) for each in (digest.since, digest.until))
+    fired = connection.execute(
+        select(EVENTS.c.rule_name, func.count())
+        .where(
+            EVENTS.c.project == digest.project,
+            EVENTS.c.kind == "fires",
+            EVENTS.c.at_ns >= since_ns,
+            EVENTS.c.at_ns < until_ns,
+        )
+        .group_by(EVENTS.c.rule_name)
+        .order_by(func.count().desc())
+        .limit(_TOP)
+    ).all()
+    named = ", ".join(f"{name} {words.times(number)}" for name, number in fired)
+    lines.append(f"Alerts: {named}." if named else "No alert fired.")
+    return lines
+
+
+def _shown(row: Any) -> dict[str, Any]:
+    hidden = {"id", "project", "sent_until_ns"}
+    found = {name: value for name, value in row._mapping.items() if name not in hidden}
+    return found | {"targets": json.loads(row.targets)}

@@ -1,0 +1,239 @@
+"""Looks at the figures of all rules, every few seconds, in one collector at a time.
+
+Which one is settled by a lease in the control database; the transaction that writes what was found looks at the lease
+again, so that a collector which slept through its time changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from clickhouse_connect.driver.client import Client
+from sqlalchemy import Connection, func, select
+
+from tachograph_collector.alerts import book, digests, mutes, states
+from tachograph_collector.alerts.book import Kept
+from tachograph_collector.alerts.lease import Lease
+from tachograph_collector.alerts.outbox import Outbox
+from tachograph_collector.alerts.states import Round
+from tachograph_collector.control.database import Database, DatabaseError, now_ns
+from tachograph_collector.control.tables import APPROVALS
+from tachograph_collector.control.tables_alerts import EVENTS
+from tachograph_schemas import alerts, store
+from tachograph_schemas.alerts import MOST_GROUPS, Measured
+from tachograph_schemas.store import StoreError
+
+logger = logging.getLogger(__name__)
+
+_STOP_S = 10.0
+_COMPLAIN_EVERY_S = 60.0
+_PROMPTLY_S, _SELDOM_S = 3.0, 60.0
+"""How long a rule with a long window waits at most: when something has arrived, and when nothing has."""
+_PROMPT_SHARE, _SELDOM_SHARE = 1 / 300, 1 / 60
+"""The same as shares of the window: the figure of a short one moves faster, and costs less."""
+_KEPT_NS = 90 * 86_400 * 10**9
+_PRUNE_EVERY_S = 3_600.0
+
+
+class Evaluator:
+    """A thread with an engine session of its own. A fault is logged, and the next look tries again."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        lease: Lease,
+        dsn: str,
+        interval_s: float,
+        noticed: Callable[[], None],
+    ) -> None:
+        """``noticed`` is called when there are new notifications, on the evaluator's thread."""
+        self._database = database
+        self._outbox = outbox
+        self._lease = lease
+        self._dsn = dsn
+        self._interval_s = interval_s
+        self._noticed = noticed
+        # When a rule was looked at last, and what was the newest thing then.
+        self._looked: dict[tuple[str, int], tuple[float, int]] = {}
+        self._complained_s = -_COMPLAIN_EVERY_S
+        self._pruned_s = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the engine's tables must be there."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the look under way; waits for a few seconds at most."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_S)
+
+    def look(self) -> int:
+        """One look at the rules that are due; how many changes there were.
+
+        Raises:
+            DatabaseError: the control database.
+            StoreError: the engine.
+        """
+        with self._database.read() as connection:
+            rules = book.every(connection)
+            due = digests.due(connection, now_ns())
+        # Without anything to do the lease is nobody's: keeping it is a write to the disk every few seconds.
+        if not (rules or due) or not self._lease.take():
+            return 0
+        known = {_key(kept) for kept in rules}
+        self._looked = {key: seen for key, seen in self._looked.items() if key in known}
+        rounds = [
+            Round(kept, self._waiting(kept))
+            for kept in rules
+            if kept.rule.what.source == "approvals"
+        ]
+        rounds += self._engine_rounds(
+            [kept for kept in rules if kept.rule.what.source != "approvals"]
+        )
+        changes = self._settle(rounds) if rounds else 0
+        return changes + (self._digest(due) if due else 0)
+
+    def _engine_rounds(self, rules: list[Kept]) -> list[Round]:
+        """What the rules that are due find; one that the engine refuses is left out."""
+        if not any(self._is_due(kept, _PROMPTLY_S, _PROMPT_SHARE) for kept in rules):
+            return []
+        rounds = []
+        with self._client() as client:
+            newest = alerts.newest(client)
+            for kept in rules:
+                has_news = self._looked.get(_key(kept), (0.0, -1))[1] != newest
+                pace = (_PROMPTLY_S, _PROMPT_SHARE) if has_news else (_SELDOM_S, _SELDOM_SHARE)
+                if not self._is_due(kept, *pace):
+                    continue
+                self._looked[_key(kept)] = time.monotonic(), newest
+                try:
+                    rounds.append(Round(kept, self._measured(client, kept)))
+                except StoreError as error:
+                    self._complain(error)
+        return rounds
+
+    def preview(self, kept: Kept) -> list[Measured]:
+        """The figures of a rule as they are now, whatever its state.
+
+        Raises:
+            StoreError: the engine.
+        """
+        if kept.rule.what.source == "approvals":
+            return self._waiting(kept)
+        with self._client() as client:
+            return self._measured(client, kept)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                if self.look():
+                    self._noticed()
+                self._prune()
+            except (DatabaseError, StoreError, OSError) as error:
+                self._complain(error)
+            except Exception as error:
+                # A rule of a later version, a bug: alerts are wanted even more then.
+                self._complain(error)
+
+    def _complain(self, error: Exception) -> None:
+        now_s = time.monotonic()
+        if now_s - self._complained_s >= _COMPLAIN_EVERY_S:
+            self._complained_s = now_s
+            logger.warning("Alert rules could not be looked at, and are again soon: %s", error)
+
+    def _is_due(self, kept: Kept, most_s: float, share: float) -> bool:
+        """Whether a rule has waited long enough: so much of its window, ``most_s`` at most."""
+        seen = self._looked.get(_key(kept))
+        pause_s = min(most_s, kept.rule.window_s * share)
+        return seen is None or time.monotonic() - seen[0] >= pause_s
+
+    def _measured(self, client: Client, kept: Kept) -> list[Measured]:
+        rule = kept.rule
+        return alerts.measure(
+            client,
+            rule.what,
+            project=kept.project,
+            group_by=rule.group_by,
+            window_s=rule.window_s,
+            only={str(column): names for column, names in rule.only.items()},
+            until=datetime.now(UTC),
+        )
+
+    def _waiting(self, kept: Kept) -> list[Measured]:
+        with self._database.read() as connection:
+            return _approvals(connection, kept)
+
+    def _settle(self, rounds: list[Round]) -> int:
+        with self._database.write() as connection:
+            if not self._lease.is_held(connection):
+                return 0
+            at = now_ns()
+            windows = mutes.open_windows(connection, at)
+            return sum(
+                states.apply(
+                    connection, self._outbox, found, windows.get(found.kept.project, ()), at
+                )
+                for found in rounds
+            )
+
+    def _digest(self, due: list[digests.Due]) -> int:
+        with self._client() as client, self._database.read() as connection:
+            told = [digests.told(connection, client, each) for each in due]
+        with self._database.write() as connection:
+            pairs = zip(due, told, strict=True)
+            return sum(digests.send(connection, self._outbox, each, lines) for each, lines in pairs)
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Client]:
+        client = store.connect(self._dsn)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def _prune(self) -> None:
+        """Drop what is older than anybody looks back."""
+        now_s = time.monotonic()
+        if now_s - self._pruned_s < _PRUNE_EVERY_S:
+            return
+        self._pruned_s = now_s
+        before_ns = now_ns() - _KEPT_NS
+        with self._database.write() as connection:
+            connection.execute(EVENTS.delete().where(EVENTS.c.at_ns < before_ns))
+            self._outbox.forget(connection, before_ns)
+
+
+def _key(kept: Kept) -> tuple[str, int]:
+    return kept.id, kept.version
+
+
+def _approvals(connection: Connection, kept: Kept) -> list[Measured]:
+    """How many requests wait, or how long the oldest has waited, seconds."""
+    rule = kept.rule
+    key = APPROVALS.c.agent if rule.group_by == "agent" else func.substr("", 1)
+    at = now_ns()
+    query = (
+        select(key, func.count(), func.min(APPROVALS.c.created_ns))
+        .where(
+            APPROVALS.c.project == kept.project,
+            APPROVALS.c.status == "pending",
+            APPROVALS.c.expires_ns > at,
+        )
+        .group_by(key)
+        .limit(MOST_GROUPS)
+    )
+    if rule.only.get("agent"):
+        query = query.where(APPROVALS.c.agent.in_(rule.only["agent"]))
+    rows = connection.execute(query).all()
+    if rule.metric == "approvals_waiting":
+        return [Measured(group, float(number), number) for group, number, _ in rows]
+    return [Measured(group, (at - oldest) / 1e9, number) for group, number, oldest in rows]

@@ -1,0 +1,101 @@
+"""What the page of alerts asks of the collector, and what it tells it.
+
+Functions block until the answer is there and raise :class:`.control.ControlError` with a sentence when there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tachograph_dashboard import control
+from tachograph_schemas.control import ALERTS
+
+Row = Mapping[str, Any]
+HISTORY_ROWS = 200
+TEST_WAIT_S = 4
+"""Shorter than the page waits for an answer."""
+
+
+def firing() -> list[Row]:
+    """What is not well, the worst first."""
+    return list(control._call("GET", f"{ALERTS}/firing")["firing"])
+
+
+def rules() -> list[Row]:
+    """The rules, by name."""
+    return list(control._call("GET", f"{ALERTS}/rules")["rules"])
+
+
+def rule(rule_id: str) -> Row | None:
+    """One rule with its groups; ``None`` when there is none."""
+    if not rule_id.isalnum():
+        return None
+    try:
+        return control._call("GET", f"{ALERTS}/rules/{rule_id}")
+    except control.ControlError as error:
+        if error.status in {404, 422}:
+            return None
+        raise
+
+
+def metrics() -> list[Row]:
+    """What a rule can watch."""
+    return list(control._call("GET", f"{ALERTS}/metrics")["metrics"])
+
+
+def history() -> list[Row]:
+    """What changed, the newest first."""
+    return list(control._call("GET", f"{ALERTS}/history", query={"limit": HISTORY_ROWS})["events"])
+
+
+def targets() -> list[Row]:
+    """Who can be told."""
+    return list(control._call("GET", f"{ALERTS}/targets")["targets"])
+
+
+def deliveries() -> list[Row]:
+    """What was sent, the newest first."""
+    return list(control._call("GET", f"{ALERTS}/deliveries", query={"limit": 50})["deliveries"])
+
+
+def save(definition: Row, by: str) -> Row:
+    """Make a rule, or change it."""
+    return control._call("POST", f"{ALERTS}/rules", {"rule": definition, "actor": by})
+
+
+def preview(definition: Row) -> list[Row]:
+    """The figures of a rule at this moment."""
+    return list(control._call("POST", f"{ALERTS}/preview", {"rule": definition})["groups"])
+
+
+def remove(rule_id: str, by: str) -> None:
+    """Remove a rule."""
+    control._call("DELETE", f"{ALERTS}/rules/{rule_id}", query={"by": by})
+
+
+def snooze(rule_id: str, group: str | None, for_s: float, by: str) -> None:
+    """Tell nobody for a while."""
+    body = {"for_s": for_s, "group": group, "actor": by}
+    control._call("POST", f"{ALERTS}/rules/{rule_id}/snooze", body)
+
+
+def acknowledge(event_id: str, by: str) -> None:
+    """Say that somebody takes care."""
+    control._call("POST", f"{ALERTS}/events/{event_id}/ack", {"actor": by})
+
+
+def put_target(name: str, url: str, by: str) -> Row:
+    """Make a target, or give it another URL."""
+    return control._call("POST", f"{ALERTS}/targets", {"name": name, "url": url, "actor": by})
+
+
+def remove_target(name: str, by: str) -> None:
+    """Remove a target."""
+    control._call("DELETE", f"{ALERTS}/targets", query={"name": name, "by": by})
+
+
+def test(name: str, by: str) -> Row:
+    """Send a test; how it stands after a moment."""
+    body = {"name": name, "actor": by}
+    return control._call("POST", f"{ALERTS}/test", body, query={"wait_s": TEST_WAIT_S})
