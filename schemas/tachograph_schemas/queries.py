@@ -115,6 +115,7 @@ _FRAGMENTS = (
     "duration_now",
     "drift_run_columns",
     "drift_span_columns",
+    "runs_around",
 )
 
 _Row = TypeVar("_Row")
