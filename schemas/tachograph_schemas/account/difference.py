@@ -107,7 +107,9 @@ def lines(difference: Difference) -> tuple[Line, ...]:
     )
     there = difference.there
     told.append(
-        replace(there, text=f"There: {_lower(there.text)}", span_id="", offset_ns=None, duration_ns=None)
+        replace(
+            there, text=f"There: {_lower(there.text)}", span_id="", offset_ns=None, duration_ns=None
+        )
         if there
         else Line(f"That run {ended}")
     )

@@ -158,7 +158,11 @@ class _Novelty:
 def _said(view: Timeline, span: AccountSpan) -> str:
     """What a model said and asked for, in one text."""
     text = next(
-        (each.output_text for each in (span, *view.inner.get(span.span_id, ())) if each.output_text),
+        (
+            each.output_text
+            for each in (span, *view.inner.get(span.span_id, ()))
+            if each.output_text
+        ),
         "",
     )
     found = payload.messages(text) if text else []

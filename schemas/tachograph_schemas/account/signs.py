@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
+from operator import attrgetter
 
 from tachograph_schemas import names, words
 from tachograph_schemas.account import payload
-from tachograph_schemas.account.model import Line, Sign, Usual
+from tachograph_schemas.account.model import Sign, Usual
 from tachograph_schemas.account.repeats import Repeats, repeats
 from tachograph_schemas.account.sentences import tool_call
 from tachograph_schemas.account.timeline import Timeline, effect, fact, is_done, number, once
@@ -24,6 +26,8 @@ _HEAD_CHARS = 160
 _SHORTENED = 0.7
 """Share of the context from which on it counts as shortened without anybody saying so."""
 _HALF = 0.5
+_COMPARED = 100
+"""Model calls at either end that are compared for their goal."""
 
 
 def signs(view: Timeline, usual: Usual | None = None) -> tuple[Sign, ...]:
@@ -55,7 +59,9 @@ def _circles(found: Repeats) -> list[_Found]:
     signs: list[_Found] = []
     same, result = found.same_call, found.same_result
     if result.at is not None:
-        text = f"Called {tool_call(result.at)} {words.times(result.most)} and got the same each time"
+        text = (
+            f"Called {tool_call(result.at)} {words.times(result.most)} and got the same each time"
+        )
         signs.append(("same_result", result.at, text, result.most))
     elif same.at is not None:
         text = f"Called {tool_call(same.at)} {words.times(same.most)}, each time with the same arguments"
@@ -104,7 +110,7 @@ def _forgotten(view: Timeline) -> list[_Found]:
         if number(span, names.CONTEXT_COMPACTED_FROM_TOKENS)
     ]
     for calls in by_loop.values():
-        for before, after in zip(calls, calls[1:], strict=False):
+        for before, after in pairwise(calls):
             said = any(before.start_ns <= at <= after.start_ns for at in compactions)
             if not said and not _shrank(before, after):
                 continue
@@ -123,9 +129,7 @@ def _shrank(before: AccountSpan, after: AccountSpan) -> bool:
 
 def context_tokens(span: AccountSpan) -> int:
     """What was put in front of the model: all classes of input together; 0 when it is not known."""
-    return (
-        (span.input_tokens or 0) + (span.cache_read_tokens or 0) + (span.cache_write_tokens or 0)
-    )
+    return (span.input_tokens or 0) + (span.cache_read_tokens or 0) + (span.cache_write_tokens or 0)
 
 
 def _lost(view: Timeline, before: AccountSpan, after: AccountSpan) -> str:
@@ -158,12 +162,10 @@ def _large(view: Timeline, usual: Usual) -> list[_Found]:
         most = max(context_tokens(span) for span in view.calls("model"))
         text = f"The context grew to {most:,} tokens, more {runs} ({usual.context_tokens_p99:,.0f})"
         found.append(("context", grown, text, most / usual.context_tokens_p99))
-    steps = [span for span in view.spans if span.layer in {"model", "tool"}]
+    steps = sorted([*view.calls("model"), *view.calls("tool")], key=attrgetter("start_ns"))
     if usual.steps_p99 and len(steps) > usual.steps_p99:
         text = f"It has taken {len(steps):,} steps, more {runs} ({usual.steps_p99:,.0f})"
-        found.append(
-            ("steps", steps[int(usual.steps_p99)], text, len(steps) / usual.steps_p99)
-        )
+        found.append(("steps", steps[int(usual.steps_p99)], text, len(steps) / usual.steps_p99))
     burned = _burned(view, usual)
     return [*found, *([burned] if burned is not None else [])]
 
@@ -233,14 +235,16 @@ def numbers(view: Timeline) -> dict[str, float]:
 @once
 def goal_similarity(view: Timeline) -> float | None:
     """Cosine of the words of the first and of the last third of what the models said, 0 to 1."""
-    said = [text for span in view.calls("model") if (text := payload.answer(span.output_text, 1_000))]
-    third = len(said) // 3
+    calls = view.calls("model")
+    third = min(len(calls) // 3, _COMPARED)
     if not third:
         return None
-    one = Counter(" ".join(said[:third]).lower().split())
-    other = Counter(" ".join(said[-third:]).lower().split())
+    one, other = _words(calls[:third]), _words(calls[-third:])
     size = math.sqrt(sum(n * n for n in one.values()) * sum(n * n for n in other.values()))
     both = sum(count * other[word] for word, count in one.items())
     return round(both / size, 3) if size else None
 
 
+def _words(calls: list[AccountSpan]) -> Counter[str]:
+    said = " ".join(payload.answer(span.output_text, 1_000) for span in calls)
+    return Counter(said.lower().split())

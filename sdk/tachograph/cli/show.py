@@ -61,8 +61,9 @@ def command(arguments: argparse.Namespace) -> int:
         account = build(run, spans, comparison.usual(client, run))
         nearest = comparison.parted(client, run, spans)
     if arguments.json:
-        told = {"run": columns_of(run), "account": account_json(account)}
-        print_json(told | {"nearest_success": None if nearest is None else nearest.as_json()})
+        told = account_json(account)
+        told["nearest_success"] = None if nearest is None else nearest.as_json()
+        print_json({"run": columns_of(run), "account": told})
         return 0
     columns = width(arguments.width)
     paint = paint_for(sys.stdout)
