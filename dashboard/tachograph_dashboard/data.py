@@ -17,8 +17,9 @@ from clickhouse_connect.driver.client import Client
 
 from tachograph_dashboard.cache import TimedCache
 from tachograph_dashboard.columns import TreeColumns, tree_columns
-from tachograph_schemas import account, queries, store
-from tachograph_schemas.account.model import Account
+from tachograph_schemas import account, comparison, queries, store
+from tachograph_schemas.account.model import Account, Usual
+from tachograph_schemas.comparison import Parted
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
 from tachograph_schemas.rows import Facets, ModelPrice, RunRow, RunsSummary, SpanRow, TrendSlice
 
@@ -50,9 +51,15 @@ _facets: TimedCache[Facets] = TimedCache(FRESH_S, 8)
 _runs: TimedCache[RunRow | None] = TimedCache(FRESH_S, 64)
 _versions: TimedCache[int] = TimedCache(1.0, 64)
 _accounts: TimedCache[Account] = TimedCache(KEPT_S, 32)
+_usual: TimedCache[Usual | None] = TimedCache(60.0, 64)
+_nearest: TimedCache[Parted | None] = TimedCache(60.0, 32)
 _trees: TimedCache[TreeColumns] = TimedCache(KEPT_S, 16)
 _spans: TimedCache[SpanRow | None] = TimedCache(KEPT_S, 128)
 _prices: TimedCache[ModelPrice | None] = TimedCache(60.0, 64)
+
+_CACHES = (
+    _views, _pages, _facets, _runs, _versions, _accounts, _usual, _nearest, _trees, _spans, _prices,
+)  # fmt: skip
 
 
 def forget() -> None:
@@ -60,7 +67,7 @@ def forget() -> None:
     global _connection
     with _connecting:
         _connection = None
-    for cache in (_views, _pages, _facets, _runs, _versions, _accounts, _trees, _spans, _prices):
+    for cache in _CACHES:
         cache.clear()
 
 
@@ -120,12 +127,29 @@ def run_account(row: RunRow, version: int) -> Account:
 
     def compute() -> Account:
         spans = queries.account_spans(_client(), row.run_id, row.project)
-        return account.build(row, spans)
+        return account.build(row, spans, usual(row))
 
     # Both can change without a new version: a silent run becomes an interrupted one, and a running
     # one gets older.
     key = (row.project, row.run_id, version, row.outcome, row.duration_ns)
     return _accounts.get(key, compute)
+
+
+def usual(row: RunRow) -> Usual | None:
+    """What successful runs of the same agent need; ``None`` when there are too few of them."""
+    # Asked again for every look at a running run, and as good an hour later.
+    key = (row.project, row.agent, row.started_at.date())
+    return _usual.get(key, lambda: comparison.usual(_client(), row))
+
+
+def nearest(row: RunRow, version: int) -> Parted | None:
+    """Where a run that did not succeed left the road of the nearest one that did."""
+
+    def compute() -> Parted | None:
+        spans = queries.account_spans(_client(), row.run_id, row.project)
+        return comparison.parted(_client(), row, spans)
+
+    return _nearest.get((row.project, row.run_id, version, row.outcome), compute)
 
 
 def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeColumns:
