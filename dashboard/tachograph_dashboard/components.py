@@ -71,6 +71,9 @@ _details = _register("details", '<div class="details"></div>', ["details"])
 _inbox = _register("inbox", '<div class="inbox"></div>', ["inbox"])
 _request = _register("request", '<div class="request"></div>', ["request"])
 _drift = _register("drift", '<div class="drift"></div>', ["drift"])
+_sheet = _register("sheet", '<div class="sheet"></div>', ["sheet"])
+_maturity = _register("maturity", '<div class="maturity"></div>', ["maturity"])
+_agent_head = _register("agenthead", '<div class="agenthead"></div>', ["agenthead"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -135,4 +138,20 @@ def drift(data: Data, *, key: str) -> str | None:
     """An alarm, or how an agent is watched; the id of the run that was asked for just now."""
     result = _drift(key=key, data=dict(data), height="content", on_run_change=_nothing)
     wanted = result.get("run")
+def sheet(data: Data, *, key: str) -> str | None:
+    """A table of figures; what the row leads to that was clicked just now."""
+    result = _sheet(key=key, data=dict(data), height="content", on_open_change=_nothing)
+    opened = result.get("open")
+    return opened if isinstance(opened, str) else None
+
+
+def maturity(data: Data, *, key: str) -> None:
+    """The level of a harness, its signs, and what to add next."""
+    _maturity(key=key, data=dict(data), height="content")
+
+
+def agent_head(data: Data, *, key: str) -> str | None:
+    """The head of an agent; ``all`` or ``runs`` when a link to there was clicked just now."""
+    result = _agent_head(key=key, data=dict(data), height="content", on_go_change=_nothing)
+    wanted = result.get("go")
     return wanted if isinstance(wanted, str) else None

@@ -57,9 +57,14 @@ _trees: TimedCache[TreeColumns] = TimedCache(KEPT_S, 16)
 _spans: TimedCache[SpanRow | None] = TimedCache(KEPT_S, 128)
 _prices: TimedCache[ModelPrice | None] = TimedCache(60.0, 64)
 
-_CACHES = (
+_caches: list[TimedCache[Any]] = [
     _views, _pages, _facets, _runs, _versions, _accounts, _usual, _nearest, _trees, _spans, _prices,
-)  # fmt: skip
+]  # fmt: skip
+
+
+def forget_with(*caches: TimedCache[Any]) -> None:
+    """Have :func:`forget` clear these too: the answers that a page keeps by itself."""
+    _caches.extend(caches)
 
 
 def forget() -> None:
@@ -67,7 +72,7 @@ def forget() -> None:
     global _connection
     with _connecting:
         _connection = None
-    for cache in _CACHES:
+    for cache in _caches:
         cache.clear()
 
 
@@ -186,6 +191,11 @@ def _with_since(which: RunFilter, since: datetime) -> RunFilter:
         name: getattr(which, name) for name in which.__dataclass_fields__ if name != "since"
     }
     return RunFilter(**values, since=since)
+
+
+def client() -> Client:
+    """The connection to the store, for the pages' own questions; shared by all threads."""
+    return _client()
 
 
 def _client() -> Client:

@@ -185,9 +185,7 @@ def breakers(
     return _rows(client, _sql("agent_breakers"), _values(window, project, name), BreakerTime)
 
 
-def evidence(
-    client: Client, name: str, window: Window, project: str = DEFAULT_PROJECT
-) -> Evidence:
+def evidence(client: Client, name: str, window: Window, project: str = DEFAULT_PROJECT) -> Evidence:
     """What the spans of the agent's latest runs show of its harness; of 500 runs at most."""
     return _rows(client, _sql("agent_evidence"), _values(window, project, name), Evidence)[0]
 

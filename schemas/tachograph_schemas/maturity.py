@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tachograph_schemas import words
+from tachograph_schemas.names import Layer
 
 LEVELS = ("Script", "Controlled tools", "Observable", "Recoverable", "Governed", "Production")
 _MOST, _NEARLY_ALL = 0.5, 0.95
@@ -89,7 +90,7 @@ class Scorecard:
     level: int
     """0 to 5."""
     signs: tuple[Sign, ...]
-    layers: tuple[tuple[str, int], ...]
+    layers: tuple[tuple[Layer, int], ...]
     """Every layer that an agent can exercise, with how often it was seen."""
     runs: int
     """How many runs were looked at."""
@@ -251,7 +252,7 @@ def _is_reached(level: int, signs: tuple[Sign, ...]) -> bool:
     return missing <= (0 if level == _STRICT else _MAY_MISS)
 
 
-def _layers(found: Evidence) -> tuple[tuple[str, int], ...]:
+def _layers(found: Evidence) -> tuple[tuple[Layer, int], ...]:
     return (
         ("normalize", found.normalizations),
         ("context", found.contexts),

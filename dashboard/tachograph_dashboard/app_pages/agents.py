@@ -1,0 +1,95 @@
+"""Agents: how well the harness around each does its work. ``/agents?agent=&window=``"""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from tachograph_dashboard import agents_data, components, data, states
+from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
+from tachograph_dashboard.views import agents as views
+from tachograph_dashboard.views import times
+from tachograph_schemas import words
+
+
+def widen() -> None:
+    st.session_state["window"] = "all"
+
+
+def choose_window() -> str:
+    st.segmented_control(
+        "Time window",
+        list(WINDOWS),
+        default=DEFAULT_WINDOW,
+        required=True,
+        key="window",
+        label_visibility="collapsed",
+        bind="query-params",
+    )
+    return str(st.session_state.get("window") or DEFAULT_WINDOW)
+
+
+def everyone() -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("# Agents", anchors=False, width="content")
+        st.space("stretch")
+        chosen = choose_window()
+    when = agents_data.window(WINDOWS[chosen], now)
+    with st.skeleton(height=320):
+        found = agents_data.listed(when)
+    if not found:
+        states.no_agents(widen, widen=chosen != "all")
+        return
+    components.kpis(views.totals(found), key="agents_kpis")
+    opened = components.sheet(views.table(found, now), key="agents_table")
+    if opened:
+        st.switch_page("app_pages/agents.py", query_params={"agent": opened, "window": chosen})
+
+
+def one(name: str) -> None:
+    heading = st.container()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.space("stretch")
+        chosen = choose_window()
+    when = agents_data.window(WINDOWS[chosen], now)
+    with st.skeleton(height=320):
+        found = agents_data.agent(name, when)
+    if found is None:
+        states.no_agents(widen, name=words.excerpt(name, 160), widen=chosen != "all")
+        return
+    where = times.zone(st.context.timezone)
+    versions = agents_data.versions(name, when)
+    breakers = agents_data.breakers(name, when)
+    with heading:
+        wanted = components.agent_head(views.head(found, versions, where, now), key="agent_head")
+    if wanted == "all":
+        st.switch_page("app_pages/agents.py", query_params={"window": chosen})
+    if wanted == "runs":
+        st.switch_page("app_pages/runs.py", query_params={"agent": name, "window": chosen})
+    course = agents_data.course(name, when)
+    components.kpis(views.figures(found, course, breakers, when), key="agent_kpis")
+    left, right = st.columns([0.58, 0.42], gap="large")
+    with left:
+        st.markdown("#### Harness maturity", anchors=False)
+        components.maturity(views.maturity(agents_data.card(name, when)), key="maturity")
+    with right:
+        st.markdown("#### Versions", anchors=False)
+        components.sheet(views.versions_table(versions, where, now), key="versions")
+        if breakers:
+            st.markdown("#### Circuit breakers", anchors=False)
+            components.sheet(views.breakers_table(breakers), key="breakers")
+
+
+now = datetime.now(UTC)
+name = st.query_params.get("agent", "")
+st.set_page_config(page_title=f"{words.excerpt(name, 60) or 'Agents'} · Tachograph")
+try:
+    empty = data.is_empty()
+    if not empty and name:
+        one(name)
+    elif not empty:
+        everyone()
+except data.StoreError:
+    states.store_down()
+    st.stop()
+if empty:
+    states.first_run()
