@@ -85,9 +85,9 @@ def _nothing() -> None:
     """A state that changed without anyone to tell."""
 
 
-def kpis(cards: Sequence[Data], *, key: str) -> None:
-    """The strip of figures; see ``views.kpis``."""
-    _kpis(key=key, data={"cards": list(cards)}, height="content")
+def kpis(cards: Sequence[Data], *, key: str, most: int = 0) -> None:
+    """The strip of figures, at most ``most`` in a row (0: as many as there is room for)."""
+    _kpis(key=key, data={"cards": list(cards), "most": most}, height="content")
 
 
 def runs_table(data: Data, *, key: str) -> str | None:

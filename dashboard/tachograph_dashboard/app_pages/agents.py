@@ -29,7 +29,7 @@ def choose_window() -> str:
 
 
 def everyone() -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.markdown("# Agents", anchors=False, width="content")
         st.space("stretch")
         chosen = choose_window()
@@ -46,9 +46,8 @@ def everyone() -> None:
 
 
 def one(name: str) -> None:
-    heading = st.container()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.space("stretch")
+    heading, right = st.columns([0.72, 0.28], vertical_alignment="bottom")
+    with right, st.container(horizontal=True, horizontal_alignment="right"):
         chosen = choose_window()
     when = agents_data.window(WINDOWS[chosen], now)
     with st.skeleton(height=320):
@@ -66,17 +65,20 @@ def one(name: str) -> None:
     if wanted == "runs":
         st.switch_page("app_pages/runs.py", query_params={"agent": name, "window": chosen})
     course = agents_data.course(name, when)
-    components.kpis(views.figures(found, course, breakers, when), key="agent_kpis")
+    components.kpis(views.figures(found, course, breakers, when), key="agent_kpis", most=6)
     left, right = st.columns([0.58, 0.42], gap="large")
     with left:
         st.markdown("#### Harness maturity", anchors=False)
-        components.maturity(views.maturity(agents_data.card(name, when)), key="maturity")
+        card = agents_data.card(name, when)
+        components.maturity(views.maturity(card), key="maturity")
     with right:
         st.markdown("#### Versions", anchors=False)
         components.sheet(views.versions_table(versions, where, now), key="versions")
         if breakers:
             st.markdown("#### Circuit breakers", anchors=False)
             components.sheet(views.breakers_table(breakers), key="breakers")
+        st.markdown("#### Layers seen at work", anchors=False)
+        components.maturity(views.layers(card), key="layers")
 
 
 now = datetime.now(UTC)

@@ -5,22 +5,22 @@ const MISSING = "M3 7h10v2H3Z"
 
 export default function ({ parentElement, data }) {
   const box = parentElement.querySelector(".maturity")
-  const top = h("div", "top")
+  box.replaceChildren(...(data.levels ? ladder(data) : [layers(data.layers)]))
+  paintLayers(box)
+}
+
+function ladder(data) {
+  const top = h("div", "top"), steps = h("div", "steps"), signs = h("div", "signs")
   top.append(h("h2", "", data.name), h("span", "of", data.basis))
-  const steps = h("div", "steps")
   steps.setAttribute("role", "img")
   steps.setAttribute("aria-label", `Level ${data.level} of 5: ${data.name}`)
   for (const level of data.levels) {
     const step = h("div", level.reached ? "step reached" : "step")
     step.append(h("span", "rung"), h("span", "label", `${level.number} ${level.name}`))
     steps.append(step)
+    if (level.signs.length) signs.append(group(level))
   }
-  box.replaceChildren(top, steps)
-  if (data.next) box.append(next(data.next))
-  const signs = h("div", "signs")
-  for (const level of data.levels) if (level.signs.length) signs.append(group(level))
-  box.append(signs, layers(data.layers))
-  paintLayers(box)
+  return data.next ? [top, steps, next(data.next), signs] : [top, steps, signs]
 }
 
 function next({ title, code }) {
@@ -47,8 +47,6 @@ function group({ number, name, signs }) {
 }
 
 function layers(all) {
-  const box = h("section", "layers")
-  box.append(h("h3", "", "Layers seen at work"))
   const list = h("div", "chips")
   for (const { layer, word, count } of all) {
     const chip = h("span", count ? "chip" : "chip none")
@@ -56,6 +54,5 @@ function layers(all) {
     chip.append(icon(layerPath(layer)), h("span", "", word), h("b", "", count ? grouped(count) : "–"))
     list.append(chip)
   }
-  box.append(list)
-  return box
+  return list
 }

@@ -19,6 +19,8 @@ from tachograph_schemas.rows import HarnessCounts
 
 _NAME_CHARS = 80
 NO_NAME = "(no name)"
+_MUCH, _SOME = 0.5, 0.1
+"""Shares of something bad from which on it is red, and orange."""
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -59,7 +61,7 @@ def _row(found: AgentHealth, now: datetime) -> dict[str, Any]:
         "cells": [
             _cell(words.excerpt(runs.agent, _NAME_CHARS) or NO_NAME),
             _cell(f"{runs.runs:,}", note=f"{runs.running:,} running" if runs.running else ""),
-            _share_cell(runs.succeeded, runs.ended, good=True),
+            _success_cell(runs.succeeded, runs.failed + runs.interrupted, runs.ended),
             _share_cell(harness.validations_failed, harness.validations),
             _share_cell(harness.repairs_succeeded, harness.repairs, good=True),
             _share_cell(harness.gates_denied, harness.gates, judged=False),
@@ -83,19 +85,21 @@ def _share_cell(
     """A share with a bar; ``good``: much of it is good. What is neither good nor bad is not coloured."""
     if not whole:
         return _cell(words.UNKNOWN)
-    of = part / whole
-    bad = (1 - of) if good else of
-    tone = (
-        "plain"
-        if not judged or bad == 0
-        else "bad"
-        if bad >= 0.5
-        else "warn"
-        if bad >= 0.1
-        else "plain"
-    )
-    told = _cell(share(part, whole), "" if tone == "plain" else tone)
-    return told | {"share": of, "title": f"{part:,} of {whole:,}", "tone": told["tone"]}
+    bad = (whole - part if good else part) if judged else 0
+    told = _cell(share(part, whole), _tone(bad, whole), title=f"{part:,} of {whole:,}")
+    return told | {"share": part / whole}
+
+
+def _success_cell(succeeded: int, failed: int, ended: int) -> dict[str, Any]:
+    """The share that succeeded; a run that a rule stopped on purpose is no failure."""
+    told = _share_cell(succeeded, ended, judged=False)
+    return told | {"tone": _tone(failed, ended)} if ended else told
+
+
+def _tone(bad: int, whole: int) -> str:
+    if not bad:
+        return ""
+    return "bad" if bad >= _MUCH * whole else "warn" if bad >= _SOME * whole else ""
 
 
 def _number(count: int) -> str:
@@ -128,8 +132,6 @@ def head(
     facts = [
         ("Last run", last, words.ago(runs.last_started_at, now)),
         ("Version", words.excerpt(newest, 40) or "not said", _others(len(versions) - 1)),
-        ("Half take", words.duration(runs.median_work_ns), "without waiting for people"),
-        ("Slowest 5 %", words.duration(runs.p95_work_ns), ""),
     ]
     return {
         "agent": runs.agent,
@@ -191,7 +193,7 @@ def _run_cards(found: AgentHealth, course: Course) -> list[dict[str, Any]]:
                 )
                 if part
             ),
-            tone="bad" if ended_badly else "plain",
+            tone=_tone(ended_badly, runs.ended) or "plain",
             help_="Of the runs that have ended",
             course=[each.succeeded / each.runs if each.runs else None for each in course.runs],
         ),
@@ -202,6 +204,13 @@ def _run_cards(found: AgentHealth, course: Course) -> list[dict[str, Any]]:
             help_="What all runs cost, by the successful ones",
             course=[each.slice_cost_usd for each in course.runs],
             kind="bars",
+        ),
+        figure(
+            "Slowest 5 %",
+            words.duration(runs.p95_work_ns),
+            f"half take {words.duration(runs.median_work_ns)}",
+            help_="Without the time that people took to decide",
+            course=[each.p95_ns if each.runs else None for each in course.runs],
         ),
     ]
 
@@ -300,10 +309,16 @@ def maturity(card: Scorecard) -> dict[str, Any]:
             for number, name in enumerate(LEVELS)
         ],
         "next": None if following is None else {"title": following.title, "code": following.code},
+    }
+
+
+def layers(card: Scorecard) -> dict[str, Any]:
+    """Which layers of the harness were seen at work, and how often."""
+    return {
         "layers": [
             {"layer": layer, "word": LAYER_WORDS[layer], "count": count}
             for layer, count in card.layers
-        ],
+        ]
     }
 
 
@@ -313,7 +328,7 @@ def versions_table(found: Sequence[AgentVersion], where: tzinfo, now: datetime) 
     for each in found:
         ended = each.runs - each.running
         named = words.excerpt(each.label, _NAME_CHARS) or "not said"
-        commits = ", ".join(words.excerpt(commit, 14) for commit in each.commits[:2])
+        commits = ", ".join(words.excerpt(commit, 20) for commit in each.commits[:2])
         rows.append(
             {
                 "open": "",
@@ -321,7 +336,7 @@ def versions_table(found: Sequence[AgentVersion], where: tzinfo, now: datetime) 
                 "cells": [
                     _cell(named, note="" if commits == named else commits),
                     _cell(f"{each.runs:,}"),
-                    _share_cell(each.succeeded, ended, good=True),
+                    _success_cell(each.succeeded, each.failed, ended),
                     _cell(
                         words.usd(each.mean_cost_usd)
                         if each.mean_cost_usd is not None
