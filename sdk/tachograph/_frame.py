@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from tachograph._budget import BudgetState
+    from tachograph._loops import Loops
 
 FRAME_KEY = create_key("tachograph-frame")
 
@@ -40,6 +41,8 @@ class RunState:
     open_spans: dict[int, Span] = field(default_factory=dict)
     """Spans of ours that have not ended, by span id: what the heartbeat re-sends."""
     ended: bool = False
+    loops: Loops | None = None
+    """The watch over repeated calls, when the run asked for it."""
     asked: dict[str, int] = field(default_factory=dict)
     """How often each question was put to people in this attempt."""
     lock: threading.RLock = field(default_factory=threading.RLock)

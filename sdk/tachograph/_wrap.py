@@ -16,6 +16,8 @@ from typing import Any, TypeVar, cast
 from tachograph import _orders, _recorder
 from tachograph._call import Spec, begin, begin_plain
 from tachograph._failure import is_cancellation
+from tachograph import _loops, _orders, _recorder
+from tachograph._call import Spec, begin
 
 T = TypeVar("T")
 
@@ -76,6 +78,8 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
         if _recorder._active is None:
             return function(*args, **kwargs)
         recorded = begin_plain(spec, args, kwargs)
+        watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
+        recorded = begin(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
         try:
@@ -84,8 +88,12 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
             )
         except BaseException as error:
             recorded.fail(error)
+            if watch is not None:
+                watch.failed(error)
             raise
         recorded.succeed(result)
+        if watch is not None:
+            watch.returned(result)
         return result
 
     return call
@@ -99,6 +107,8 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
         if _orders.in_force:
             await _orders.obey_async(spec.layer)
         recorded = begin_plain(spec, args, kwargs)
+        watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
+        recorded = begin(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
         try:
@@ -107,8 +117,12 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             )
         except BaseException as error:
             recorded.fail(error)
+            if watch is not None:
+                watch.failed(error)
             raise
         recorded.succeed(result)
+        if watch is not None:
+            watch.returned(result)
         return result
 
     return call

@@ -20,11 +20,14 @@ LARGE = {
     "approvals": "benchmarks.approvals",
     "drift": "benchmarks.drift",
 }
+LARGE = {"find": "benchmarks.find", "approvals": "benchmarks.approvals"}
+# Needs published runs that lie beside the checkout.
+ON_REAL_RUNS = {"within_run": "benchmarks.within_run"}
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
 
 
 def main() -> None:
-    alone = BESIDE_PEERS | LARGE
+    alone = BESIDE_PEERS | LARGE | ON_REAL_RUNS
     if sys.argv[1:] and sys.argv[1] in alone:
         importlib.import_module(alone[sys.argv[1]]).main(sys.argv[2:])
         return
@@ -39,6 +42,7 @@ def main() -> None:
     print("Finding in ten million spans: python -m tests.benchmarks find --data DIR")
     print("The inbox with 10,000 requests: python -m tests.benchmarks approvals")
     print("Drift: false alarms and delays: python -m tests.benchmarks drift")
+    print("Signs within published runs: python -m tests.benchmarks within_run")
     print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 
