@@ -36,7 +36,7 @@ class Evidence:
     calls_ended: int
     """Model and tool calls that ended without an error."""
     calls_with_contents: int
-    """Those of them whose input is kept and, of model calls, the output."""
+    """Those of them with contents: of a model call both sides, of a tool one, as it may take or give nothing."""
     runs_with_goal: int
     runs_with_version: int
     validations: int

@@ -29,6 +29,7 @@ from tachograph_schemas.account.signs import goal_similarity
 from tachograph_schemas.account.timeline import Timeline
 from tachograph_schemas.ingest_signals import TABLES
 from tachograph_schemas.shapes import Shape, insert_growing
+from tachograph_schemas.words import UNKNOWN
 
 DEFAULT_DATA = Path(__file__).parents[3] / "shared" / "data" / "runs"
 RULES = ("same_result", "same_call", "near_duplicates", "stale_steps")
@@ -173,7 +174,7 @@ def _table(title: str, runs: list[Judged], is_target: Target) -> None:
         fired = [run for run in runs if rule in run.left]
         right = sum(map(is_target, fired))
         if not fired:
-            print(f"| {rule} | 0 | – | {targets / len(runs):.2f} | 0.00 | – |")
+            print(f"| {rule} | 0 | {UNKNOWN} | {targets / len(runs):.2f} | 0.00 | {UNKNOWN} |")
             continue
         left = statistics.median(run.left[rule] for run in fired)
         print(

@@ -1,4 +1,4 @@
-"""Agents: how well the harness around each does its work. ``/agents?agent=&window=``"""
+"""Agents: how well the harness around each does its work. ``/agents?name=&window=``"""
 
 from datetime import UTC, datetime
 
@@ -42,7 +42,7 @@ def everyone() -> None:
     components.kpis(views.totals(found), key="agents_kpis")
     opened = components.sheet(views.table(found, now), key="agents_table")
     if opened:
-        st.switch_page("app_pages/agents.py", query_params={"agent": opened, "window": chosen})
+        st.switch_page("app_pages/agents.py", query_params={"name": opened, "window": chosen})
 
 
 def one(name: str) -> None:
@@ -82,7 +82,7 @@ def one(name: str) -> None:
 
 
 now = datetime.now(UTC)
-name = st.query_params.get("agent", "")
+name = st.query_params.get("name", "")
 st.set_page_config(page_title=f"{words.excerpt(name, 60) or 'Agents'} · Tachograph")
 try:
     empty = data.is_empty()

@@ -57,7 +57,7 @@ def _row(found: AgentHealth, now: datetime) -> dict[str, Any]:
     stops = harness.stops + harness.budget_stops
     return {
         "open": runs.agent,
-        "href": f"/agents?{urlencode({'agent': runs.agent})}",
+        "href": f"/agents?{urlencode({'name': runs.agent})}",
         "cells": [
             _cell(words.excerpt(runs.agent, _NAME_CHARS) or NO_NAME),
             _cell(f"{runs.runs:,}", note=f"{runs.running:,} running" if runs.running else ""),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tachograph_schemas import words
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.sentences import sentence
 from tachograph_schemas.account.timeline import Timeline, is_refused
@@ -97,7 +98,7 @@ def lines(difference: Difference) -> tuple[Line, ...]:
         Line(
             "It parted from that run at the first step"
             if not same
-            else f"The first {same:,} steps are the same; then they part"
+            else f"The first {words.count(same, 'step')} {'is' if same == 1 else 'are'} the same; then they part"
         )
     ]
     ended = "ended there"

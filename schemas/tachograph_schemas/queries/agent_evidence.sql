@@ -17,7 +17,7 @@ SELECT
     countIf(layer = 'tool' AND verdict != '') AS tools_refused,
     countIf(layer = 'model') AS model_calls,
     countIf(layer IN ('model', 'tool') AND verdict = '' AND isNotNull(end_time) AND status != 'error') AS calls_ended,
-    countIf(layer IN ('model', 'tool') AND verdict = '' AND isNotNull(end_time) AND status != 'error' AND has_input AND (has_output OR layer = 'tool')) AS calls_with_contents,
+    countIf(layer IN ('model', 'tool') AND verdict = '' AND isNotNull(end_time) AND status != 'error' AND if(layer = 'tool', has_input OR has_output, has_input AND has_output)) AS calls_with_contents,
     uniqExactIf(run_id, layer = 'run' AND attributes['tacho.run.goal'] != '') AS runs_with_goal,
     uniqExactIf(run_id, layer = 'run' AND (attributes['gen_ai.agent.version'] != '' OR attributes['tacho.run.code_version'] != '')) AS runs_with_version,
     countIf(layer = 'validation') AS validations,

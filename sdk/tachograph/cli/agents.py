@@ -20,6 +20,7 @@ from tachograph.cli.terminal import (
     print_json,
     print_lines,
     width,
+    wrapped,
 )
 from tachograph_schemas import words
 
@@ -180,7 +181,7 @@ def detail(
     found: AgentHealth, card: Scorecard, breakers: list[BreakerTime], columns: int, paint: Paint
 ) -> list[str]:
     """One agent: figures, the level of its harness, and what to add next."""
-    lines = [paint(words.plain(found.runs.agent), "bold")]
+    lines = [paint(line, "bold") for line in wrapped(words.plain(found.runs.agent), columns)]
     lines += [fit(f"  {label:<26} {value}", columns).rstrip() for label, value in _figures(found)]
     for each in breakers:
         said = f"{words.count(each.trips, 'trip')}, open for {words.duration(each.open_ns)}"
@@ -190,14 +191,15 @@ def detail(
     lines += [
         "",
         paint(f"Harness level {card.level}: {card.name}", "bold"),
-        paint(f"  from the spans of {words.count(card.runs, 'run')}", "dim"),
+        paint(fit(f"  from the spans of {words.count(card.runs, 'run')}", columns).rstrip(), "dim"),
     ]
     for sign in card.signs:
         mark, tone = ("✓", "good") if sign.seen else ("·", "dim")
         text = f"  {mark} {sign.level}  {sign.title}: {sign.found if sign.seen else 'not seen'}"
         lines.append(paint(fit(text, columns).rstrip(), tone))
     if card.next is not None:
-        lines += ["", f"Next: {card.next.title.lower()}", f"  {card.next.code}"]
+        lines += ["", *wrapped(f"Next: {card.next.title.lower()}", columns)]
+        lines += wrapped(card.next.code, columns, indent="  ", first="  ")
     return lines
 
 
