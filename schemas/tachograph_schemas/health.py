@@ -139,6 +139,18 @@ class BreakerTime:
     """Calls that were not tried."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A run in which a tool was called again and again with the same arguments."""
+
+    run_id: str
+    agent: str
+    same_call: int
+    """The most calls of one tool with the same arguments."""
+    same_result: int
+    """The most of them that gave the same."""
+
+
 def agents(client: Client, window: Window, project: str = DEFAULT_PROJECT) -> list[AgentHealth]:
     """Every agent with runs in the window, the busiest first; 500 at most."""
     values = _values(window, project)
@@ -188,6 +200,13 @@ def breakers(
 def evidence(client: Client, name: str, window: Window, project: str = DEFAULT_PROJECT) -> Evidence:
     """What the spans of the agent's latest runs show of its harness; of 500 runs at most."""
     return _rows(client, _sql("agent_evidence"), _values(window, project, name), Evidence)[0]
+
+
+def loops(
+    client: Client, window: Window, least: int = 3, project: str = DEFAULT_PROJECT
+) -> list[Loop]:
+    """The runs in which the same call was made ``least`` times or more, the gravest first; 1,000 at most."""
+    return _rows(client, _sql("loops"), _values(window, project) | {"least": least}, Loop)
 
 
 def _nothing(name: str) -> HarnessCounts:

@@ -1,11 +1,14 @@
 """Health and maturity of agents, and what a run is held against, on a real engine."""
 
+import ast
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import tachograph
 from otlp import Trace
-from tachograph_schemas import comparison, health, maturity, queries
+from tachograph_schemas import comparison, health, maturity, queries, settings
 
 
 @pytest.fixture
@@ -117,6 +120,23 @@ def test_a_span_sent_twice_is_counted_once(client, load, window):
     assert (desk.runs.runs, desk.harness.gates) == (1, 1)
 
 
+def test_loops_are_found_over_all_runs(client, load, window):
+    def looking(number, answers):
+        made = a_run(number)
+        for at, answer in enumerate(answers, start=2):
+            made.span(
+                at, "execute_tool look", 1, at_ms=at * 10, ms=5, tacho__layer="tool", gen_ai__tool__name="look",
+                gen_ai__tool__call__arguments='{"q": "x"}', gen_ai__tool__call__result=answer,
+            )  # fmt: skip
+        return made.body()
+
+    load(looking(1, ["a"] * 4), looking(2, ["a", "b", "c"]), looking(3, ["a", "a"]))
+    found = [
+        (loop.agent, loop.same_call, loop.same_result) for loop in health.loops(client, window)
+    ]
+    assert found == [("desk", 4, 4), ("desk", 3, 1)]
+
+
 # --- maturity -------------------------------------------------------------------------------------
 
 
@@ -147,9 +167,19 @@ def test_tools_with_limits_and_checks_make_controlled_tools(client, load, window
     assert dict(card.layers)["tool"] == 1
 
 
-def a_card(**counts):
-    from dataclasses import fields
+def test_the_lines_of_code_on_the_card_name_what_there_is():
+    """Each is Python that parses (or a setting), and calls functions that the SDK has."""
+    for sign in maturity.scorecard(maturity.Evidence(*[0] * len(fields(maturity.Evidence)))).signs:
+        if sign.code.startswith("TACHO_"):
+            assert sign.code.split("=")[0] in {known.upper() for known in settings.known()}
+            continue
+        text = f"{sign.code}\ndef f(): ..." if sign.code.startswith("@") else sign.code
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "tacho":
+                assert hasattr(tachograph, node.attr), sign.code
 
+
+def a_card(**counts):
     every = {column.name: 0 for column in fields(maturity.Evidence)} | {"runs": 10}
     return maturity.scorecard(maturity.Evidence(**every | counts))
 

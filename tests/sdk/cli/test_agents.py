@@ -16,7 +16,7 @@ def test_agents_lists_every_agent_with_its_health(recorded):
     }
 
 
-@pytest.mark.parametrize("width", [30, 60, 100, 160])
+@pytest.mark.parametrize("width", [40, 60, 100, 160])
 def test_agents_fits_the_width_it_is_given(recorded, width):
     for words in ([], ["support"]):
         out = recorded("agents", *words, "--width", str(width)).out
