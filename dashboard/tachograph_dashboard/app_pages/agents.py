@@ -6,8 +6,8 @@ import streamlit as st
 
 from tachograph_dashboard import agents_data, components, data, states
 from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
+from tachograph_dashboard.views import agent_figures, times
 from tachograph_dashboard.views import agents as views
-from tachograph_dashboard.views import times
 from tachograph_schemas import words
 
 
@@ -39,10 +39,11 @@ def everyone() -> None:
     if not found:
         states.no_agents(widen, widen=chosen != "all")
         return
-    components.kpis(views.totals(found), key="agents_kpis")
+    components.kpis(agent_figures.totals(found), key="agents_kpis")
     opened = components.sheet(views.table(found, now), key="agents_table")
     if opened:
-        st.switch_page("app_pages/agents.py", query_params={"name": opened, "window": chosen})
+        st.query_params["name"] = opened
+        st.rerun()
 
 
 def one(name: str) -> None:
@@ -61,11 +62,12 @@ def one(name: str) -> None:
     with heading:
         wanted = components.agent_head(views.head(found, versions, where, now), key="agent_head")
     if wanted == "all":
-        st.switch_page("app_pages/agents.py", query_params={"window": chosen})
+        st.query_params.pop("name", None)
+        st.rerun()
     if wanted == "runs":
-        st.switch_page("app_pages/runs.py", query_params={"agent": name, "window": chosen})
+        st.switch_page("app_pages/runs.py", query_params={"agent": name})
     course = agents_data.course(name, when)
-    components.kpis(views.figures(found, course, breakers, when), key="agent_kpis", most=6)
+    components.kpis(agent_figures.figures(found, course, breakers, when), key="agent_kpis", most=6)
     left, right = st.columns([0.58, 0.42], gap="large")
     with left:
         st.markdown("#### Harness maturity", anchors=False)

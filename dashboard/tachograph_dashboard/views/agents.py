@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
-from tachograph_dashboard.agents_data import Course
 from tachograph_dashboard.icons import LAYER_WORDS
 from tachograph_dashboard.views import times
-from tachograph_dashboard.views.runs import card as figure
+from tachograph_dashboard.views.agent_figures import cost_note, cost_per_success, tone
 from tachograph_dashboard.views.runs import share
 from tachograph_schemas import words
-from tachograph_schemas.health import AgentHealth, AgentVersion, BreakerTime, Window
+from tachograph_schemas.health import AgentHealth, AgentVersion, BreakerTime
 from tachograph_schemas.maturity import LEVELS, Scorecard
-from tachograph_schemas.rows import HarnessCounts
 
 _NAME_CHARS = 80
 NO_NAME = "(no name)"
-_MUCH, _SOME = 0.5, 0.1
-"""Shares of something bad from which on it is red, and orange."""
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -68,7 +64,7 @@ def _row(found: AgentHealth, now: datetime) -> dict[str, Any]:
             _cell(f"{found.retry_rate:.1f}" if harness.retries else words.UNKNOWN),
             _cell(_number(harness.breaker_trips), "bad" if harness.breaker_trips else "plain"),
             _cell(_number(stops)),
-            _cell(cost_per_success(found), title=_cost_note(found)),
+            _cell(cost_per_success(found), title=cost_note(found)),
             _cell(words.ago(runs.last_started_at, now), "plain"),
         ],
     }
@@ -86,37 +82,18 @@ def _share_cell(
     if not whole:
         return _cell(words.UNKNOWN)
     bad = (whole - part if good else part) if judged else 0
-    told = _cell(share(part, whole), _tone(bad, whole), title=f"{part:,} of {whole:,}")
+    told = _cell(share(part, whole), tone(bad, whole), title=f"{part:,} of {whole:,}")
     return told | {"share": part / whole}
 
 
 def _success_cell(succeeded: int, failed: int, ended: int) -> dict[str, Any]:
     """The share that succeeded; a run that a rule stopped on purpose is no failure."""
     told = _share_cell(succeeded, ended, judged=False)
-    return told | {"tone": _tone(failed, ended)} if ended else told
-
-
-def _tone(bad: int, whole: int) -> str:
-    if not bad:
-        return ""
-    return "bad" if bad >= _MUCH * whole else "warn" if bad >= _SOME * whole else ""
+    return told | {"tone": tone(failed, ended)} if ended else told
 
 
 def _number(count: int) -> str:
     return f"{count:,}" if count else words.UNKNOWN
-
-
-def cost_per_success(found: AgentHealth) -> str:
-    """Never 0 for unknown; a lower bound when calls could not be priced."""
-    cost = found.runs.cost_per_success_usd
-    if cost is None:
-        return "unpriced" if found.runs.unpriced else words.UNKNOWN
-    return words.usd(cost) + ("+" if found.runs.unpriced else "")
-
-
-def _cost_note(found: AgentHealth) -> str:
-    unpriced = found.runs.unpriced
-    return f"{words.count(unpriced, 'call')} without a known price" if unpriced else ""
 
 
 # --- one agent ------------------------------------------------------------------------------------
@@ -142,150 +119,6 @@ def head(
 
 def _others(others: int) -> str:
     return f"{words.count(others, 'other')} in this time" if others > 0 else ""
-
-
-def figures(
-    found: AgentHealth, course: Course, breakers: Sequence[BreakerTime], window: Window
-) -> list[dict[str, Any]]:
-    """The cards: the runs first, then what the harness around them did."""
-    harness = found.harness
-    over = _Over(course, window)
-    return [*_run_cards(found, course), *_harness_cards(found, harness, breakers, over)]
-
-
-class _Over:
-    """A figure of the harness in every slice of the time."""
-
-    def __init__(self, course: Course, window: Window) -> None:
-        first = window.since.timestamp() // course.slice_s
-        last = window.until.timestamp() // course.slice_s
-        self._slices = range(int(first), int(last) + 1)
-        self._known = {
-            int(each.slice.timestamp() // course.slice_s): each.counts for each in course.harness
-        }
-
-    def count(self, read: Callable[[HarnessCounts], int]) -> list[float | None]:
-        return [read(self._known[at]) if at in self._known else 0 for at in self._slices]
-
-    def rate(self, read: Callable[[HarnessCounts], float | None]) -> list[float | None]:
-        return [read(self._known[at]) if at in self._known else None for at in self._slices]
-
-
-def _run_cards(found: AgentHealth, course: Course) -> list[dict[str, Any]]:
-    runs = found.runs
-    ended_badly = runs.failed + runs.interrupted
-    return [
-        figure(
-            "Runs",
-            f"{runs.runs:,}",
-            f"{runs.running:,} running now" if runs.running else "",
-            course=[each.runs for each in course.runs],
-            kind="bars",
-        ),
-        figure(
-            "Succeeded",
-            share(runs.succeeded, runs.ended),
-            ", ".join(
-                part
-                for part in (
-                    f"{ended_badly:,} failed" if ended_badly else "",
-                    f"{runs.stopped:,} stopped" if runs.stopped else "",
-                )
-                if part
-            ),
-            tone=_tone(ended_badly, runs.ended) or "plain",
-            help_="Of the runs that have ended",
-            course=[each.succeeded / each.runs if each.runs else None for each in course.runs],
-        ),
-        figure(
-            "Cost per success",
-            cost_per_success(found),
-            _cost_note(found),
-            help_="What all runs cost, by the successful ones",
-            course=[each.slice_cost_usd for each in course.runs],
-            kind="bars",
-        ),
-        figure(
-            "Slowest 5 %",
-            words.duration(runs.p95_work_ns),
-            f"half take {words.duration(runs.median_work_ns)}",
-            help_="Without the time that people took to decide",
-            course=[each.p95_ns if each.runs else None for each in course.runs],
-        ),
-    ]
-
-
-def _harness_cards(
-    found: AgentHealth, harness: HarnessCounts, breakers: Sequence[BreakerTime], over: _Over
-) -> list[dict[str, Any]]:
-    attempts, wait = found.attempts_to_success, found.mean_approval_wait_ns
-    open_ns = sum(each.open_ns for each in breakers)
-    stops = harness.stops + harness.budget_stops
-    return [
-        figure(
-            "Checks failed",
-            share(harness.validations_failed, harness.validations),
-            f"of {harness.validations:,}" if harness.validations else "no checks seen",
-            help_="Validation failure rate",
-            course=over.rate(lambda each: each.validation_failure_rate),
-        ),
-        figure(
-            "Repairs that succeeded",
-            share(harness.repairs_succeeded, harness.repairs),
-            f"in {attempts:.1f} attempts on the average" if attempts else "none needed",
-            help_="Of the repair loops that had something to repair",
-            course=over.rate(lambda each: each.repair_success_rate),
-        ),
-        figure(
-            "Gates denied",
-            share(harness.gates_denied, harness.gates),
-            f"of {harness.gates:,}, {harness.gates_escalated:,} passed to a person"
-            if harness.gates
-            else "no gates seen",
-            course=over.count(lambda each: each.gates_denied),
-            kind="bars",
-        ),
-        figure(
-            "Approvals granted",
-            share(harness.approvals_granted, harness.approvals),
-            f"{words.duration(wait)} to wait" if wait is not None else "nobody was asked",
-            help_="People asked, and how long they took on the average",
-            course=over.count(lambda each: each.approvals),
-            kind="bars",
-        ),
-        figure(
-            "Retries and fallbacks",
-            f"{harness.retries + harness.fallbacks:,}",
-            f"{harness.retries:,} retries, {harness.fallbacks:,} fallbacks",
-            course=over.count(lambda each: each.retries + each.fallbacks),
-            kind="bars",
-        ),
-        figure(
-            "Breaker trips",
-            f"{harness.breaker_trips:,}",
-            f"open for {words.duration(open_ns)}" if harness.breaker_trips else "",
-            tone="bad" if harness.breaker_trips else "plain",
-            course=over.count(lambda each: each.breaker_trips),
-            kind="bars",
-        ),
-        figure(
-            "Stopped by rule",
-            f"{stops:,}",
-            f"{harness.budget_stops:,} by a budget" if harness.budget_stops else "",
-            course=over.count(lambda each: each.stops + each.budget_stops),
-            kind="bars",
-        ),
-        figure(
-            "Restores",
-            f"{harness.restores:,}",
-            f"{words.count(harness.work_lost, 'step')} done again"
-            if harness.restores
-            else f"{words.count(harness.checkpoints, 'checkpoint')} saved",
-            help_="Runs taken up at a checkpoint, and the work that was lost",
-            course=over.count(lambda each: each.restores),
-            kind="bars",
-        ),
-    ]
 
 
 def maturity(card: Scorecard) -> dict[str, Any]:
@@ -385,28 +218,3 @@ def breakers_table(found: Sequence[BreakerTime]) -> dict[str, Any]:
             for each in found
         ],
     }
-
-
-def totals(found: Sequence[AgentHealth]) -> list[dict[str, Any]]:
-    """The strip over the list: all agents together."""
-    runs = sum(each.runs.runs for each in found)
-    ended = sum(each.runs.ended for each in found)
-    succeeded = sum(each.runs.succeeded for each in found)
-    absorbed = sum(each.absorbed for each in found)
-    checks = sum(each.harness.validations for each in found)
-    failed = sum(each.harness.validations_failed for each in found)
-    asked = sum(each.harness.approvals for each in found)
-    waited = sum(each.harness.approval_waiting_ns for each in found)
-    return [
-        figure("Agents", f"{len(found):,}", f"{words.count(runs, 'run')}", course=()),
-        figure("Succeeded", share(succeeded, ended), "of the runs that have ended", course=()),
-        figure(
-            "Absorbed", f"{absorbed:,}", "repaired, retried, fell back", course=(),
-            help_="Troubles that the harness dealt with, so that the run went on",
-        ),
-        figure("Checks failed", share(failed, checks), f"of {checks:,}" if checks else "no checks seen", course=()),
-        figure(
-            "Waiting for people", words.duration(waited / asked) if asked else words.UNKNOWN,
-            f"{words.count(asked, 'approval')}, on the average" if asked else "nobody was asked", course=(),
-        ),
-    ]  # fmt: skip
