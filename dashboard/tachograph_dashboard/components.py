@@ -138,6 +138,9 @@ def drift(data: Data, *, key: str) -> str | None:
     """An alarm, or how an agent is watched; the id of the run that was asked for just now."""
     result = _drift(key=key, data=dict(data), height="content", on_run_change=_nothing)
     wanted = result.get("run")
+    return wanted if isinstance(wanted, str) else None
+
+
 def sheet(data: Data, *, key: str) -> str | None:
     """A table of figures; what the row leads to that was clicked just now."""
     result = _sheet(key=key, data=dict(data), height="content", on_open_change=_nothing)

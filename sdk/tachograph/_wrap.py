@@ -13,11 +13,9 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from tachograph import _orders, _recorder
+from tachograph import _loops, _orders, _recorder
 from tachograph._call import Spec, begin, begin_plain
 from tachograph._failure import is_cancellation
-from tachograph import _loops, _orders, _recorder
-from tachograph._call import Spec, begin
 
 T = TypeVar("T")
 
@@ -77,9 +75,8 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
     def call(*args: Any, **kwargs: Any) -> Any:
         if _recorder._active is None:
             return function(*args, **kwargs)
-        recorded = begin_plain(spec, args, kwargs)
         watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
-        recorded = begin(spec, args, kwargs)
+        recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
         try:
@@ -106,9 +103,8 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             return await function(*args, **kwargs)
         if _orders.in_force:
             await _orders.obey_async(spec.layer)
-        recorded = begin_plain(spec, args, kwargs)
         watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
-        recorded = begin(spec, args, kwargs)
+        recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
         try:

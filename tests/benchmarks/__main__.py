@@ -20,7 +20,6 @@ LARGE = {
     "approvals": "benchmarks.approvals",
     "drift": "benchmarks.drift",
 }
-LARGE = {"find": "benchmarks.find", "approvals": "benchmarks.approvals"}
 # Needs published runs that lie beside the checkout.
 ON_REAL_RUNS = {"within_run": "benchmarks.within_run"}
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
