@@ -72,6 +72,9 @@ _inbox = _register("inbox", '<div class="inbox"></div>', ["inbox"])
 _request = _register("request", '<div class="request"></div>', ["request"])
 _drift = _register("drift", '<div class="drift"></div>', ["drift"])
 _alerts = _register("alerts", '<div class="alerts"></div>', ["alerts"])
+_sheet = _register("sheet", '<div class="sheet"></div>', ["sheet"])
+_maturity = _register("maturity", '<div class="maturity"></div>', ["maturity"])
+_agent_head = _register("agenthead", '<div class="agenthead"></div>', ["agenthead"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -83,9 +86,9 @@ def _nothing() -> None:
     """A state that changed without anyone to tell."""
 
 
-def kpis(cards: Sequence[Data], *, key: str) -> None:
-    """The strip of figures; see ``views.kpis``."""
-    _kpis(key=key, data={"cards": list(cards)}, height="content")
+def kpis(cards: Sequence[Data], *, key: str, most: int = 0) -> None:
+    """The strip of figures, at most ``most`` in a row (0: as many as there is room for)."""
+    _kpis(key=key, data={"cards": list(cards), "most": most}, height="content")
 
 
 def runs_table(data: Data, *, key: str) -> str | None:
@@ -146,3 +149,22 @@ def alerts(rows: Sequence[Data], *, key: str) -> tuple[str, str] | None:
     if not isinstance(pressed, dict):
         return None
     return str(pressed.get("id", "")), str(pressed.get("name", ""))
+
+
+def sheet(data: Data, *, key: str) -> str | None:
+    """A table of figures; what the row leads to that was clicked just now."""
+    result = _sheet(key=key, data=dict(data), height="content", on_open_change=_nothing)
+    opened = result.get("open")
+    return opened if isinstance(opened, str) else None
+
+
+def maturity(data: Data, *, key: str) -> None:
+    """The level of a harness, its signs, and what to add next."""
+    _maturity(key=key, data=dict(data), height="content")
+
+
+def agent_head(data: Data, *, key: str) -> str | None:
+    """The head of an agent; ``all`` or ``runs`` when a link to there was clicked just now."""
+    result = _agent_head(key=key, data=dict(data), height="content", on_go_change=_nothing)
+    wanted = result.get("go")
+    return wanted if isinstance(wanted, str) else None

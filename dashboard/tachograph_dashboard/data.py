@@ -17,8 +17,9 @@ from clickhouse_connect.driver.client import Client
 
 from tachograph_dashboard.cache import TimedCache
 from tachograph_dashboard.columns import TreeColumns, tree_columns
-from tachograph_schemas import account, queries, store
-from tachograph_schemas.account.model import Account
+from tachograph_schemas import account, comparison, queries, store
+from tachograph_schemas.account.model import Account, Usual
+from tachograph_schemas.comparison import Parted
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
 from tachograph_schemas.rows import Facets, ModelPrice, RunRow, RunsSummary, SpanRow, TrendSlice
 
@@ -50,9 +51,20 @@ _facets: TimedCache[Facets] = TimedCache(FRESH_S, 8)
 _runs: TimedCache[RunRow | None] = TimedCache(FRESH_S, 64)
 _versions: TimedCache[int] = TimedCache(1.0, 64)
 _accounts: TimedCache[Account] = TimedCache(KEPT_S, 32)
+_usual: TimedCache[Usual | None] = TimedCache(60.0, 64)
+_nearest: TimedCache[Parted | None] = TimedCache(60.0, 32)
 _trees: TimedCache[TreeColumns] = TimedCache(KEPT_S, 16)
 _spans: TimedCache[SpanRow | None] = TimedCache(KEPT_S, 128)
 _prices: TimedCache[ModelPrice | None] = TimedCache(60.0, 64)
+
+_caches: list[TimedCache[Any]] = [
+    _views, _pages, _facets, _runs, _versions, _accounts, _usual, _nearest, _trees, _spans, _prices,
+]  # fmt: skip
+
+
+def forget_with(*caches: TimedCache[Any]) -> None:
+    """Have :func:`forget` clear these too: the answers that a page keeps by itself."""
+    _caches.extend(caches)
 
 
 def forget() -> None:
@@ -60,7 +72,7 @@ def forget() -> None:
     global _connection
     with _connecting:
         _connection = None
-    for cache in (_views, _pages, _facets, _runs, _versions, _accounts, _trees, _spans, _prices):
+    for cache in _caches:
         cache.clear()
 
 
@@ -120,12 +132,29 @@ def run_account(row: RunRow, version: int) -> Account:
 
     def compute() -> Account:
         spans = queries.account_spans(_client(), row.run_id, row.project)
-        return account.build(row, spans)
+        return account.build(row, spans, usual(row))
 
     # Both can change without a new version: a silent run becomes an interrupted one, and a running
     # one gets older.
     key = (row.project, row.run_id, version, row.outcome, row.duration_ns)
     return _accounts.get(key, compute)
+
+
+def usual(row: RunRow) -> Usual | None:
+    """What successful runs of the same agent need; ``None`` when there are too few of them."""
+    # Asked again for every look at a running run, and as good an hour later.
+    key = (row.project, row.agent, row.started_at.date())
+    return _usual.get(key, lambda: comparison.usual(_client(), row))
+
+
+def nearest(row: RunRow, version: int) -> Parted | None:
+    """Where a run that did not succeed left the road of the nearest one that did."""
+
+    def compute() -> Parted | None:
+        spans = queries.account_spans(_client(), row.run_id, row.project)
+        return comparison.parted(_client(), row, spans)
+
+    return _nearest.get((row.project, row.run_id, version, row.outcome), compute)
 
 
 def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeColumns:
@@ -162,6 +191,11 @@ def _with_since(which: RunFilter, since: datetime) -> RunFilter:
         name: getattr(which, name) for name in which.__dataclass_fields__ if name != "since"
     }
     return RunFilter(**values, since=since)
+
+
+def client() -> Client:
+    """The connection to the store, for the pages' own questions; shared by all threads."""
+    return _client()
 
 
 def _client() -> Client:

@@ -18,6 +18,9 @@ st.html("<style>[data-testid=stMainBlockContainer]{padding-inline:1.75rem}</styl
 st.navigation(
     [
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
+        st.Page(
+            "app_pages/agents.py", title="Agents", icon=":material/smart_toy:", url_path="agents"
+        ),
         st.Page("app_pages/approvals.py", title="Approvals", icon=":material/how_to_reg:"),
         st.Page("app_pages/drift.py", title="Drift", icon=":material/trending_up:"),
         st.Page("app_pages/alerts.py", title="Alerts", icon=":material/notifications:"),

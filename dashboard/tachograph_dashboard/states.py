@@ -138,6 +138,35 @@ def no_run(title: str, sentences: str) -> None:
         st.space("small")
 
 
+def no_agents(on_widen: Callable[[], None], *, name: str = "", widen: bool) -> None:
+    """No agent, or not the one of the address, has run in the time."""
+    st.space("medium")
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        title = "This agent has not run" if name else "No agent has run"
+        st.markdown(f"#### {title} in this time", width="content", anchors=False)
+        if name:
+            # Not as Markdown: it came with the address.
+            st.text(name, width="content")
+        st.caption(
+            "Its figures are made of the runs that started in the time shown above.",
+            width="content",
+        )
+        with st.container(horizontal=True, horizontal_alignment="center", gap="small"):
+            if widen:
+                st.button(
+                    "Show all times",
+                    icon=":material/filter_alt_off:",
+                    key="widen",
+                    on_click=on_widen,
+                )
+            if name:
+                st.page_link(
+                    "app_pages/agents.py", label="All agents", icon=":material/arrow_back:"
+                )
+        st.space("small")
+
+
 ASKS = """\
 decision = tacho.approve(
     "refund order A-1007",

@@ -117,6 +117,11 @@ _FRAGMENTS = (
     "duration_now",
     "drift_run_columns",
     "drift_span_columns",
+    "runs_around",
+    "harness_counters",
+    "harness_spans",
+    "is_harness",
+    "runs_of_window",
 )
 
 _Row = TypeVar("_Row")

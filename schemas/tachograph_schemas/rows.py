@@ -277,6 +277,15 @@ class HarnessCounts:
     handoffs: int
     evals: int
     evals_passed: int
+    repair_attempts: int = 0
+    """Attempts of the repairs that succeeded, together."""
+    approvals_refused: int = 0
+    approvals_unanswered: int = 0
+    """Requests that ran out of time."""
+    checkpoints: int = 0
+    """Times that progress was saved."""
+    work_lost: int = 0
+    """Steps that had to be done again after restores."""
 
     @property
     def validation_failure_rate(self) -> float | None:

@@ -100,6 +100,7 @@ def run(
     version: str | None = None,
     trigger: Option = None,
     resume: Option = None,
+    stop_on_loop: int | None = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -117,6 +118,7 @@ def run(
     version: str | None = None,
     trigger: Option = None,
     resume: Option = None,
+    stop_on_loop: int | None = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -134,6 +136,8 @@ def run(
         version: The agent's version, as you count them.
         trigger: What started it; default ``cli`` in a script, else ``call``.
         resume: The id of the run to take up again after a pause or a crash; none: a new run.
+        stop_on_loop: After how many same results in a row a decorated tool is not called again with the same
+            arguments: the run is stopped. Default: never. A sub-agent obeys the outermost run.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
 
@@ -141,17 +145,10 @@ def run(
     bound arguments: ``goal=lambda given: f"refund {given['order_id']}"``.
     """
     options = RunOptions(
-        name=text(name),
-        agent=text(agent),
-        goal=goal,
-        session=session,
-        user=user,
-        customer=customer,
-        tags=text_tuple(tags),
-        version=text(version),
-        trigger=trigger,
-        resume=resume,
-    )
+        name=text(name), agent=text(agent), goal=goal, session=session, user=user,
+        customer=customer, tags=text_tuple(tags), version=text(version), trigger=trigger,
+        resume=resume, stop_on_loop=stop_on_loop,
+    )  # fmt: skip
     return _apply(function, _run_spec(options, capture_input, capture_output))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from tachograph._budget import BudgetState
+    from tachograph._loops import Loops
 
 FRAME_KEY = create_key("tachograph-frame")
 
@@ -41,6 +42,8 @@ class RunState:
     open_spans: dict[int, Span] = field(default_factory=dict)
     """Spans of ours that have not ended, by span id: what the heartbeat re-sends."""
     ended: bool = False
+    loops: Loops | None = None
+    """The watch over repeated calls, when the run asked for it."""
     asked: dict[str, int] = field(default_factory=dict)
     """How often each question was put to people in this attempt."""
     waiting: Waiting = field(default_factory=Waiting)

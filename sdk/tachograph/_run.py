@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import get_current_span
 
-from tachograph import _code_version, _orders, _recorder
+from tachograph import _code_version, _loops, _orders, _recorder
 from tachograph._binding import Option, resolve
 from tachograph._facts import listed, misused
 from tachograph._failure import clean, cleaned, is_cancellation, safe_text
@@ -45,6 +45,7 @@ class RunOptions:
     version: str | None = None
     trigger: Option = None
     resume: Option = None
+    stop_on_loop: int | None = None
     entrypoint: str = ""
     """``module:qualname`` of the decorated function."""
     source_file: str = ""
@@ -124,6 +125,7 @@ def _open_outermost(
     run_id = stamp.setdefault(names.RUN_ID, trace_id)
     span.set_attribute(names.RUN_ID, run_id)
     run = RunState(run_id, trace_id, span, stamp=stamp, tags=list(options.tags))
+    run.loops = _loops.asked_for(options.stop_on_loop)
     frame = replace(frame_of(context), layer="run", run=run, agent=options.agent_name)
     recorder.run_started(run, frame)
     _orders.run_started()

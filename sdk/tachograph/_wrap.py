@@ -14,7 +14,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from tachograph import _consent, _orders, _recorder
+from tachograph import _consent, _loops, _orders, _recorder
 from tachograph._call import Spec, begin, begin_plain
 from tachograph._failure import is_cancellation
 
@@ -80,6 +80,7 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
             args, kwargs = asks.ask(terms, args, kwargs)
         if _recorder._active is None:
             return function(*args, **kwargs)
+        watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
         recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
@@ -89,8 +90,12 @@ def _wrap_function(function: Callable[..., Any], spec: Spec) -> Callable[..., An
             )
         except BaseException as error:
             recorded.fail(error)
+            if watch is not None:
+                watch.failed(error)
             raise
         recorded.succeed(result)
+        if watch is not None:
+            watch.returned(result)
         return result
 
     return call
@@ -107,6 +112,7 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             return await function(*args, **kwargs)
         if _orders.in_force:
             await _orders.obey_async(spec.layer)
+        watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
         recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam
@@ -116,8 +122,12 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             )
         except BaseException as error:
             recorded.fail(error)
+            if watch is not None:
+                watch.failed(error)
             raise
         recorded.succeed(result)
+        if watch is not None:
+            watch.returned(result)
         return result
 
     return call

@@ -22,11 +22,13 @@ LARGE = {
     "fuzz_api": "benchmarks.fuzz_api",
     "alerts": "benchmarks.alerts",
 }
+# Needs published runs that lie beside the checkout.
+ON_REAL_RUNS = {"within_run": "benchmarks.within_run"}
 BENCHMARKS = {"sdk": sdk_overhead.run, "ingest": ingest.run, "replay": replay.run, "disk": disk.run}
 
 
 def main() -> None:
-    alone = BESIDE_PEERS | LARGE
+    alone = BESIDE_PEERS | LARGE | ON_REAL_RUNS
     if sys.argv[1:] and sys.argv[1] in alone:
         importlib.import_module(alone[sys.argv[1]]).main(sys.argv[2:])
         return
@@ -43,6 +45,7 @@ def main() -> None:
     print("Drift: false alarms and delays: python -m tests.benchmarks drift")
     print("The control API under generated requests: python -m tests.benchmarks fuzz_api")
     print("Alerts, with collectors that are killed: python -m tests.benchmarks alerts")
+    print("Signs within published runs: python -m tests.benchmarks within_run")
     print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from otlp import span_id
 from tachograph_dashboard import states
+from tachograph_schemas import words
 
 REFUND, EVERY_LAYER, HOSTILE, FAILED, STOPPED = (
     number.to_bytes(16, "big").hex() for number in range(1, 6)
@@ -175,3 +176,60 @@ def test_pages_without_a_collector_say_so_and_show_no_markup(pages, monkeypatch,
     assert not pages.exception
     assert any(sentence in shown.value for shown in pages.markdown)
     assert any("does not answer" in shown.value for shown in pages.text)
+
+
+def open_agents(pages, name=""):
+    pages.run().switch_page("app_pages/agents.py")
+    if name:
+        pages.query_params["name"] = name
+    pages.run()
+    assert not pages.exception
+    return pages
+
+
+def test_the_page_of_agents_lists_them_with_their_health(pages):
+    """A figure that has nothing to be made of is a dash, never a zero."""
+    open_agents(pages)
+    table = sent(pages, "sheet")
+    heads = [column["label"] for column in table["columns"]]
+    rows = {row["open"]: dict(zip(heads, row["cells"], strict=True)) for row in table["rows"]}
+    refund = rows["refund-agent"]
+    assert (refund["Runs"]["text"], refund["Succeeded"]["text"]) == ("3", "33.3 %")
+    assert refund["Gates denied"]["text"] == "100 %"
+    assert refund["Checks failed"]["text"] == words.UNKNOWN
+    assert refund["Cost per success"]["text"].endswith("+")
+
+
+def test_one_agent_shows_figures_maturity_and_versions(pages):
+    """Its level comes from the spans, and so does the line of code that is next."""
+    open_agents(pages, name="refund-agent")
+    cards = {card["label"]: card for card in sent(pages, "kpis")["cards"]}
+    assert cards["Approvals granted"]["note"] == "20.0 s to wait"
+    assert cards["Repairs that succeeded"]["value"] == "100 %"
+    ladder = sent(pages, "maturity")
+    assert ladder["levels"][4]["signs"][0] == {
+        "title": "Rules decide about actions",
+        "seen": True,
+        "found": "3 of 3 gates",
+        "code": 'tacho.gate("refund limit", allow=usd <= 100, proposal={"usd": usd}).enforce()',
+    }
+    assert ladder["next"]["code"].startswith(("@tacho", "tacho"))
+
+
+def test_an_agent_that_is_not_there_is_said_plainly(pages):
+    """What came with the address is text, not markup."""
+    open_agents(pages, name="<b>nobody</b>")
+    assert any(element.value == "<b>nobody</b>" for element in pages.text)
+
+
+def test_a_failed_run_says_why_and_where_it_left_the_road(pages):
+    """The refund that failed is held against the refund that succeeded."""
+    open_run(pages, FAILED)
+    shown = [
+        json.loads(element.proto.json)
+        for element in pages.get("bidi_component")
+        if element.proto.component_name == "tachograph_account"
+    ]
+    why = next(each for each in shown if "sections" in each and len(each["sections"]) == 2)
+    assert why["sections"][1]["link"] == {"text": "Refund order 58213", "run": REFUND}
+    assert "All" in why["sections"][1]["lines"][0]["text"]

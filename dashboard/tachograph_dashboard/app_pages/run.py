@@ -117,7 +117,10 @@ def head() -> None:
 
 
 def story_and_questions(selected: str) -> None:
-    story, questions = st.tabs(["What happened", "Eight questions"])
+    titles = ["What happened", "Eight questions"]
+    if row.outcome not in {"running", "success"}:
+        titles.append("Why it ended")
+    story, questions, *why = st.tabs(titles)
     with story:
         components.account(
             telling.story(account, selected, STORY_PX),
@@ -130,6 +133,22 @@ def story_and_questions(selected: str) -> None:
             key="questions",
             on_span=lambda: show_asked("questions"),
         )
+    for tab in why:
+        with tab:
+            why_it_ended(selected)
+
+
+def why_it_ended(selected: str) -> None:
+    try:
+        nearest = data.nearest(row, version)
+    except data.StoreError:
+        st.caption("The store does not answer. Reload the page in a moment.")
+        return
+    components.account(
+        telling.why(account, nearest, selected, STORY_PX),
+        key="why",
+        on_span=lambda: show_asked("why"),
+    )
 
 
 found = find(st.query_params.get("id", ""))

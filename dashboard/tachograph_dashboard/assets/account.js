@@ -41,9 +41,14 @@ class Telling {
     for (const b of this.el.querySelectorAll("button")) b.toggleAttribute("aria-current", b.dataset.span === span)
   }
 
-  section({ question, lines }) {
-    const box = h("section")
-    box.append(h("h3", "", question), this.list(lines, "answer"))
+  section({ question, link, lines }) {
+    const box = h("section"), head = h("h3", "", question)
+    if (link) {
+      const other = h("a", "", link.text)
+      other.href = "/run?id=" + encodeURIComponent(link.run)
+      head.append(h("span", "", ": "), other)
+    }
+    box.append(head, this.list(lines, "answer"))
     return box
   }
 

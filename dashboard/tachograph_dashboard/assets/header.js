@@ -1,5 +1,8 @@
 // The head of a run: what it was for, how it ended, the facts, and what the record itself lacks.
 
+// An eye: something to look at, not a fault of the record.
+const SIGN_PATH = "M8 3C4.5 3 2 5.6 1 8c1 2.4 3.5 5 7 5s6-2.6 7-5c-1-2.4-3.5-5-7-5Zm0 2.2a2.8 2.8 0 1 1 0 5.6 2.8 2.8 0 0 1 0-5.6Zm0 1.4a1.4 1.4 0 1 0 0 2.8 1.4 1.4 0 0 0 0-2.8Z"
+
 export default function ({ parentElement, data, setTriggerValue }) {
   const box = parentElement.querySelector(".header"), outcome = OUTCOMES[data.outcome]
   const title = h("div", "titles"), state = h("span", "state " + outcome.tone)
@@ -8,7 +11,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   download.href = data.download
   download.title = "The run, whole, as JSON"
   download.setAttribute("download", "")
-  download.prepend(icon("M7 1.5h2v7l2.3-2.3 1.4 1.4L8 12.3 3.3 7.6l1.4-1.4L7 8.500ZM2 13h12v1.800H2Z"))
+  download.prepend(icon("M7 1.5h2v7l2.3-2.3 1.4 1.4L8 12.3 3.3 7.6l1.4-1.4L7 8.5ZM2 13h12v1.8H2Z"))
   title.append(h("h1", "", data.title), download)
   const verdict = h("div", "verdict")
   verdict.append(state, h("span", data.tone, data.verdict))
@@ -19,11 +22,20 @@ export default function ({ parentElement, data, setTriggerValue }) {
     line.append(icon(OUTCOMES.interrupted.path), h("span", "", text))
     return line
   })
+  // What is worth a look in the run itself: each leads to its step.
+  const signs = data.signs.map(({ text, span }) => {
+    const line = h("p", "caution"), step = h("button", "", text)
+    step.type = "button"
+    step.title = "Show the step"
+    step.onclick = () => askFor(data.run, span)
+    line.append(icon(SIGN_PATH), step)
+    return line
+  })
   const back = h("a", "back", "All runs")
   back.href = "/"
   back.prepend(icon("M9.8 2.6 11.2 4 7.2 8l4 4-1.4 1.4L4.4 8Z"))
   leadTo(back, {}, setTriggerValue)
-  box.replaceChildren(back, title, verdict, facts, ...warnings)
+  box.replaceChildren(back, title, verdict, facts, ...signs, ...warnings)
 }
 
 function factOf({ label, value, note, runs, tone }, setTriggerValue) {

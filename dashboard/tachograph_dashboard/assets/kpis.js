@@ -6,6 +6,8 @@ const LEAST_POINTS = 3
 
 export default function ({ parentElement, data }) {
   const box = parentElement.querySelector(".kpis")
+  // As many in a row at most, so that the last row is as full as the first.
+  box.style.setProperty("--most", data.most || data.cards.length)
   box.replaceChildren(...data.cards.map(card))
 }
 

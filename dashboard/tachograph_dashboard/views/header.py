@@ -14,6 +14,8 @@ from tachograph_schemas.rows import RunRow
 _TITLE_CHARS = 300
 _VALUE_CHARS = 60
 _NOTE_CHARS = 60
+_SIGN_CHARS = 200
+_MOST_SIGNS = 4
 
 
 def header(
@@ -28,6 +30,11 @@ def header(
         "facts": [*_who(row), *_when(row, where, now), *_what(row)],
         "download": download,
         "warnings": [words.plain(text) for text in account.warnings],
+        "run": row.run_id,
+        "signs": [
+            {"text": words.excerpt(sign.line.text, _SIGN_CHARS), "span": sign.line.span_id}
+            for sign in account.signs[:_MOST_SIGNS]
+        ],
     }
 
 

@@ -22,21 +22,21 @@ def figures(view: RunsView) -> list[dict[str, Any]]:
     total, trend = view.summary, view.trend
     ended = total.runs - total.running
     return [
-        _card(
+        card(
             "Runs",
             f"{total.runs:,}",
             f"{total.running:,} running now" if total.running else "",
             course=[slice_.runs for slice_ in trend],
             kind="bars",
         ),
-        _card(
+        card(
             "Succeeded",
-            _share(total.succeeded, ended),
+            share(total.succeeded, ended),
             f"{total.stopped:,} stopped" if total.stopped else "",
             help_="Of the runs that have ended",
             course=[_success(slice_) for slice_ in trend],
         ),
-        _card(
+        card(
             "Failed",
             f"{total.failed:,}",
             f"{total.interrupted:,} interrupted" if total.interrupted else "",
@@ -45,7 +45,7 @@ def figures(view: RunsView) -> list[dict[str, Any]]:
             course=[slice_.failed for slice_ in trend],
             kind="bars",
         ),
-        _card(
+        card(
             "Slowest 5 %",
             words.UNKNOWN if total.p95_ns is None else words.duration(total.p95_ns),
             "" if total.median_ns is None else f"half take {words.duration(total.median_ns)}",
@@ -68,7 +68,7 @@ def _cost_card(view: RunsView) -> dict[str, Any]:
     note = ", ".join(
         part for part in (f"{total.tokens:,} tokens" if total.tokens else "", unpriced) if part
     )
-    return _card(
+    return card(
         "Cost",
         value,
         note,
@@ -78,7 +78,7 @@ def _cost_card(view: RunsView) -> dict[str, Any]:
     )
 
 
-def _card(
+def card(
     label: str,
     value: str,
     note: str,
@@ -88,6 +88,7 @@ def _card(
     tone: str = "plain",
     help_: str = "",
 ) -> dict[str, Any]:
+    """One card of a strip of figures; ``course`` is its little chart, empty for none."""
     return {
         "label": label,
         "value": value,
@@ -99,7 +100,8 @@ def _card(
     }
 
 
-def _share(part: int, whole: int) -> str:
+def share(part: int, whole: int) -> str:
+    """``99.6 %``; a dash when there is nothing to be a share of."""
     if not whole:
         return words.UNKNOWN
     share = 100 * part / whole

@@ -7,6 +7,7 @@ from typing import Any
 
 from tachograph_schemas import words
 from tachograph_schemas.account.model import Account, Line
+from tachograph_schemas.comparison import Parted
 
 _TEXT_CHARS = 400
 _DETAIL_CHARS = 600
@@ -37,6 +38,32 @@ def questions(account: Account, selected: str, height: int) -> dict[str, Any]:
             {"question": section.question, "lines": _lines(section.lines[:MOST_LINES])}
             for section in account.sections
         ],
+        "more": "",
+    }
+
+
+def why(account: Account, nearest: Parted | None, selected: str, height: int) -> dict[str, Any]:
+    """Why the run ended, and where it left the road of the nearest one that succeeded."""
+    chain = list(account.why)
+    if len(chain) == 1:
+        chain.append(Line("Nothing before it in the record explains it", tone="plain"))
+    shown: list[dict[str, Any]] = [
+        {"question": "From its end back to the first cause", "lines": _lines(chain)}
+    ]
+    if nearest is not None:
+        title = words.excerpt(nearest.title, 120)
+        shown.append(
+            {
+                "question": "Beside the nearest run that succeeded",
+                "link": {"text": title, "run": nearest.run_id},
+                "lines": _lines(nearest.lines),
+            }
+        )
+    return {
+        "run": account.run_id,
+        "selected": selected,
+        "height": height,
+        "sections": shown,
         "more": "",
     }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tachograph_schemas import words
-from tachograph_schemas.account import ending, origin, payload, questions, record, story
-from tachograph_schemas.account.model import Account, Line, Section, Tone
+from tachograph_schemas.account import causes, ending, origin, payload, questions, record, story
+from tachograph_schemas.account import signs as within
+from tachograph_schemas.account.model import Account, Line, Section, Sign, Tone, Usual
 from tachograph_schemas.account.timeline import Timeline
 from tachograph_schemas.rows import AccountSpan, RunRow
 
-__all__ = ["Account", "Line", "Section", "Tone", "build", "title"]
+__all__ = ["Account", "Line", "Section", "Sign", "Tone", "Usual", "build", "title"]
 
 
 def title(run: RunRow, chars: int = 160) -> str:
@@ -19,7 +20,7 @@ def title(run: RunRow, chars: int = 160) -> str:
     return words.excerpt(asked or run.name, chars)
 
 
-def build(run: RunRow, spans: Sequence[AccountSpan]) -> Account:
+def build(run: RunRow, spans: Sequence[AccountSpan], usual: Usual | None = None) -> Account:
     """Tell what happened in ``run``.
 
     Pure and deterministic; looks at every span once and at the payloads of a few thousand, so that
@@ -29,6 +30,7 @@ def build(run: RunRow, spans: Sequence[AccountSpan]) -> Account:
     Args:
         run: The row of the run.
         spans: Its spans, in any order, payloads cut to any length.
+        usual: What successful runs of the same agent need, for the signs that compare.
     """
     view = Timeline(run, spans)
     verdict, tone = ending.verdict(view)
@@ -43,4 +45,7 @@ def build(run: RunRow, spans: Sequence[AccountSpan]) -> Account:
         story=tuple(lines),
         sections=questions.sections(view),
         warnings=record.warnings(view),
+        signs=within.signs(view, usual),
+        numbers=within.numbers(view),
+        why=causes.chain(view),
     )

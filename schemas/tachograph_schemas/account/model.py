@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Tone = Literal["plain", "good", "warn", "bad", "waiting"]
@@ -40,6 +41,31 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """What successful runs of the same agent need; only when there are enough of them to say."""
+
+    runs: int
+    context_tokens_p99: float
+    """The largest context of a run; 0 when tokens are not reported."""
+    steps_p99: float
+    """Model and tool calls of a run."""
+    cost_usd_p99: float
+    """0 when no price is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Something within a run that is worth a look. A warning, no verdict."""
+
+    kind: str
+    """``same_result same_call near_duplicates stale_steps unverified forgotten context steps spent``."""
+    line: Line
+    """The sentence, tied to the step at which it became visible."""
+    value: float
+    """How strong: how often, or how many times what is usual."""
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What happened in a run, for a person who has neither the code nor the logs."""
 
@@ -54,6 +80,12 @@ class Account:
     """The eight questions, in their order."""
     warnings: tuple[str, ...] = ()
     """What the reader must know about the record itself: missing spans, cut payloads, no prices."""
+    signs: tuple[Sign, ...] = ()
+    """Signs of trouble within the run, also while it runs."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """What the signs are read from: ``same_call``, ``same_result``, ``context_tokens``..., as :mod:`.signs` says."""
+    why: tuple[Line, ...] = ()
+    """Why it ended: from its end back to the first cause; empty while it runs."""
 
     def section(self, key: str) -> Section:
         """The section with this key."""

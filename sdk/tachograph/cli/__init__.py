@@ -18,6 +18,7 @@ _MODULES = (
     "demo",
     "runs",
     "show",
+    "agents",
     "replay",
     "fork",
     "resume",

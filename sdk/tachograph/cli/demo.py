@@ -195,6 +195,7 @@ def _accounts(instance: Instance, run_ids: list[str]) -> dict[str, str]:
     try:
         from tachograph.cli.show import account_text
         from tachograph_schemas import queries, store
+        from tachograph_schemas.account import build
     except ImportError:
         return {}
     client: Any = store.connect(instance.gateway or str(resolve(SHARED)["clickhouse"]))
@@ -207,7 +208,8 @@ def _accounts(instance: Instance, run_ids: list[str]) -> dict[str, str]:
                 time.sleep(0.1)
                 found = queries.run(client, run_id)
             if found is not None:
-                texts[run_id] = account_text(found, queries.account_spans(client, run_id))
+                told = build(found, queries.account_spans(client, run_id))
+                texts[run_id] = account_text(found, told)
         return texts
     finally:
         client.close()

@@ -26,7 +26,8 @@ from tachograph_schemas.account import Account, Line, build
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from tachograph_schemas.rows import AccountSpan, RunRow
+    from tachograph_schemas.comparison import Parted
+    from tachograph_schemas.rows import RunRow
 
 _MARKS = {"plain": "·", "good": "✓", "warn": "~", "bad": "✗", "waiting": "?"}
 _STORY_LINES, _SECTION_LINES = 60, 10
@@ -53,18 +54,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def command(arguments: argparse.Namespace) -> int:
     """Show the account; 1 when there is no such run, 2 when several ids begin like this."""
     with reading() as client:
-        from tachograph_schemas import queries
+        from tachograph_schemas import comparison, queries
 
         run = _find(client, arguments.run_id)
         spans = queries.account_spans(client, run.run_id)
+        account = build(run, spans, comparison.usual(client, run))
+        nearest = comparison.parted(client, run, spans)
     if arguments.json:
-        print_json({"run": columns_of(run), "account": account_json(build(run, spans))})
+        told = account_json(account)
+        told["nearest_success"] = None if nearest is None else nearest.as_json()
+        print_json({"run": columns_of(run), "account": told})
         return 0
     columns = width(arguments.width)
-    text = account_text(
-        run, spans, full=arguments.full, columns=columns, paint=paint_for(sys.stdout)
-    )
-    print(text)
+    paint = paint_for(sys.stdout)
+    print(account_text(run, account, full=arguments.full, columns=columns, paint=paint))
+    if nearest is not None:
+        print("\n".join(_compared(nearest, columns, paint, full=arguments.full)))
     return 0
 
 
@@ -101,12 +106,15 @@ def account_json(account: Account) -> dict[str, Any]:
             section.key: [asdict(line) for line in section.lines] for section in account.sections
         },
         "warnings": list(account.warnings),
+        "why": [asdict(line) for line in account.why],
+        "signs": [asdict(sign) for sign in account.signs],
+        "numbers": dict(account.numbers),
     }
 
 
 def account_text(
     run: RunRow,
-    spans: Sequence[AccountSpan],
+    account: Account,
     *,
     full: bool = False,
     columns: int = 100,
@@ -114,7 +122,6 @@ def account_text(
 ) -> str:
     """The account for a terminal of ``columns`` columns, display-safe; ``full`` shows every line of it."""
     paint = paint or Paint(on=False)
-    account = build(run, spans)
     lines = [paint(line, "bold") for line in wrapped(account.title, columns)]
     verdict = wrapped(account.verdict, columns, indent="  ", first=f"{_MARKS[account.tone]} ")
     lines += [paint(line, account.tone) for line in verdict]
@@ -123,12 +130,27 @@ def account_text(
         lines += [
             paint(each, "warn") for each in wrapped(warning, columns, indent="  ", first="! ")
         ]
+    if account.signs:
+        lines += ["", paint("Worth a look", "bold")]
+        lines += _section([sign.line for sign in account.signs], columns, paint, full=full)
+    if len(account.why) > 1:
+        lines += ["", paint("Why it ended", "bold")]
+        lines += _section(account.why, columns, paint, full=full)
     lines += ["", paint("What happened", "bold")]
     lines += _story(account.story, columns, paint, full=full)
     for section in account.sections:
         lines += ["", paint(section.question, "bold")]
         lines += _section(section.lines, columns, paint, full=full)
     return "\n".join(lines)
+
+
+def _compared(nearest: Parted, columns: int, paint: Paint, *, full: bool) -> list[str]:
+    said = f"The nearest successful run: {nearest.title} ({nearest.run_id[:8]})"
+    return [
+        "",
+        *(paint(line, "bold") for line in wrapped(said, columns)),
+        *_section(nearest.lines, columns, paint, full=full),
+    ]
 
 
 def _facts(run: RunRow) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from tachograph.cli.show import account_text
 from tachograph.cli.terminal import Paint, cells
+from tachograph_schemas.account import build
 from tachograph_schemas.rows import RunRow
 
 QUESTIONS = ["trigger", "read", "tools", "decided", "changed", "approved", "stopped", "cost"]
@@ -84,5 +85,6 @@ def test_the_account_is_coloured_on_request_only(recorded, collector):
     with collector.client() as client:
         run = queries.run(client, "1111")
         spans = queries.account_spans(client, run.run_id)
-    assert "\x1b[31m" in account_text(run, spans, paint=Paint(on=True))
-    assert "\x1b" not in account_text(run, spans)
+    account = build(run, spans)
+    assert "\x1b[31m" in account_text(run, account, paint=Paint(on=True))
+    assert "\x1b" not in account_text(run, account)

@@ -1,0 +1,99 @@
+"""Agents: how well the harness around each does its work. ``/agents?name=&window=``"""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from tachograph_dashboard import agents_data, components, data, states
+from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
+from tachograph_dashboard.views import agent_figures, times
+from tachograph_dashboard.views import agents as views
+from tachograph_schemas import words
+
+
+def widen() -> None:
+    st.session_state["window"] = "all"
+
+
+def choose_window() -> str:
+    st.segmented_control(
+        "Time window",
+        list(WINDOWS),
+        default=DEFAULT_WINDOW,
+        required=True,
+        key="window",
+        label_visibility="collapsed",
+        bind="query-params",
+    )
+    return str(st.session_state.get("window") or DEFAULT_WINDOW)
+
+
+def everyone() -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.markdown("# Agents", anchors=False, width="content")
+        st.space("stretch")
+        chosen = choose_window()
+    when = agents_data.window(WINDOWS[chosen], now)
+    with st.skeleton(height=320):
+        found = agents_data.listed(when)
+    if not found:
+        states.no_agents(widen, widen=chosen != "all")
+        return
+    components.kpis(agent_figures.totals(found), key="agents_kpis")
+    opened = components.sheet(views.table(found, now), key="agents_table")
+    if opened:
+        st.query_params["name"] = opened
+        st.rerun()
+
+
+def one(name: str) -> None:
+    heading, right = st.columns([0.72, 0.28], vertical_alignment="bottom")
+    with right, st.container(horizontal=True, horizontal_alignment="right"):
+        chosen = choose_window()
+    when = agents_data.window(WINDOWS[chosen], now)
+    with st.skeleton(height=320):
+        found = agents_data.agent(name, when)
+    if found is None:
+        states.no_agents(widen, name=words.excerpt(name, 160), widen=chosen != "all")
+        return
+    where = times.zone(st.context.timezone)
+    versions = agents_data.versions(name, when)
+    breakers = agents_data.breakers(name, when)
+    with heading:
+        wanted = components.agent_head(views.head(found, versions, where, now), key="agent_head")
+    if wanted == "all":
+        st.query_params.pop("name", None)
+        st.rerun()
+    if wanted == "runs":
+        st.switch_page("app_pages/runs.py", query_params={"agent": name})
+    course = agents_data.course(name, when)
+    components.kpis(agent_figures.figures(found, course, breakers, when), key="agent_kpis", most=6)
+    left, right = st.columns([0.58, 0.42], gap="large")
+    with left:
+        st.markdown("#### Harness maturity", anchors=False)
+        card = agents_data.card(name, when)
+        components.maturity(views.maturity(card), key="maturity")
+    with right:
+        st.markdown("#### Versions", anchors=False)
+        components.sheet(views.versions_table(versions, where, now), key="versions")
+        if breakers:
+            st.markdown("#### Circuit breakers", anchors=False)
+            components.sheet(views.breakers_table(breakers), key="breakers")
+        st.markdown("#### Layers seen at work", anchors=False)
+        components.maturity(views.layers(card), key="layers")
+
+
+now = datetime.now(UTC)
+name = st.query_params.get("name", "")
+st.set_page_config(page_title=f"{words.excerpt(name, 60) or 'Agents'} · Tachograph")
+try:
+    empty = data.is_empty()
+    if not empty and name:
+        one(name)
+    elif not empty:
+        everyone()
+except data.StoreError:
+    states.store_down()
+    st.stop()
+if empty:
+    states.first_run()
