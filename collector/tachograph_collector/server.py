@@ -33,6 +33,7 @@ from tachograph_collector.loader import Loader
 from tachograph_collector.lock import HomeLock
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.pace import BatchLimits
+from tachograph_collector.prices_api import add_prices
 from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.quarantine_api import add_quarantine
 from tachograph_collector.quarantine_retry import QuarantineRetry
@@ -40,6 +41,7 @@ from tachograph_collector.receive import Receiver
 from tachograph_collector.recordings import RecordingStore
 from tachograph_collector.recordings_api import add_recordings
 from tachograph_collector.settings import Settings
+from tachograph_collector.side_door import SideDoor
 from tachograph_collector.store import EngineStore
 from tachograph_collector.wal import Log
 from tachograph_collector.wal.log import Limits
@@ -152,8 +154,9 @@ class Collector:
         self, api: FastAPI, control: ControlPlane, loader: Loader, drift: DriftService
     ) -> None:
         """Routes over what is stored, in the engine or the control database."""
-        recordings = RecordingStore(self._settings.clickhouse, loader.ready)
-        add_recordings(api, recordings, control.access)
+        engine = SideDoor(self._settings.clickhouse, loader.ready)
+        add_recordings(api, RecordingStore(engine), control.access)
+        add_prices(api, engine, control.audit, control.access)
         add_drift(api, drift, control.access)
         control.serve(api)
 

@@ -71,6 +71,8 @@ _details = _register("details", '<div class="details"></div>', ["details"])
 _inbox = _register("inbox", '<div class="inbox"></div>', ["inbox"])
 _request = _register("request", '<div class="request"></div>', ["request"])
 _drift = _register("drift", '<div class="drift"></div>', ["drift"])
+_costs = _register("costs", '<div class="costs"></div>', ["costs"])
+_budgets = _register("budgets", '<div class="budgets"></div>', ["budgets"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -136,3 +138,17 @@ def drift(data: Data, *, key: str) -> str | None:
     result = _drift(key=key, data=dict(data), height="content", on_run_change=_nothing)
     wanted = result.get("run")
     return wanted if isinstance(wanted, str) else None
+
+
+def costs(data: Data, *, key: str) -> None:
+    """The table of costs; see ``views.costs``."""
+    _costs(key=key, data=dict(data), height="content")
+
+
+def budgets(cards: Sequence[Data], *, key: str) -> str | None:
+    """Budgets as cards; the name of the one that was clicked just now."""
+    result = _budgets(
+        key=key, data={"budgets": list(cards)}, height="content", on_open_change=_nothing
+    )
+    opened = result.get("open")
+    return opened if isinstance(opened, str) else None

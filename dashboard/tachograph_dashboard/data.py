@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
@@ -22,6 +22,7 @@ from tachograph_schemas.account.model import Account
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
 from tachograph_schemas.rows import Facets, ModelPrice, RunRow, RunsSummary, SpanRow, TrendSlice
 
+Answer = TypeVar("Answer")
 StoreError = (store.StoreError, OSError)
 """What a page shows as "the store does not answer"."""
 
@@ -162,6 +163,11 @@ def _with_since(which: RunFilter, since: datetime) -> RunFilter:
         name: getattr(which, name) for name in which.__dataclass_fields__ if name != "since"
     }
     return RunFilter(**values, since=since)
+
+
+def with_client(ask: Callable[[Client], Answer]) -> Answer:
+    """What ``ask`` finds out over the connection of all pages."""
+    return ask(_client())
 
 
 def _client() -> Client:

@@ -18,6 +18,7 @@ st.html("<style>[data-testid=stMainBlockContainer]{padding-inline:1.75rem}</styl
 st.navigation(
     [
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
+        st.Page("app_pages/costs.py", title="Costs", icon=":material/payments:"),
         st.Page("app_pages/approvals.py", title="Approvals", icon=":material/how_to_reg:"),
         st.Page("app_pages/drift.py", title="Drift", icon=":material/trending_up:"),
         st.Page("app_pages/run.py", title="Run", url_path="run", visibility="hidden"),

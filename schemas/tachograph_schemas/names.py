@@ -113,6 +113,8 @@ ANTHROPIC_ERROR_TYPE: Final = "anthropic.error.type"
 OPENAI_API_TYPE: Final = "openai.api.type"
 """``chat_completions`` or ``responses``; this and the tiers are the convention's."""
 OPENAI_REQUEST_SERVICE_TIER: Final = "openai.request.service_tier"
+SERVICE_TIER: Final = "tacho.service_tier"
+"""``batch``, ``flex``, ``priority`` ...: at which rates a model call was made, where the provider's answer does not say."""
 OPENAI_RESPONSE_SERVICE_TIER: Final = "openai.response.service_tier"
 """What was billed, which may differ from what was asked for."""
 OPENAI_REQUEST_ID: Final = "openai.request.id"
@@ -266,11 +268,14 @@ CHECKPOINT_LOST: Final = "tacho.checkpoint.lost"
 
 BUDGET_SCOPE: Final = "tacho.budget.scope"
 BUDGET_UNIT: Final = "tacho.budget.unit"
-"""``usd tokens model_calls tool_calls steps wall_s``."""
+"""``usd tokens model_calls tool_calls steps wall_s working_s``."""
+BUDGET_NAME: Final = "tacho.budget.name"  # at the collector; absent when set in code
+BUDGET_HELD: Final = "tacho.budget.held"  # for calls under way
+BUDGET_NEEDED: Final = "tacho.budget.needed"  # by the call that was not made, at most
 BUDGET_LIMIT: Final = "tacho.budget.limit"
 BUDGET_USED: Final = "tacho.budget.used"
 BUDGET_ACTION: Final = "tacho.budget.action"
-"""``warned stopped``."""
+"""``warned degraded stopped``."""
 
 ORDER_ID: Final = "tacho.order.id"
 """The order of a person to pause or to stop that a span obeys."""
@@ -343,7 +348,9 @@ TABLE_METRIC_ROWS: Final = "metric_rows"
 """What the loader inserts: every write of every data point."""
 TABLE_MODEL_CALLS: Final = "model_calls"
 """View: one row a model call, however many spans show it; what costs are summed over."""
-TABLE_MODEL_PRICES: Final = "model_prices"
+TABLE_MODEL_PRICES: Final = "model_prices"  # of before 0007
+TABLE_MODEL_RATES: Final = "model_rates"
+TABLE_USER_PRICES: Final = "user_prices"
 """USD per token by provider and model, resolved by the collector when it first meets a model."""
 TABLE_MIGRATIONS: Final = "schema_migrations"
 

@@ -13,7 +13,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from tachograph import _orders, _recorder
+from tachograph import _orders, _recorder, _spending
 from tachograph._call import Spec, begin, begin_plain
 from tachograph._failure import is_cancellation
 
@@ -98,6 +98,8 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             return await function(*args, **kwargs)
         if _orders.in_force:
             await _orders.obey_async(spec.layer)
+        if _spending.asks():
+            await _spending.ask_first(spec.layer)
         recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
         seam = recorded.seam

@@ -9,12 +9,15 @@ from sqlalchemy import DDL, Connection
 from tachograph_collector.control.tables import (
     APPROVALS,
     AUDIT,
+    BUDGET_VERSIONS,
+    BUDGETS,
     DECISIONS,
     DRIFT_ALARMS,
     DRIFT_BASELINES,
     DRIFT_PLACE,
     DRIFT_WATCHES,
     KEYS,
+    LEASES,
     METADATA,
     ORDERS,
 )
@@ -40,4 +43,8 @@ def _drift(connection: Connection) -> None:
     METADATA.create_all(connection, tables=tables)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _drift)
+def _budgets(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[BUDGETS, BUDGET_VERSIONS, LEASES])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _budgets)

@@ -10,12 +10,15 @@ from fastapi.responses import JSONResponse
 
 from tachograph_collector.control.access import Access, BoundedBodies, explained
 from tachograph_collector.control.api_approvals import add_approvals, add_decisions
+from tachograph_collector.control.api_budgets import add_budgets, add_leases
 from tachograph_collector.control.api_keys import add_keys
 from tachograph_collector.control.api_orders import add_orders, topic
 from tachograph_collector.control.approvals import Approvals
 from tachograph_collector.control.audit import HEAD_FILE, Audit
+from tachograph_collector.control.budgets import Budgets
 from tachograph_collector.control.database import Database, DatabaseError
 from tachograph_collector.control.keys import KeyStore
+from tachograph_collector.control.leases import Leases
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Orders
 from tachograph_collector.keys import Keys
@@ -46,7 +49,11 @@ class ControlPlane:
         orders = Orders(self.database, self.audit, lambda project: news.tell(topic(project)))
         add_approvals(api, approvals, news, access)
         add_decisions(api, approvals, access)
-        add_orders(api, orders, news, access)
+        budgets = Budgets(self.database, self.audit, lambda project: news.tell(topic(project)))
+        add_orders(api, orders, budgets, news, access)
+        leases = Leases(self.database)
+        add_budgets(api, budgets, leases, access)
+        add_leases(api, leases, access)
         add_keys(api, self.store, self.audit, access)
         api.add_middleware(BoundedBodies)
         api.add_exception_handler(DatabaseError, _not_now)

@@ -28,6 +28,8 @@ _MODULES = (
     "orders",
     "drift",
     "guard",
+    "budget",
+    "prices",
     "key",
     "audit",
     "dsn",
