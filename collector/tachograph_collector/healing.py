@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.store import EngineStore
-from tachograph_schemas import names, parts
+from tachograph_schemas import metric_names, parts
 from tachograph_schemas.parts import Part
 from tachograph_schemas.store import StoreError
 
@@ -67,7 +67,7 @@ class Healer:
         fresh = [part for part in set_aside if f"{part.table}/{part.name}" not in known]
         for part in fresh:
             logger.error("The engine found a part of %s broken: %s.", part.table, part.name)
-            self._metrics.add(names.METRIC_PARTS_BROKEN, table=part.table)
+            self._metrics.add(metric_names.PARTS_BROKEN, table=part.table)
         broken = [part for part in _suspects(in_use, error_text) if not self._is_sound(part)]
         if fresh or broken:
             # A crash on the way must not make the loss forgotten: a detached part is not found again.
@@ -96,7 +96,7 @@ class Healer:
         )
         with self._engine.session() as client:
             parts.detach(client, part)
-        self._metrics.add(names.METRIC_PARTS_BROKEN, table=part.table)
+        self._metrics.add(metric_names.PARTS_BROKEN, table=part.table)
         logger.error(
             "A part of %s is broken: %s. %d of its %d rows could be read and were kept; its files are "
             "in the table's directory 'detached'.",

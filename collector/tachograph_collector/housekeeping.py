@@ -10,7 +10,7 @@ from collections.abc import Callable
 from clickhouse_connect.driver.client import Client
 
 from tachograph_collector.metrics import Metrics
-from tachograph_schemas import names, retention, store
+from tachograph_schemas import metric_names, retention, store
 from tachograph_schemas.layout import Layout
 from tachograph_schemas.word_index import WordIndex
 
@@ -36,7 +36,7 @@ class Housekeeping:
 
     def start(self) -> None:
         """Begin; the engine's tables must be there."""
-        self._metrics.gauge(names.METRIC_STORED_BYTES, lambda: self._stored_bytes)
+        self._metrics.gauge(metric_names.STORED_BYTES, lambda: self._stored_bytes)
         self._thread.start()
 
     def stop(self) -> None:
@@ -48,7 +48,7 @@ class Housekeeping:
     def keep_size(self, client: Client) -> None:
         """Delete the oldest days while there is more than is allowed."""
         dropped = retention.keep_size(client, self._max_disk_bytes, self._layout)
-        self._metrics.add(names.METRIC_DAYS_DROPPED, len(dropped.days))
+        self._metrics.add(metric_names.DAYS_DROPPED, len(dropped.days))
         self._stored_bytes = dropped.stored_bytes or retention.stored_bytes(client, self._layout)
 
     def complete_index(self, client: Client) -> None:

@@ -28,7 +28,7 @@ from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.rollups import RollUps
 from tachograph_collector.store import EngineStore, Stored, is_hungry, is_transient
 from tachograph_collector.wal import Log, Record
-from tachograph_schemas import names
+from tachograph_schemas import metric_names
 from tachograph_schemas.names import Signal
 from tachograph_schemas.store import SchemaTooNewError, StoreError
 
@@ -251,13 +251,13 @@ class Loader:
         if signal == "traces":
             self._roll_ups.stored(batch)
         add = self._metrics.add
-        add(names.METRIC_INSERTS, signal=signal)
-        add(names.METRIC_INSERT_SECONDS, time.monotonic() - started, signal=signal)
-        add(names.METRIC_RECORDS_STORED, sum(record.spans for record in records), signal=signal)
+        add(metric_names.INSERTS, signal=signal)
+        add(metric_names.INSERT_SECONDS, time.monotonic() - started, signal=signal)
+        add(metric_names.RECORDS_STORED, sum(record.spans for record in records), signal=signal)
         restored = sum(record.sequence <= self._lost_up_to for record in records)
         if restored:
             self._restored += restored
-            add(names.METRIC_BODIES_RESTORED, restored, signal=signal)
+            add(metric_names.BODIES_RESTORED, restored, signal=signal)
 
     def _compute_runs(self, compute: Callable[[], None]) -> None:
         try:

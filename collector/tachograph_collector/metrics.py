@@ -7,81 +7,81 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable
 
-from tachograph_schemas import names
+from tachograph_schemas import metric_names
 
 _HELP: dict[str, tuple[str, str]] = {
-    names.METRIC_BODIES_RECEIVED: (
+    metric_names.BODIES_RECEIVED: (
         "counter",
         "OTLP bodies received whole, by protocol, encoding and signal.",
     ),
-    names.METRIC_BODIES_REFUSED: ("counter", "OTLP bodies refused, by reason and signal."),
-    names.METRIC_BODIES_REPEATED: (
+    metric_names.BODIES_REFUSED: ("counter", "OTLP bodies refused, by reason and signal."),
+    metric_names.BODIES_REPEATED: (
         "counter",
         "Bodies that came again and were answered without storing them again.",
     ),
-    names.METRIC_BODIES_IN_FLIGHT: ("gauge", "Bodies between their arrival and their answer."),
-    names.METRIC_IN_FLIGHT_BYTES: ("gauge", "Bytes of them, decompressed."),
-    names.METRIC_RECORDS_ACKNOWLEDGED: (
+    metric_names.BODIES_IN_FLIGHT: ("gauge", "Bodies between their arrival and their answer."),
+    metric_names.IN_FLIGHT_BYTES: ("gauge", "Bytes of them, decompressed."),
+    metric_names.RECORDS_ACKNOWLEDGED: (
         "counter",
         "Spans, log records and data points that are on disk and acknowledged, by signal.",
     ),
-    names.METRIC_RECORDS_REJECTED: (
+    metric_names.RECORDS_REJECTED: (
         "counter",
         "Spans without usable ids, dropped and told, by signal.",
     ),
-    names.METRIC_RECORDS_STORED: (
+    metric_names.RECORDS_STORED: (
         "counter",
         "Spans, log records and data points inserted into the engine by this process, by signal.",
     ),
-    names.METRIC_STRINGS_MENDED: ("counter", "Strings whose broken UTF-8 was replaced."),
-    names.METRIC_ACKNOWLEDGE_DURATION_S: (
+    metric_names.STRINGS_MENDED: ("counter", "Strings whose broken UTF-8 was replaced."),
+    metric_names.ACKNOWLEDGE_DURATION_S: (
         "histogram",
         "Seconds from a body received whole to its acknowledgement, by signal.",
     ),
-    names.METRIC_LOG_QUEUE_DEPTH: ("gauge", "Bodies that wait for the disk."),
-    names.METRIC_LOG_UNSTORED_BODIES: (
+    metric_names.LOG_QUEUE_DEPTH: ("gauge", "Bodies that wait for the disk."),
+    metric_names.LOG_UNSTORED_BODIES: (
         "gauge",
         "Bodies in the log that the engine is not known to hold yet.",
     ),
-    names.METRIC_LOG_UNSTORED_BYTES: ("gauge", "Bytes in the log that no checkpoint covers yet."),
-    names.METRIC_LOG_OLDEST_UNSTORED_S: ("gauge", "Age of the oldest of them."),
-    names.METRIC_LOG_DAMAGES: (
+    metric_names.LOG_UNSTORED_BYTES: ("gauge", "Bytes in the log that no checkpoint covers yet."),
+    metric_names.LOG_OLDEST_UNSTORED_S: ("gauge", "Age of the oldest of them."),
+    metric_names.LOG_DAMAGES: (
         "counter",
         "Damaged places and lost files of the log, found since the start.",
     ),
-    names.METRIC_INSERTS: ("counter", "Inserts into the engine, by signal."),
-    names.METRIC_INSERT_SECONDS: ("counter", "Time spent in inserts, roll-up included, by signal."),
-    names.METRIC_INSERT_DURATION_S: (
+    metric_names.INSERTS: ("counter", "Inserts into the engine, by signal."),
+    metric_names.INSERT_SECONDS: ("counter", "Time spent in inserts, roll-up included, by signal."),
+    metric_names.INSERT_DURATION_S: (
         "histogram",
         "Seconds an insert took, roll-up included, by signal.",
     ),
-    names.METRIC_BODIES_RESTORED: (
+    metric_names.BODIES_RESTORED: (
         "counter",
         "Bodies that the engine had lost and that were inserted again from the log, by signal.",
     ),
-    names.METRIC_PARTS_BROKEN: (
+    metric_names.PARTS_BROKEN: (
         "counter",
         "Parts of the engine's tables that were found broken, by table.",
     ),
-    names.METRIC_STORED_BYTES: ("gauge", "Size of everything stored, on disk."),
-    names.METRIC_DAYS_DROPPED: (
+    metric_names.STORED_BYTES: ("gauge", "Size of everything stored, on disk."),
+    metric_names.DAYS_DROPPED: (
         "counter",
         "Days of data deleted because of TACHO_MAX_DISK_BYTES.",
     ),
-    names.METRIC_BODIES_QUARANTINED: ("counter", "Bodies that the engine cannot store, by signal."),
-    names.METRIC_QUARANTINE_BODIES: ("gauge", "Bodies that wait in quarantine."),
-    names.METRIC_QUARANTINE_BYTES: ("gauge", "Bytes of them."),
-    names.METRIC_QUARANTINE_DROPPED: (
+    metric_names.BODIES_QUARANTINED: ("counter", "Bodies that the engine cannot store, by signal."),
+    metric_names.QUARANTINE_BODIES: ("gauge", "Bodies that wait in quarantine."),
+    metric_names.QUARANTINE_BYTES: ("gauge", "Bytes of them."),
+    metric_names.QUARANTINE_DROPPED: (
         "counter",
         "Bodies deleted from quarantine because it was full, the oldest first.",
     ),
-    names.METRIC_QUARANTINE_RETRIED: (
+    metric_names.QUARANTINE_RETRIED: (
         "counter",
         "Bodies of the quarantine that were put through again.",
     ),
 }
 # A counter of seconds to which every event adds its duration: each addition is an observation.
-_OBSERVED = {names.METRIC_INSERT_SECONDS: names.METRIC_INSERT_DURATION_S}
+_OBSERVED = {metric_names.INSERT_SECONDS: metric_names.INSERT_DURATION_S}
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _Labels = tuple[tuple[str, str], ...]

@@ -18,7 +18,7 @@ from tachograph_collector.kinds import KINDS, signal_of
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.wal import Record
 from tachograph_collector.wal.files import sync_directory
-from tachograph_schemas import names
+from tachograph_schemas import metric_names
 from tachograph_schemas.quarantine import BODY_SUFFIX, Quarantined, facts_of, found_in, move_back
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,9 @@ class Quarantine:
         self._metrics = metrics
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        metrics.gauge(names.METRIC_QUARANTINE_BODIES, lambda: len(self.bodies()))
+        metrics.gauge(metric_names.QUARANTINE_BODIES, lambda: len(self.bodies()))
         metrics.gauge(
-            names.METRIC_QUARANTINE_BYTES, lambda: sum(body.bytes for body in self.bodies())
+            metric_names.QUARANTINE_BYTES, lambda: sum(body.bytes for body in self.bodies())
         )
 
     def bodies(self) -> list[Quarantined]:
@@ -71,7 +71,7 @@ class Quarantine:
             sync_directory(self.directory)
             self._make_room()
         known = signal if signal in KINDS else "unknown"
-        self._metrics.add(names.METRIC_BODIES_QUARANTINED, signal=known)
+        self._metrics.add(metric_names.BODIES_QUARANTINED, signal=known)
         logger.error(
             "A body of %d records (%s) cannot be stored and was put into %s: %s",
             record.spans,
@@ -106,7 +106,7 @@ class Quarantine:
                 return
             body.delete()
             used -= body.bytes
-            self._metrics.add(names.METRIC_QUARANTINE_DROPPED)
+            self._metrics.add(metric_names.QUARANTINE_DROPPED)
             logger.error(
                 "The quarantine is full: %s, set aside because of %r, was deleted. Raise "
                 "TACHO_QUARANTINE_MAX_BYTES to keep more.",

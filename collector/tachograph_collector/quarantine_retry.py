@@ -16,7 +16,7 @@ from tachograph_collector.metrics import Metrics
 from tachograph_collector.quarantine import Quarantine, kind_of
 from tachograph_collector.signals import FACES
 from tachograph_collector.wal import Log, LogFullError, Record
-from tachograph_schemas import names
+from tachograph_schemas import metric_names
 from tachograph_schemas.quarantine import RETRY, Quarantined, facts_of, found_in
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class QuarantineRetry:
             return
         project = str(facts.get("project") or "default")
         if self._append(project, found.data, found.spans, kind or 0):
-            self._metrics.add(names.METRIC_QUARANTINE_RETRIED)
+            self._metrics.add(metric_names.QUARANTINE_RETRIED)
             body.delete()
 
     def _append(self, project: str, data: bytes, spans: int, kind: int) -> bool:

@@ -21,7 +21,7 @@ from tachograph_collector.metrics import Metrics
 from tachograph_collector.signals import TRACES, SignalFace
 from tachograph_collector.wal import Log
 from tachograph_collector.window import Verdict, Window, fingerprint
-from tachograph_schemas import names
+from tachograph_schemas import metric_names, names
 
 Form = Literal["protobuf", "json"]
 """How a body is written."""
@@ -81,9 +81,9 @@ class Receiver:
         """Claim a body's bytes here as they arrive."""
         self.stopping = False
         """Set when the process stops: nothing is taken any more."""
-        metrics.gauge(names.METRIC_BODIES_IN_FLIGHT, lambda: self.memory.bodies)
-        metrics.gauge(names.METRIC_IN_FLIGHT_BYTES, lambda: self.memory.used_bytes)
-        metrics.gauge(names.METRIC_LOG_QUEUE_DEPTH, lambda: self._waiting)
+        metrics.gauge(metric_names.BODIES_IN_FLIGHT, lambda: self.memory.bodies)
+        metrics.gauge(metric_names.IN_FLIGHT_BYTES, lambda: self.memory.used_bytes)
+        metrics.gauge(metric_names.LOG_QUEUE_DEPTH, lambda: self._waiting)
 
     async def take(self, parcel: Parcel, loan: Loan) -> CanonicalBody:
         """Check a body and wait until it is on disk; what was kept of it is returned.
@@ -98,7 +98,7 @@ class Receiver:
         add = self._metrics.add
         signal = parcel.signal.name
         add(
-            names.METRIC_BODIES_RECEIVED,
+            metric_names.BODIES_RECEIVED,
             protocol=parcel.protocol,
             encoding=parcel.encoding,
             signal=signal,
@@ -108,20 +108,20 @@ class Receiver:
         body, key = await self._decoded(parcel, loan)
         if body.data:
             await self._keep(parcel, body, key)
-        add(names.METRIC_RECORDS_ACKNOWLEDGED, body.spans, signal=signal)
+        add(metric_names.RECORDS_ACKNOWLEDGED, body.spans, signal=signal)
         if body.rejected:
-            add(names.METRIC_RECORDS_REJECTED, body.rejected, signal=signal)
+            add(metric_names.RECORDS_REJECTED, body.rejected, signal=signal)
         if body.mended:
-            add(names.METRIC_STRINGS_MENDED, body.mended)
+            add(metric_names.STRINGS_MENDED, body.mended)
         self._metrics.observe(
-            names.METRIC_ACKNOWLEDGE_DURATION_S, time.perf_counter() - started, signal=signal
+            metric_names.ACKNOWLEDGE_DURATION_S, time.perf_counter() - started, signal=signal
         )
         return body
 
     def count_refusal(self, error: BodyError | NotNowError | str, signal: names.Signal) -> None:
         """Count a body that is refused, whether here or before it was complete; or its reason, in a word."""
         reason = error if isinstance(error, str) else error.reason
-        self._metrics.add(names.METRIC_BODIES_REFUSED, reason=reason, signal=signal)
+        self._metrics.add(metric_names.BODIES_REFUSED, reason=reason, signal=signal)
 
     async def _decoded(self, parcel: Parcel, loan: Loan) -> tuple[CanonicalBody, bytes]:
         most = _INLINE_JSON_BYTES if parcel.form == "json" else _INLINE_BYTES
@@ -136,7 +136,7 @@ class Receiver:
         if verdict is None:
             verdict = self._append(parcel, body, key)
         else:
-            self._metrics.add(names.METRIC_BODIES_REPEATED, signal=parcel.signal.name)
+            self._metrics.add(metric_names.BODIES_REPEATED, signal=parcel.signal.name)
         self._waiting += 1
         try:
             settled = await verdict.within(self._patience_s)

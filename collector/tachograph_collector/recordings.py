@@ -6,18 +6,10 @@ and storing it again changes nothing. So the answer waits for the engine and, wi
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-
-from clickhouse_connect.driver.client import Client
-
-from tachograph_collector.errors import BadBodyError, NotNowError
-from tachograph_collector.store import is_transient, syncfs
-from tachograph_schemas import recordings, store, tapes
+from tachograph_collector.errors import BadBodyError
+from tachograph_collector.side_door import SideDoor
+from tachograph_schemas import recordings, tapes
 from tachograph_schemas.recordings import StoredRecording
-from tachograph_schemas.store import StoreError
 
 INFLATED_LIMIT_BYTES = 256 << 20
 
@@ -25,10 +17,8 @@ INFLATED_LIMIT_BYTES = 256 << 20
 class RecordingStore:
     """Reads and writes recordings, one at a time. Methods block; call them off the event loop."""
 
-    def __init__(self, dsn: str, ready: threading.Event) -> None:
-        self._dsn = dsn
-        self._ready = ready
-        self._lock = threading.Lock()
+    def __init__(self, engine: SideDoor) -> None:
+        self._engine = engine
 
     def save(self, run_id: str, body: bytes, project: str) -> bool:
         """Store a package durably; whether it was new.
@@ -39,11 +29,11 @@ class RecordingStore:
             StoreError: the engine refuses it.
         """
         recording = checked(run_id, body)
-        with self._client() as client:
+        with self._engine.client() as client:
             added = recordings.save(client, recording, project)
-            if added and store.is_embedded(self._dsn):
-                # The engine does not sync what it writes, and the sender forgets the tape on our answer.
-                syncfs(Path(self._dsn.removeprefix("chdb://")))
+            if added:
+                # The sender forgets the tape on our answer.
+                self._engine.sync()
         return added
 
     def load(self, run_id: str, project: str) -> bytes | None:
@@ -54,25 +44,9 @@ class RecordingStore:
             NotNowError: the engine is not open, or busy.
             StoreError: the engine refuses.
         """
-        with self._client() as client:
+        with self._engine.client() as client:
             found = recordings.load(client, run_id, project)
         return None if found is None else tapes.zipped(found.tape, dict(found.blobs))
-
-    @contextlib.contextmanager
-    def _client(self) -> Iterator[Client]:
-        if not self._ready.is_set():
-            raise NotNowError("The engine is not open yet.")
-        with self._lock:
-            try:
-                client = store.connect(self._dsn)
-                try:
-                    yield client
-                finally:
-                    client.close()
-            except StoreError as error:
-                if is_transient(error):
-                    raise NotNowError(f"The engine cannot take it now: {error}") from error
-                raise
 
 
 def checked(run_id: str, body: bytes) -> StoredRecording:

@@ -33,6 +33,7 @@ from tachograph_collector.loader import Loader
 from tachograph_collector.lock import HomeLock
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.pace import BatchLimits
+from tachograph_collector.prices_api import add_prices
 from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.quarantine_api import add_quarantine
 from tachograph_collector.quarantine_retry import QuarantineRetry
@@ -40,10 +41,11 @@ from tachograph_collector.receive import Receiver
 from tachograph_collector.recordings import RecordingStore
 from tachograph_collector.recordings_api import add_recordings
 from tachograph_collector.settings import Settings
+from tachograph_collector.side_door import SideDoor
 from tachograph_collector.store import EngineStore
 from tachograph_collector.wal import Log
 from tachograph_collector.wal.log import Limits
-from tachograph_schemas import names
+from tachograph_schemas import metric_names
 from tachograph_schemas.instance import Instance, remove_instance, write_instance
 from tachograph_schemas.quarantine import DIRECTORY
 from tachograph_schemas.store import Layout
@@ -90,14 +92,8 @@ class Collector:
         settings = self._settings
         layout = Layout(settings.clickhouse_cluster, settings.retention_days)
         engine = EngineStore(settings.clickhouse, layout, settings.home / "work")
-        chores = Housekeeping(settings.clickhouse, layout, settings.max_disk_bytes, self._metrics)
         otlp_socket = listen(settings.host, settings.http_port, "TACHO_HTTP_PORT")
-        gateway_socket = (
-            # Whatever TACHO_HOST says: the embedded engine cannot confine SQL.
-            listen("127.0.0.1", settings.gateway_port, "TACHO_GATEWAY_PORT")
-            if engine.embedded
-            else None
-        )
+        gateway_socket = self._listen_gateway() if engine.embedded else None
         self._grpc = GrpcIntake(settings.host, settings.grpc_port, settings.max_body_bytes)
         log = _open_log(settings)
         quarantine = Quarantine(
@@ -107,6 +103,12 @@ class Collector:
         loader = self._loader(log, engine, quarantine)
         receiver = Receiver(log, self._metrics, max_body_bytes=settings.max_body_bytes)
         drift = self._drift(control)
+        chores = (
+            retry,
+            Housekeeping(settings.clickhouse, layout, settings.max_disk_bytes, self._metrics),
+            drift,
+            control.alerts,
+        )
         try:
             self._handle_signals()
             # Listen first: a client gives up after ten seconds, recovery may take longer, and the log
@@ -118,10 +120,8 @@ class Collector:
             self._serve(CollectorApp(Intake(receiver, control.keys), api), otlp_socket)
             await self._grpc.start(receiver, control.keys)
             await self._until_loaded(loader)
-            retry.start()
-            chores.start()
-            drift.start()
-            control.alerts.start()
+            for chore in chores:
+                chore.start()
             gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
                 instance = _instance(url(otlp_socket), self._grpc.address, gateway)
@@ -131,21 +131,25 @@ class Collector:
         finally:
             receiver.stopping = True
             control.release()
-            for part in (retry, chores, drift, control.alerts):
-                await asyncio.to_thread(part.stop)
+            for chore in chores:
+                await asyncio.to_thread(chore.stop)
             await self._shut_down(loader, log)
             remove_instance(settings.home, os.getpid())
+
+    def _listen_gateway(self) -> socket.socket:
+        # Whatever TACHO_HOST says: the embedded engine cannot confine SQL.
+        return listen("127.0.0.1", self._settings.gateway_port, "TACHO_GATEWAY_PORT")
 
     def _loader(self, log: Log, engine: EngineStore, quarantine: Quarantine) -> Loader:
         settings = self._settings
         limits = BatchLimits(
             settings.batch_max_spans, settings.batch_max_bytes, settings.batch_linger_ms / 1e3
         )
-        self._metrics.gauge(names.METRIC_LOG_UNSTORED_BYTES, lambda: log.unstored_bytes)
-        self._metrics.gauge(names.METRIC_LOG_OLDEST_UNSTORED_S, lambda: log.oldest_unstored_s)
-        self._metrics.gauge(names.METRIC_LOG_DAMAGES, lambda: log.damages)
+        self._metrics.gauge(metric_names.LOG_UNSTORED_BYTES, lambda: log.unstored_bytes)
+        self._metrics.gauge(metric_names.LOG_OLDEST_UNSTORED_S, lambda: log.oldest_unstored_s)
+        self._metrics.gauge(metric_names.LOG_DAMAGES, lambda: log.damages)
         self._metrics.gauge(
-            names.METRIC_LOG_UNSTORED_BODIES, lambda: log.committed - log.checkpoint
+            metric_names.LOG_UNSTORED_BODIES, lambda: log.committed - log.checkpoint
         )
         return Loader(log, engine, quarantine, self._metrics, limits)
 
@@ -153,8 +157,9 @@ class Collector:
         self, api: FastAPI, control: ControlPlane, loader: Loader, drift: DriftService
     ) -> None:
         """Routes over what is stored, in the engine or the control database."""
-        recordings = RecordingStore(self._settings.clickhouse, loader.ready)
-        add_recordings(api, recordings, control.access)
+        engine = SideDoor(self._settings.clickhouse, loader.ready)
+        add_recordings(api, RecordingStore(engine), control.access)
+        add_prices(api, engine, control.audit, control.access)
         add_drift(api, drift, control.access)
 
     def _drift(self, control: ControlPlane) -> DriftService:

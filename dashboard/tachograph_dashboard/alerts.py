@@ -19,12 +19,12 @@ TEST_WAIT_S = 4
 
 def firing() -> list[Row]:
     """What is not well, the worst first."""
-    return list(control._call("GET", f"{ALERTS}/firing")["firing"])
+    return list(control.call("GET", f"{ALERTS}/firing")["firing"])
 
 
 def rules() -> list[Row]:
     """The rules, by name."""
-    return list(control._call("GET", f"{ALERTS}/rules")["rules"])
+    return list(control.call("GET", f"{ALERTS}/rules")["rules"])
 
 
 def rule(rule_id: str) -> Row | None:
@@ -32,7 +32,7 @@ def rule(rule_id: str) -> Row | None:
     if not rule_id.isalnum():
         return None
     try:
-        return control._call("GET", f"{ALERTS}/rules/{rule_id}")
+        return control.call("GET", f"{ALERTS}/rules/{rule_id}")
     except control.ControlError as error:
         if error.status in {404, 422}:
             return None
@@ -41,61 +41,61 @@ def rule(rule_id: str) -> Row | None:
 
 def metrics() -> list[Row]:
     """What a rule can watch."""
-    return list(control._call("GET", f"{ALERTS}/metrics")["metrics"])
+    return list(control.call("GET", f"{ALERTS}/metrics")["metrics"])
 
 
 def history() -> list[Row]:
     """What changed, the newest first."""
-    return list(control._call("GET", f"{ALERTS}/history", query={"limit": HISTORY_ROWS})["events"])
+    return list(control.call("GET", f"{ALERTS}/history", query={"limit": HISTORY_ROWS})["events"])
 
 
 def targets() -> list[Row]:
     """Who can be told."""
-    return list(control._call("GET", f"{ALERTS}/targets")["targets"])
+    return list(control.call("GET", f"{ALERTS}/targets")["targets"])
 
 
 def deliveries() -> list[Row]:
     """What was sent, the newest first."""
-    return list(control._call("GET", f"{ALERTS}/deliveries", query={"limit": 50})["deliveries"])
+    return list(control.call("GET", f"{ALERTS}/deliveries", query={"limit": 50})["deliveries"])
 
 
 def save(definition: Row, by: str) -> Row:
     """Make a rule, or change it."""
-    return control._call("POST", f"{ALERTS}/rules", {"rule": definition, "actor": by})
+    return control.call("POST", f"{ALERTS}/rules", {"rule": definition, "actor": by})
 
 
 def preview(definition: Row) -> list[Row]:
     """The figures of a rule at this moment."""
-    return list(control._call("POST", f"{ALERTS}/preview", {"rule": definition})["groups"])
+    return list(control.call("POST", f"{ALERTS}/preview", {"rule": definition})["groups"])
 
 
 def remove(rule_id: str, by: str) -> None:
     """Remove a rule."""
-    control._call("DELETE", f"{ALERTS}/rules/{rule_id}", query={"by": by})
+    control.call("DELETE", f"{ALERTS}/rules/{rule_id}", query={"by": by})
 
 
 def snooze(rule_id: str, group: str | None, for_s: float, by: str) -> None:
     """Tell nobody for a while."""
     body = {"for_s": for_s, "group": group, "actor": by}
-    control._call("POST", f"{ALERTS}/rules/{rule_id}/snooze", body)
+    control.call("POST", f"{ALERTS}/rules/{rule_id}/snooze", body)
 
 
 def acknowledge(event_id: str, by: str) -> None:
     """Say that somebody takes care."""
-    control._call("POST", f"{ALERTS}/events/{event_id}/ack", {"actor": by})
+    control.call("POST", f"{ALERTS}/events/{event_id}/ack", {"actor": by})
 
 
 def put_target(name: str, url: str, by: str) -> Row:
     """Make a target, or give it another URL."""
-    return control._call("POST", f"{ALERTS}/targets", {"name": name, "url": url, "actor": by})
+    return control.call("POST", f"{ALERTS}/targets", {"name": name, "url": url, "actor": by})
 
 
 def remove_target(name: str, by: str) -> None:
     """Remove a target."""
-    control._call("DELETE", f"{ALERTS}/targets", query={"name": name, "by": by})
+    control.call("DELETE", f"{ALERTS}/targets", query={"name": name, "by": by})
 
 
 def test(name: str, by: str) -> Row:
     """Send a test; how it stands after a moment."""
     body = {"name": name, "actor": by}
-    return control._call("POST", f"{ALERTS}/test", body, query={"wait_s": TEST_WAIT_S})
+    return control.call("POST", f"{ALERTS}/test", body, query={"wait_s": TEST_WAIT_S})

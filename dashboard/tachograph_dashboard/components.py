@@ -75,6 +75,8 @@ _alerts = _register("alerts", '<div class="alerts"></div>', ["alerts"])
 _sheet = _register("sheet", '<div class="sheet"></div>', ["sheet"])
 _maturity = _register("maturity", '<div class="maturity"></div>', ["maturity"])
 _agent_head = _register("agenthead", '<div class="agenthead"></div>', ["agenthead"])
+_costs = _register("costs", '<div class="costs"></div>', ["costs"])
+_budgets = _register("budgets", '<div class="budgets"></div>', ["budgets"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -168,3 +170,17 @@ def agent_head(data: Data, *, key: str) -> str | None:
     result = _agent_head(key=key, data=dict(data), height="content", on_go_change=_nothing)
     wanted = result.get("go")
     return wanted if isinstance(wanted, str) else None
+
+
+def costs(data: Data, *, key: str) -> None:
+    """The table of costs; see ``views.costs``."""
+    _costs(key=key, data=dict(data), height="content")
+
+
+def budgets(cards: Sequence[Data], *, key: str) -> str | None:
+    """Budgets as cards; the name of the one that was clicked just now."""
+    result = _budgets(
+        key=key, data={"budgets": list(cards)}, height="content", on_open_change=_nothing
+    )
+    opened = result.get("open")
+    return opened if isinstance(opened, str) else None

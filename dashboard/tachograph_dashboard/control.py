@@ -35,7 +35,7 @@ class ControlError(Exception):
 def listed(statuses: tuple[str, ...], page: int) -> Mapping[str, Any]:
     """One page of requests, counted from 1, without their arguments; and how many there are."""
     query = {"status": statuses, "limit": PAGE_ROWS, "offset": (page - 1) * PAGE_ROWS}
-    return _lists.get((statuses, page), lambda: _call("GET", APPROVALS, query=query))
+    return _lists.get((statuses, page), lambda: call("GET", APPROVALS, query=query))
 
 
 def request(approval_id: str) -> Mapping[str, Any] | None:
@@ -43,7 +43,7 @@ def request(approval_id: str) -> Mapping[str, Any] | None:
     if not approval_id.isalnum():
         return None
     try:
-        return _call("GET", f"{APPROVALS}/{approval_id}")
+        return call("GET", f"{APPROVALS}/{approval_id}")
     except ControlError as error:
         if error.status in {404, 422}:
             return None
@@ -54,7 +54,7 @@ def decide(found: Mapping[str, Any], decision: Mapping[str, Any]) -> Mapping[str
     """Decide on what was shown: on exactly these arguments."""
     body = {"params_hash": found["params_hash"], **decision}
     try:
-        return _call("POST", f"{APPROVALS}/{found['id']}/decision", body)
+        return call("POST", f"{APPROVALS}/{found['id']}/decision", body)
     finally:
         forget()
 
@@ -62,23 +62,21 @@ def decide(found: Mapping[str, Any], decision: Mapping[str, Any]) -> Mapping[str
 def drift_alarms(state: str) -> list[Mapping[str, Any]]:
     """The alarms of a state, ``open`` or ``acknowledged``, the newest first."""
     query = {"state": state}
-    found = _lists.get(("drift", state), lambda: _call("GET", f"{DRIFT}/alarms", query=query))
+    found = _lists.get(("drift", state), lambda: call("GET", f"{DRIFT}/alarms", query=query))
     return list(found["alarms"])
 
 
 def drift_agents(agent: str = "") -> list[Mapping[str, Any]]:
     """How each agent is watched; one alone with pictures."""
     query = {"agent": agent}
-    found = _lists.get(
-        ("drift agents", agent), lambda: _call("GET", f"{DRIFT}/agents", query=query)
-    )
+    found = _lists.get(("drift agents", agent), lambda: call("GET", f"{DRIFT}/agents", query=query))
     return list(found["agents"])
 
 
 def acknowledge(alarm_id: str, said: Mapping[str, Any]) -> None:
     """End an alarm of drift."""
     try:
-        _call("POST", f"{DRIFT}/alarms/{alarm_id}/ack", said)
+        call("POST", f"{DRIFT}/alarms/{alarm_id}/ack", said)
     finally:
         forget()
 
@@ -88,12 +86,13 @@ def forget() -> None:
     _lists.clear()
 
 
-def _call(
+def call(
     method: str,
     path: str,
     body: Mapping[str, Any] | None = None,
     query: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
+    """One call, and what it answers."""
     answer: Answer = _client().call(method, path, body, query=query, timeout_s=_TIMEOUT_S)
     if not answer:
         raise ControlError(answer.why, answer.status)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
@@ -21,8 +21,10 @@ from tachograph_schemas import account, comparison, queries, store
 from tachograph_schemas.account.model import Account, Usual
 from tachograph_schemas.comparison import Parted
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
-from tachograph_schemas.rows import Facets, ModelPrice, RunRow, RunsSummary, SpanRow, TrendSlice
+from tachograph_schemas.rows import Facets, RunRow, RunsSummary, SpanRow, TrendSlice
+from tachograph_schemas.rows_costs import ModelPrice
 
+Answer = TypeVar("Answer")
 StoreError = (store.StoreError, OSError)
 """What a page shows as "the store does not answer"."""
 

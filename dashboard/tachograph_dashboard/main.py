@@ -21,6 +21,7 @@ st.navigation(
         st.Page(
             "app_pages/agents.py", title="Agents", icon=":material/smart_toy:", url_path="agents"
         ),
+        st.Page("app_pages/costs.py", title="Costs", icon=":material/payments:"),
         st.Page("app_pages/approvals.py", title="Approvals", icon=":material/how_to_reg:"),
         st.Page("app_pages/drift.py", title="Drift", icon=":material/trending_up:"),
         st.Page("app_pages/alerts.py", title="Alerts", icon=":material/notifications:"),

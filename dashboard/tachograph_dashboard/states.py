@@ -203,6 +203,33 @@ def _await_request() -> None:
         st.rerun()
 
 
+SETS_BUDGET = """\
+tacho budget set acme-day --usd 20 --scope customer --window day
+"""
+
+
+def no_budgets() -> None:
+    """Nobody has set one."""
+    st.caption(
+        "No budget limits anything yet. One that is set here or on the command line stops the next call of "
+        "every agent once it is used up."
+    )
+    st.code(SETS_BUDGET, language="bash", wrap_lines=True)
+
+
+def no_costs(*, widen: bool, on_widen: Callable[[], None]) -> None:
+    """No run began in this time."""
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown("#### Nothing was recorded in this time", width="content", anchors=False)
+        st.caption("Costs appear here as soon as an agent has run.", width="content")
+        if widen:
+            st.button(
+                "Show all times", icon=":material/date_range:", key="widen", on_click=on_widen
+            )
+        st.space("small")
+
+
 def no_drift() -> None:
     """No finished run has been looked at yet; look again every few seconds."""
     st.space("medium")

@@ -12,6 +12,11 @@ KEYS: Final = "/api/v1/keys"
 AUDIT: Final = "/api/v1/audit"
 DRIFT: Final = "/api/v1/drift"
 ALERTS: Final = "/api/v1/alerts"
+BUDGETS: Final = "/api/v1/budgets"
+PRICES: Final = "/api/v1/prices"
+LEASES: Final = "/api/v1/budget-leases"
+LEASE_S: Final = 60.0
+"""How long a share of a budget may be used without a word to the collector; then it counts as used up."""
 MOST_WAIT_S: Final = 25.0
 """How long the collector lets a call wait for news: less than proxies allow a silent connection."""
 

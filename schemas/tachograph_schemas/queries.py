@@ -30,7 +30,6 @@ from tachograph_schemas.rows import (
     AccountSpan,
     Facets,
     HarnessCounts,
-    ModelPrice,
     ModelUsage,
     RunRow,
     RunsSummary,
@@ -38,7 +37,9 @@ from tachograph_schemas.rows import (
     StopCounts,
     TrendSlice,
 )
+from tachograph_schemas.rows_costs import BillLine, ModelPrice
 from tachograph_schemas.span_logs import with_content
+from tachograph_schemas.statements import statement
 
 __all__ = [
     "DEFAULT_PROJECT",
@@ -307,6 +308,12 @@ def span(
     values = {"project": project, "run_id": run_id, "span_id": span_id}
     rows = _rows(client, _sql("span"), values, SpanRow)
     return with_content(client, rows[0], project) if rows else None
+
+
+def bill(client: Client, run_id: str, project: str = DEFAULT_PROJECT) -> list[BillLine]:
+    """The sum behind the cost of a run: by model and rate, the dearest first."""
+    values = {"project": project, "run_id": run_id}
+    return _rows(client, statement("bill"), values, BillLine)
 
 
 def price(client: Client, provider: str, model: str) -> ModelPrice | None:

@@ -327,24 +327,3 @@ class Facets:
     agents: list[str]
     customers: list[str]
     outcomes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPrice:
-    """USD per token of one model under the name that spans give it; a row of ``model_prices``."""
-
-    provider: str
-    model: str
-    price_id: str
-    """``provider/model`` of the price list; empty when it does not know the model."""
-    input_usd: float = 0.0
-    output_usd: float = 0.0
-    cache_read_usd: float = 0.0
-    cache_write_usd: float = 0.0
-    cache_write_1h_usd: float = 0.0
-    tier_above_tokens: int = 0
-    tier_input_usd: float = 0.0
-    tier_output_usd: float = 0.0
-    tier_cache_read_usd: float = 0.0
-    tier_cache_write_usd: float = 0.0
-    tier_cache_write_1h_usd: float = 0.0

@@ -42,6 +42,7 @@ from tachograph._layers import (
 from tachograph._repair import Repair, repair
 from tachograph._run import Run, current_run
 from tachograph._setup import flush, init, shutdown
+from tachograph._spending import degraded, on_degrade
 from tachograph._threads import wrap
 from tachograph.errors import BudgetExceeded, Refused, RunStopped, TachographError
 
@@ -70,6 +71,7 @@ __all__ = [
     "context_headers",
     "continue_from",
     "current_run",
+    "degraded",
     "effect",
     "evaluate",
     "fallback_event",
@@ -82,6 +84,7 @@ __all__ = [
     "model",
     "normalize",
     "normalized",
+    "on_degrade",
     "repair",
     "retrieval",
     "retry_event",

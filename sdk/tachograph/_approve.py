@@ -24,6 +24,7 @@ from tachograph._failure import safe_text
 from tachograph._inbox import UnansweredError
 from tachograph._layers import Risk, record_stop
 from tachograph._spans import SpanHandle, open_span
+from tachograph._spending import waited
 from tachograph.errors import RunStopped
 from tachograph_schemas import names
 
@@ -214,6 +215,7 @@ def _close(
         decision = replace(decision, params=asked.params)
     # An approver that asked through another system knows better how long the person took.
     decision = replace(decision, approver=who, waiting_ns=decision.waiting_ns or waiting_ns)
+    waited(decision.waiting_ns / 1e9)
     word = "approved" if decision.approved else "refused"
     handle.set(
         {

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import SpanKind
 
-from tachograph import _orders, _recorder
+from tachograph import _orders, _recorder, _shared_budgets, _spending
 from tachograph._binding import Binder
-from tachograph._budget import before_call
+from tachograph._budget_state import Hold
 from tachograph._capture import capture
 from tachograph._frame import frame_of
 from tachograph._guard import contain, guarded
 from tachograph._hot import HotCall, Plan, open_call
+from tachograph._orders import BOUNDARIES
 from tachograph._policy import PREVIEW_BYTES, Policy, capture_as, hashed, stricter
 from tachograph._run import RunOptions, finish_run, open_run
 from tachograph._spans import NOTHING, SpanHandle, open_span
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 tape_hook: Callable[..., Any] | None = None
 """``tachograph.replay._seam.hook`` while runs are recorded for replay or replayed; else None."""
+
+ESTIMATED_BYTES = 1 << 20
+"""Of the arguments of a model call, to estimate how many tokens they are."""
 
 Describe = Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]
 """From the bound arguments to the span's name and attributes."""
@@ -66,10 +70,11 @@ def begin_plain(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ca
         return IDLE
     context = get_current()
     frame = frame_of(context)
-    if _orders.in_force or frame.budgets:
-        before_call(spec.layer)
-    plan = spec.plan
-    if plan is not None and recorder.lean and recorder.capture_policy == "full" and not tape_hook:
+    hold = _held(spec, args, kwargs) if spec.layer in BOUNDARIES else None
+    # What budgets have to know of a span is known on the long way alone.
+    is_free = hold is None and frame.hold is None and not _shared_budgets.in_force
+    plan = spec.plan if is_free and recorder.lean and not tape_hook else None
+    if plan is not None and recorder.capture_policy == "full":
         try:
             call = open_call(plan, recorder, context, frame, args, kwargs)
             if call is not None:
@@ -78,7 +83,7 @@ def begin_plain(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ca
             if not contain("starting to record a call", fault):
                 raise
             return IDLE
-    return _begin(spec, recorder, args, kwargs)
+    return _begin(spec, recorder, args, kwargs, hold)
 
 
 def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -91,12 +96,17 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     recorder = _recorder.active()
     if recorder is None:
         return IDLE
-    if _orders.in_force or frame_of().budgets:
-        before_call(spec.layer)
-    return _begin(spec, recorder, args, kwargs)
+    hold = _held(spec, args, kwargs) if spec.layer in BOUNDARIES else None
+    return _begin(spec, recorder, args, kwargs, hold)
 
 
-def _begin(spec: Spec, recorder: Recorder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+def _begin(
+    spec: Spec,
+    recorder: Recorder,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    hold: Hold | None,
+) -> Call:
     try:
         given = spec.binder.bind(args, kwargs)
         payload: dict[str, Any] = {}
@@ -117,7 +127,9 @@ def _begin(spec: Spec, recorder: Recorder, args: tuple[Any, ...], kwargs: dict[s
                 # A part of the arguments under a name of its own.
                 attributes.pop(names.GEN_AI_RETRIEVAL_QUERY_TEXT, None)
             attributes.update(payload)
-            handle = open_span(spec.layer, label, attributes, agent=spec.agent, kind=spec.kind)
+            handle = open_span(
+                spec.layer, label, attributes, agent=spec.agent, kind=spec.kind, hold=hold
+            )
         if captured is not None:
             handle._truncated_bytes = captured[1]
         call = Call(spec, handle)
@@ -126,9 +138,45 @@ def _begin(spec: Spec, recorder: Recorder, args: tuple[Any, ...], kwargs: dict[s
             call.seam = tape_hook(spec, given, kept, writes=writes)
         return call
     except BaseException as fault:
+        if hold is not None:
+            hold.release()
         if not contain("starting to record a call", fault):
             raise
         return IDLE
+
+
+def _held(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hold | None:
+    """What budgets hold for the call; free when nothing is in force.
+
+    Raises:
+        RunStopped: it must not be made.
+    """
+    if not (_orders.in_force or _spending.in_force()):
+        return None
+    return _spending.before_call(
+        spec.layer, lambda: _estimate(spec, args, kwargs), _tool_of(spec, args, kwargs)
+    )
+
+
+def _tool_of(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    if spec.layer != "tool" or not _shared_budgets.in_force:
+        return ""
+    with guarded("naming a tool"):
+        return str(spec.describe(spec.binder.bind(args, kwargs))[1].get(names.GEN_AI_TOOL_NAME, ""))
+    return ""
+
+
+def _estimate(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _spending.Estimate:
+    """What the arguments of a decorated model call tell: their size, and a ``max_tokens`` among them."""
+    given = spec.binder.bind(args, kwargs)
+    attributes = spec.describe(given)[1]
+    text, cut_bytes = capture(given, ESTIMATED_BYTES)
+    return _spending.Estimate(
+        _spending.tokens_in(len(text) + cut_bytes),
+        _spending.most_tokens(given),
+        str(attributes.get(names.GEN_AI_REQUEST_MODEL) or given.get("model") or ""),
+        str(attributes.get(names.GEN_AI_PROVIDER_NAME) or ""),
+    )
 
 
 class Call:

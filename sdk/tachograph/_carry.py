@@ -87,7 +87,7 @@ class Continued:
         here = recorder.runs.get(run_id)
         state = here or _state(run_id, trace_id, parent)
         outer = frame_of()
-        frame = Frame("other", state, outer.agent, outer.budgets)
+        frame = Frame("other", state, outer.agent, outer.budgets, outer.places)
         self._token = attach(set_value(FRAME_KEY, frame, context))
         # A span of its own, so that this process has something to hang tags and its count of spans on.
         self._handle = open_span("other", "continue run")

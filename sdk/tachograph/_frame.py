@@ -19,7 +19,7 @@ from tachograph_schemas import names
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from tachograph._budget import BudgetState
+    from tachograph._budget_state import BudgetState, Hold
     from tachograph._loops import Loops
 
 FRAME_KEY = create_key("tachograph-frame")
@@ -48,6 +48,8 @@ class RunState:
     """How often each question was put to people in this attempt."""
     waiting: Waiting = field(default_factory=Waiting)
     """How long this attempt has waited for people."""
+    accounts: dict[tuple[str, int, str], BudgetState] = field(default_factory=dict)
+    """What this run used under the budgets that the collector keeps: by name, version and place."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def ordinal(self, question: str) -> int:
@@ -59,6 +61,14 @@ class RunState:
 
 
 @dataclass(slots=True, eq=False)
+class Place:
+    """A step, tool or repair loop that code is inside of."""
+
+    layer: names.Layer
+    name: str
+
+
+@dataclass(slots=True, eq=False)
 class Frame:
     """The nearest enclosing span of ours, as the code inside it sees the world."""
 
@@ -66,6 +76,9 @@ class Frame:
     run: RunState | None = None
     agent: str | None = None
     budgets: tuple[BudgetState, ...] = ()
+    places: tuple[Place, ...] = ()
+    hold: Hold | None = None
+    """What the model call that this code is in holds in the budgets around it."""
     made: dict[Any, Any] = field(default_factory=dict, init=False)
     """What decorated calls made from here have in common, by function: see :mod:`tachograph._hot`."""
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from tachograph import _shared_budgets
 from tachograph._control import unrecorded
 from tachograph._facts import begin, record
 from tachograph._failure import safe_text
@@ -169,6 +170,9 @@ def _paused(order: Order) -> Iterator[None]:
 
 
 def _record_end(handle: SpanHandle, order: Order, waiting_ns: int) -> None:
+    from tachograph._spending import waited
+
+    waited(waiting_ns / 1e9)
     now = _concerning()
     by = _ended.get(order.id, "")
     reason = "" if by or now is not None else "the collector could not be reached"
@@ -236,7 +240,10 @@ class _Follower:
                 heard_s = time.monotonic()
                 with guarded("reading orders"):
                     _put(answer.data)
+                    # Budgets hold without the collector, too: what they say then is theirs to say.
+                    _shared_budgets.hear(answer.data.get("budgets", ()))
                 continue
+            _shared_budgets.hear_nothing()
             if in_force and time.monotonic() - heard_s > FORGET_S:
                 say_rarely("orders", "tachograph: no word from the collector; paused runs go on")
                 _put({})

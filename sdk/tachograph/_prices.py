@@ -48,3 +48,11 @@ def _usd_of(model: str, provider: str | None, usage: Usage) -> float | None:
     except LookupError:
         return None
     return float(found.total_price)
+
+
+def estimated_usd(model: str, provider: str | None, usage: Usage) -> float:
+    """The price of what a call may use at most, as if nothing came from a cache; 0 when it is not known.
+
+    Not put on a run's tape: it decides only beside other calls, and never about what was used.
+    """
+    return _usd_of(model, provider, usage) or 0.0

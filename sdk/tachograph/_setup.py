@@ -12,7 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tachograph import _call, _config, _consent, _control, _orders, _recorder, _threads
+from tachograph import (
+    _call,
+    _config,
+    _consent,
+    _control,
+    _orders,
+    _recorder,
+    _shared_budgets,
+    _threads,
+)
 from tachograph._guard import LOGGER, guarded, under_pytest
 
 if TYPE_CHECKING:
@@ -125,7 +134,7 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     redactor = Redactor(hooks, paths=config.redact_paths, emails=config.redact_emails)
     sender = _sender_for(recorder, transport, redactor, provider, config, folder)
     recorder.keeper = sender
-    _reach_people(config, redactor)
+    _reach_people(config, redactor, folder)
     if config.propagate_threads:
         _threads.install()
     _sender = sender
@@ -192,7 +201,7 @@ def _sender_for(
     return sender
 
 
-def _reach_people(config: Config, redactor: Redactor) -> None:
+def _reach_people(config: Config, redactor: Redactor, folder: Path) -> None:
     """Questions to the inbox, and orders from people, over the collector's control API."""
     from tachograph_schemas.control_client import ControlClient
 
@@ -201,6 +210,7 @@ def _reach_people(config: Config, redactor: Redactor) -> None:
     _control.connect(_control.Line(client, redactor, config.approver, *times_s, config.capture))
     if config.orders:
         _orders.follow(client)
+        _shared_budgets.connect(client, folder)
 
 
 def _provider(config: Config) -> TracerProvider:
@@ -327,6 +337,7 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
         _threads.uninstall()
         _control.connect(None)
         _orders.forget()
+        _shared_budgets.connect(None)
         taping, _call.tape_hook = _call.tape_hook is not None, None
         started_s = time.monotonic()
         sent = sender.shutdown(timeout_s, patient=patient)

@@ -4,8 +4,8 @@
 Nothing here raises into the agent or blocks; without ``tacho.init()`` (or with ``TACHO_DISABLED=1``)
 the handle does nothing at all. An instrument typically does::
 
-    before_call("model")                      # tachograph._budget: may raise BudgetExceeded
-    handle = open_span("model", f"chat {model}", {names.GEN_AI_REQUEST_MODEL: model})
+    hold = before_call("model")               # tachograph._spending: may raise BudgetExceeded
+    handle = open_span("model", f"chat {model}", {names.GEN_AI_REQUEST_MODEL: model}, hold=hold)
     handle.set_json(names.GEN_AI_INPUT_MESSAGES, messages)
     try:
         with handle.active():
@@ -35,7 +35,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from tachograph import _recorder
+from tachograph import _recorder, _shared_budgets
 from tachograph._failure import clean, cleaned, describe_error, safe_text
 from tachograph._frame import FRAME_KEY, OUTSIDE, Frame, frame_of
 from tachograph._guard import contain, guarded
@@ -48,6 +48,7 @@ from tachograph_schemas import names
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from tachograph._budget_state import Hold
     from tachograph._recorder import Recorder
 
 REPORTED_WHILE_OPEN: frozenset[names.Layer] = frozenset(
@@ -192,6 +193,8 @@ class SpanHandle:
         if self._ended:
             return
         self._ended = True
+        if self._frame.hold is not None:
+            self._frame.hold.release()
         try:
             self._span.end()
         except BaseException as fault:
@@ -251,6 +254,7 @@ def open_span(
     agent: str | None = None,
     start_time_ns: int | None = None,
     kind: SpanKind = SpanKind.INTERNAL,
+    hold: Hold | None = None,
 ) -> SpanHandle:
     """Start a span of ``layer`` under the current span.
 
@@ -261,16 +265,21 @@ def open_span(
         agent: The agent that code inside this span acts as; default: that of the enclosing span.
         start_time_ns: Nanoseconds since the epoch, when the start lies in the past.
         kind: ``CLIENT`` for calls that leave the process.
+        hold: What ``before_call`` returned; released when the span ends.
 
     Returns:
         The handle; one that does nothing when the SDK is off. Never raises, never blocks.
     """
     recorder = _recorder.active()
     if recorder is None:
+        if hold is not None:
+            hold.release()
         return NOTHING
     try:
-        return _open(recorder, layer, name, attributes, agent, start_time_ns, kind)
+        return _open(recorder, layer, name, attributes, agent, start_time_ns, kind, hold)
     except BaseException as fault:
+        if hold is not None:
+            hold.release()
         if not contain("starting a span", fault):
             raise
         return NOTHING
@@ -284,10 +293,18 @@ def _open(
     agent: str | None,
     start_time_ns: int | None,
     kind: SpanKind,
+    hold: Hold | None,
 ) -> SpanHandle:
     context = get_current()
     outer = frame_of(context)
-    frame = Frame(layer, outer.run, agent or outer.agent, outer.budgets)
+    if hold is None and layer == "model" and outer.layer == "model":
+        # The same call seen once more: what it used is charged against what was held for it.
+        hold = outer.hold
+    inside = outer.places
+    if _shared_budgets.in_force:
+        tool = (attributes or {}).get(names.GEN_AI_TOOL_NAME)
+        inside = _shared_budgets.places(outer, layer, str(tool or name))
+    frame = Frame(layer, outer.run, agent or outer.agent, outer.budgets, inside, hold)
     given: dict[str, Any] = {names.LAYER: layer}
     frame.stamp(given)
     for key, value in (attributes or {}).items():

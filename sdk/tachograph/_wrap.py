@@ -14,7 +14,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
-from tachograph import _consent, _loops, _orders, _recorder
+from tachograph import _consent, _loops, _orders, _recorder, _spending
 from tachograph._call import Spec, begin, begin_plain
 from tachograph._failure import is_cancellation
 
@@ -112,6 +112,8 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             return await function(*args, **kwargs)
         if _orders.in_force:
             await _orders.obey_async(spec.layer)
+        if _spending.asks():
+            await _spending.ask_first(spec.layer)
         watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
         recorded = begin_plain(spec, args, kwargs)
         recorded.enter()

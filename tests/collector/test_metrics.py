@@ -7,33 +7,34 @@ import re
 from otlp import plain_body
 from signal_bodies import log_body
 from tachograph_collector.metrics import Metrics
-from tachograph_schemas import names
+from tachograph_schemas import metric_names, names
 
 
 def test_every_named_metric_of_the_collector_is_shown():
     shown = Metrics().text()
-    for name, value in vars(names).items():
-        if name.startswith("METRIC_") and value.startswith("tacho_collector_"):
-            assert f"# TYPE {value} " in shown
+    named = [value for name, value in vars(metric_names).items() if name.isupper()]
+    assert len(named) > 20
+    for value in named:
+        assert f"# TYPE {value} " in shown
 
 
 def test_counters_are_kept_apart_by_their_labels():
     metrics = Metrics()
-    metrics.add(names.METRIC_BODIES_RECEIVED, protocol="grpc", encoding="unknown")
-    metrics.add(names.METRIC_BODIES_RECEIVED, 2, protocol="http/json", encoding="gzip")
+    metrics.add(metric_names.BODIES_RECEIVED, protocol="grpc", encoding="unknown")
+    metrics.add(metric_names.BODIES_RECEIVED, 2, protocol="http/json", encoding="gzip")
     lines = metrics.text().splitlines()
-    name = names.METRIC_BODIES_RECEIVED
+    name = metric_names.BODIES_RECEIVED
     assert f'{name}{{protocol="grpc",encoding="unknown"}} 1' in lines
     assert f'{name}{{protocol="http/json",encoding="gzip"}} 2' in lines
-    assert f"{names.METRIC_INSERTS} 0" in lines
+    assert f"{metric_names.INSERTS} 0" in lines
 
 
 def test_durations_fall_into_cumulative_buckets():
     metrics = Metrics()
     for duration in (0.001, 0.004, 99.0):
-        metrics.observe(names.METRIC_ACKNOWLEDGE_DURATION_S, duration)
+        metrics.observe(metric_names.ACKNOWLEDGE_DURATION_S, duration)
     lines = metrics.text().splitlines()
-    name = names.METRIC_ACKNOWLEDGE_DURATION_S
+    name = metric_names.ACKNOWLEDGE_DURATION_S
     assert f'{name}_bucket{{le="0.001"}} 1' in lines
     assert f'{name}_bucket{{le="0.005"}} 2' in lines
     assert f'{name}_bucket{{le="10.0"}} 2' in lines
@@ -44,10 +45,10 @@ def test_durations_fall_into_cumulative_buckets():
 
 def test_the_time_of_each_insert_is_an_observation():
     metrics = Metrics()
-    metrics.add(names.METRIC_INSERT_SECONDS, 0.3)
+    metrics.add(metric_names.INSERT_SECONDS, 0.3)
     lines = metrics.text().splitlines()
-    assert f"{names.METRIC_INSERT_SECONDS} 0.3" in lines
-    assert f"{names.METRIC_INSERT_DURATION_S}_count 1" in lines
+    assert f"{metric_names.INSERT_SECONDS} 0.3" in lines
+    assert f"{metric_names.INSERT_DURATION_S}_count 1" in lines
 
 
 SAMPLE = re.compile(
@@ -86,25 +87,25 @@ def parsed(text: str) -> dict[str, dict[str, float]]:
 
 def test_the_text_is_what_prometheus_reads():
     metrics = Metrics()
-    metrics.add(names.METRIC_BODIES_REFUSED, reason='a "quoted"\\\nword', signal="logs")
-    metrics.add(names.METRIC_RECORDS_STORED, 12_345_678_901_234, signal="traces")
-    metrics.gauge(names.METRIC_LOG_UNSTORED_BYTES, lambda: 9_876_543_210)
-    metrics.gauge(names.METRIC_LOG_OLDEST_UNSTORED_S, lambda: 0.25)
+    metrics.add(metric_names.BODIES_REFUSED, reason='a "quoted"\\\nword', signal="logs")
+    metrics.add(metric_names.RECORDS_STORED, 12_345_678_901_234, signal="traces")
+    metrics.gauge(metric_names.LOG_UNSTORED_BYTES, lambda: 9_876_543_210)
+    metrics.gauge(metric_names.LOG_OLDEST_UNSTORED_S, lambda: 0.25)
     for signal in names.SIGNALS:
         for duration_s in (0.002, 0.2, 20):
-            metrics.add(names.METRIC_INSERT_SECONDS, duration_s, signal=signal)
+            metrics.add(metric_names.INSERT_SECONDS, duration_s, signal=signal)
     found = parsed(metrics.text())
-    stored = names.METRIC_RECORDS_STORED
+    stored = metric_names.RECORDS_STORED
     assert found[stored] == {f'{stored}{{signal="traces"}}': 12_345_678_901_234}
-    unstored = names.METRIC_LOG_UNSTORED_BYTES
+    unstored = metric_names.LOG_UNSTORED_BYTES
     assert found[unstored] == {unstored: 9_876_543_210}
-    inserts = found[names.METRIC_INSERT_DURATION_S]
+    inserts = found[metric_names.INSERT_DURATION_S]
     for signal in names.SIGNALS:
-        start = f'{names.METRIC_INSERT_DURATION_S}_bucket{{signal="{signal}",le='
+        start = f'{metric_names.INSERT_DURATION_S}_bucket{{signal="{signal}",le='
         buckets = [value for name, value in inserts.items() if name.startswith(start)]
         assert len(buckets) == 14
         assert buckets == sorted(buckets)
-        count = inserts[f'{names.METRIC_INSERT_DURATION_S}_count{{signal="{signal}"}}']
+        count = inserts[f'{metric_names.INSERT_DURATION_S}_count{{signal="{signal}"}}']
         assert buckets[-1] == count == 3
 
 
@@ -113,12 +114,12 @@ def test_what_an_operator_watches_is_there_by_signal(face):
     face.post(log_body("x", "y"), path="/v1/logs")
     face.post(b"garbage", path="/v1/metrics")
     found = parsed(face.metrics.text())
-    acknowledged = names.METRIC_RECORDS_ACKNOWLEDGED
+    acknowledged = metric_names.RECORDS_ACKNOWLEDGED
     assert found[acknowledged] == {
         f'{acknowledged}{{signal="traces"}}': 3,
         f'{acknowledged}{{signal="logs"}}': 2,
     }
-    refused = names.METRIC_BODIES_REFUSED
+    refused = metric_names.BODIES_REFUSED
     assert found[refused] == {f'{refused}{{reason="bad_body",signal="metrics"}}': 1}
-    received = names.METRIC_BODIES_RECEIVED
+    received = metric_names.BODIES_RECEIVED
     assert sum(found[received].values()) == 3

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import tachograph as tacho
-from tachograph._budget import add_usage, before_call
+from tachograph._spending import add_usage, before_call, tokens_in
 from tachograph_schemas import names
 
 calls = []
@@ -213,3 +214,114 @@ def test_exceptions_survive_process_pools(error):
     """Exceptions cross processes by being copied."""
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+
+
+def test_fifty_calls_at_once_never_pass_what_is_left(spans):
+    """Each holds what it may use until it ends: 20 fit into the budget, and not one more is made."""
+    start, made = threading.Barrier(50), []
+
+    @tacho.model
+    def ask_for(max_tokens):
+        made.append(max_tokens)
+        go_on.wait(30)
+        add_usage(input_tokens=0, output_tokens=max_tokens)
+
+    def one():
+        start.wait(30)
+        try:
+            ask_for(max_tokens=1_000)
+        except tacho.BudgetExceeded as error:
+            refused.append(error)
+            if len(refused) == 30:
+                # Nobody who was let in has ended before the last one was turned away.
+                go_on.set()
+
+    refused, go_on = [], threading.Event()
+
+    limit = 20 * (1_000 + spent_on_arguments())
+    with tacho.budget(tokens=limit) as budget, ThreadPoolExecutor(50) as pool:
+        for each in [pool.submit(tacho.wrap(one)) for _ in range(50)]:
+            each.result()
+        assert budget.used("tokens") == 20_000
+    assert (len(made), len(refused)) == (20, 30)
+    assert {error.held for error in refused} == {float(limit)}
+    assert "held for calls under way" in str(refused[0])
+
+
+def spent_on_arguments():
+    return tokens_in(len('{"max_tokens":1000}'))
+
+
+def test_a_call_that_fails_gives_back_what_it_held(spans):
+    @tacho.model
+    def broken(max_tokens):
+        raise ValueError("no answer")
+
+    with tacho.budget(tokens=1_100, strict=True):
+        for _ in range(5):
+            with pytest.raises(ValueError, match="no answer"):
+                broken(max_tokens=1_000)
+
+
+def test_strict_wants_the_whole_estimate_to_fit(spans):
+    @tacho.model
+    def ask_for(max_tokens):
+        add_usage(input_tokens=0, output_tokens=10)
+
+    with tacho.budget(tokens=500):
+        ask_for(max_tokens=1_000)
+    with pytest.raises(tacho.BudgetExceeded) as caught, tacho.budget(tokens=500, strict=True):
+        ask_for(max_tokens=1_000)
+    assert caught.value.used == 0
+    assert caught.value.needed > 1_000
+    assert "no room for another call" in caught.value.reason
+
+
+def test_degrade_tells_the_agent_and_goes_on(spans):
+    told = []
+    with tacho.budget(model_calls=2, action="degrade", on_reached=told.append):
+        ask()
+        assert not tacho.degraded()
+        repeat(ask)
+        assert tacho.degraded()
+    assert len(calls) == 11
+    assert [type(each) for each in told] == [tacho.BudgetExceeded]
+    assert spans.one(layer="budget").attributes[names.BUDGET_ACTION] == "degraded"
+    assert not tacho.degraded()
+
+
+def test_nobody_to_ask_is_a_stop(spans):
+    """An `ask` budget without a collector refuses, as every approval does."""
+    with pytest.raises(tacho.BudgetExceeded), tacho.budget(tool_calls=1, action="ask"):
+        repeat(act)
+    assert calls == ["tool"]
+
+
+def test_waiting_for_people_is_no_working_time(spans):
+    with tacho.budget(working_s=1e-9):
+        with pytest.raises(tacho.BudgetExceeded) as caught:
+            act()
+        assert caught.value.unit == "working_s"
+    with tacho.budget(working_s=60) as budget:
+        decided = tacho.Decision(True, "maria", waiting_ns=3_600 * 10**9)
+        tacho.approve("go on", approver=lambda *_: decided)
+        act()
+        assert budget.used("tool_calls") == 1
+
+
+def test_odd_numbers_do_not_make_room(spans):
+    """Usage below zero is no refund."""
+
+    def up_and_down():
+        with_usage(60)
+        with_usage(-1_000)
+
+    with pytest.raises(tacho.BudgetExceeded), tacho.budget(tokens=100):
+        repeat(up_and_down)
+    assert len(calls) == 3
+
+
+@tacho.model
+def with_usage(tokens):
+    calls.append("model")
+    add_usage(input_tokens=tokens, output_tokens=0, usd=-5.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query
 from pydantic import BaseModel, ConfigDict
 
 from tachograph_collector.control.access import Access, Name, Sentence, actor
+from tachograph_collector.control.budgets import Budgets
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Action, Orders, Scope
 from tachograph_collector.keys import Caller
@@ -40,7 +42,7 @@ def topic(project: str) -> str:
     return f"orders {project}"
 
 
-def add_orders(api: FastAPI, orders: Orders, news: News, access: Access) -> None:
+def add_orders(api: FastAPI, orders: Orders, budgets: Budgets, news: News, access: Access) -> None:
     """Add ``/api/v1/orders``."""
     hearing = Depends(access.needs("ask", "look"))
     giving = Depends(access.needs("operate"))
@@ -51,10 +53,10 @@ def add_orders(api: FastAPI, orders: Orders, news: News, access: Access) -> None
         known: Annotated[str, Query(max_length=64)] = "",
         wait_s: Annotated[float, Query(ge=0, le=MOST_WAIT_S)] = 0,
     ) -> dict[str, Any]:
-        """The orders in force; with ``wait_s``, as soon as they differ from those of the tag ``known``."""
+        """The orders and budgets in force; with ``wait_s``, as soon as they differ from those of the tag ``known``."""
 
         async def look() -> dict[str, Any]:
-            return await asyncio.to_thread(_state, orders, caller.project)
+            return await asyncio.to_thread(_state, orders, budgets, caller.project)
 
         return await news.until(
             topic(caller.project), look, lambda found: found["tag"] != known, wait_s
@@ -83,13 +85,16 @@ def _aimed(aim: Aim) -> None:
         raise HTTPException(422, "An agent or a run is named; everything is not.")
 
 
-def _state(orders: Orders, project: str) -> dict[str, Any]:
+def _state(orders: Orders, budgets: Budgets, project: str) -> dict[str, Any]:
     found = orders.in_force(project)
     ended = orders.last_ended(project)
     # Every change shows: a new order, and one that is taken back, even the only one there ever was.
+    rules = budgets.in_force(project)
     ids = " ".join([*(order.id for order in found), "/", *(order.id for order in ended[:1])])
+    ids += json.dumps([(rule.name, rule.version) for rule in rules])
     return {
         "tag": hashlib.sha256(ids.encode()).hexdigest()[:16],
         "orders": [asdict(order) for order in found],
         "ended": [asdict(order) for order in ended],
+        "budgets": [rule.as_dict() for rule in rules],
     }

@@ -9,12 +9,15 @@ from sqlalchemy import DDL, Connection
 from tachograph_collector.control.tables import (
     APPROVALS,
     AUDIT,
+    BUDGET_VERSIONS,
+    BUDGETS,
     DECISIONS,
     DRIFT_ALARMS,
     DRIFT_BASELINES,
     DRIFT_PLACE,
     DRIFT_WATCHES,
     KEYS,
+    LEASES,
     LINKS,
     METADATA,
     ORDERS,
@@ -51,4 +54,8 @@ def _alerts(connection: Connection) -> None:
     METADATA.create_all(connection, tables=ALERT_TABLES)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links, _alerts)
+def _budgets(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[BUDGETS, BUDGET_VERSIONS, LEASES])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links, _alerts, _budgets)

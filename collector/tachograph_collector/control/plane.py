@@ -13,13 +13,16 @@ from tachograph_collector.alerts.api_targets import add_targets, add_times
 from tachograph_collector.alerts.service import Alerts
 from tachograph_collector.control.access import Access, BoundedBodies, explained
 from tachograph_collector.control.api_approvals import add_approvals, add_decisions
+from tachograph_collector.control.api_budgets import add_budgets, add_leases
 from tachograph_collector.control.api_keys import add_keys
 from tachograph_collector.control.api_links import add_links
 from tachograph_collector.control.api_orders import add_orders, topic
 from tachograph_collector.control.approvals import Approvals
 from tachograph_collector.control.audit import HEAD_FILE, Audit
+from tachograph_collector.control.budgets import Budgets
 from tachograph_collector.control.database import Database, DatabaseError
 from tachograph_collector.control.keys import KeyStore
+from tachograph_collector.control.leases import Leases
 from tachograph_collector.control.links import Links
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Orders
@@ -64,7 +67,11 @@ class ControlPlane:
         base_url = self._public_url or (address if self._is_loopback else "")
         links = Links(self.database, self.audit, approvals, self.store, base_url)
         add_links(api, links, access)
-        add_orders(api, orders, news, access)
+        budgets = Budgets(self.database, self.audit, lambda project: news.tell(topic(project)))
+        add_orders(api, orders, budgets, news, access)
+        leases = Leases(self.database)
+        add_budgets(api, budgets, leases, access)
+        add_leases(api, leases, access)
         add_keys(api, self.store, self.audit, access)
         add_rules(api, self.alerts, access)
         add_rule_changes(api, self.alerts, access)

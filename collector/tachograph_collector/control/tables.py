@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -185,4 +186,48 @@ DRIFT_ALARMS = Table(
     Column("ended_by", String(200)),
     Column("note", Text),
     Index("drift_alarms_open", "project", "state", "raised_ns"),
+)
+
+BUDGETS = Table(
+    "budgets",
+    METADATA,
+    Column("project", String(64), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("changed_ns", BigInteger, nullable=False),
+    Column("changed_by", String(200), nullable=False),
+    Column("removed_ns", BigInteger),
+)
+
+BUDGET_VERSIONS = Table(
+    "budget_versions",
+    METADATA,
+    Column("project", String(64), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("definition", Text),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+)
+
+# What was given out of each budget, and what came of it: one row for each process, account and piece of time.
+LEASES = Table(
+    "budget_leases",
+    METADATA,
+    Column("project", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("budget", String(200), nullable=False),
+    Column("account", String(200), nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("bucket_ns", BigInteger, nullable=False),
+    Column("holder", String(200), nullable=False),
+    Column("granted", Float(53), nullable=False),
+    Column("used", Float(53), nullable=False),
+    Column("taken_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    Column("closed", Integer, nullable=False),
+    Column("refused_ns", BigInteger),
+    Index("budget_leases_account", "project", "budget", "account", "bucket_ns"),
+    Index("budget_leases_age", "bucket_ns"),
 )

@@ -13,7 +13,8 @@ from tachograph_dashboard.views.text import Budget, code
 from tachograph_dashboard.views.tokens import token_sum
 from tachograph_schemas import names, words
 from tachograph_schemas.account.model import Account
-from tachograph_schemas.rows import ModelPrice, RunRow, SpanRow
+from tachograph_schemas.rows import RunRow, SpanRow
+from tachograph_schemas.rows_costs import ModelPrice
 
 Block = dict[str, Any]
 _NAME_CHARS = 160

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tachograph_schemas import words
-from tachograph_schemas.rows import ModelPrice, SpanRow
+from tachograph_schemas import names, words
+from tachograph_schemas.rows import SpanRow
+from tachograph_schemas.rows_costs import ModelPrice
 
 _PER_MILLION = 1_000_000
+_EXACT = 1e-9
+"""Of the cost: so far sums of fractions may be apart."""
 _UNKNOWN_COST = {
     "unknown_price": "The price list does not know this model, so the cost is unknown, not nothing.",
     "no_usage": "The client reported no token usage for this call, so its cost is unknown.",
@@ -40,12 +43,12 @@ def token_sum(span: SpanRow, price: ModelPrice | None) -> dict[str, Any]:
         price = None
     classes = _classes(span, price)
     priced = sum(item.cost_usd or 0.0 for item in classes)
-    agrees = span.cost_usd is not None and abs(priced - span.cost_usd) <= 0.01 * span.cost_usd
+    agrees = span.cost_usd is not None and abs(priced - span.cost_usd) <= _EXACT * span.cost_usd
     if price is not None and not agrees:
         classes = _classes(span, None)
     note = _UNKNOWN_COST.get(span.cost_status, "") if span.cost_usd is None else ""
     if price is not None and not agrees:
-        note = "The price list has changed since; the total is what was stored at the time."
+        note = "The price list has changed since, or this model has prices that are not per token; the total is what was stored at the time."
     return {
         "kind": "sum",
         "rows": _rows(span, classes),
@@ -68,14 +71,12 @@ def _rows(span: SpanRow, classes: list[_Class]) -> list[list[Any]]:
 
 def _classes(span: SpanRow, price: ModelPrice | None) -> list[_Class]:
     sizes = (span.input_tokens, span.cache_read_tokens, span.cache_write_tokens)
-    tiered = price is not None and 0 < price.tier_above_tokens < sum(
-        size for size in sizes if size is not None
-    )
+    whole_input = sum(size for size in sizes if size is not None)
+    tier = span.attributes.get(names.OPENAI_RESPONSE_SERVICE_TIER, "").lower()
+    found = None if price is None else price.rate(span.price_id, whole_input, tier)
 
     def rate(name: str) -> float | None:
-        if price is None:
-            return None
-        return float(getattr(price, f"tier_{name}" if tiered else name))
+        return None if found is None else float(getattr(found, name))
 
     classes = [_Class("Fresh input", span.input_tokens, rate("input_usd"))]
     if span.cache_read_tokens is not None:

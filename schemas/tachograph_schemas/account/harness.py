@@ -286,28 +286,33 @@ def amount(unit: str, text: str) -> str:
 
 
 def budget(span: AccountSpan) -> Told:
-    """A budget that warned or stopped."""
+    """A budget that warned, stopped, or sent the agent a cheaper way."""
     scope = label(fact(span, names.BUDGET_SCOPE)) or "run"
+    named = label(fact(span, names.BUDGET_NAME))
+    scope = f"{scope} budget {named!r}" if named else f"{scope} budget"
     unit = fact(span, names.BUDGET_UNIT)
     limit = amount(unit, fact(span, names.BUDGET_LIMIT))
     used = amount(unit, fact(span, names.BUDGET_USED))
-    why = f"{used} used" if used else ""
-    if fact(span, names.BUDGET_ACTION) == "stopped":
+    needed = amount(unit, fact(span, names.BUDGET_NEEDED))
+    held = amount(unit, fact(span, names.BUDGET_HELD))
+    known = ((used, "used"), (held, "held for calls under way"), (needed, "needed at most"))
+    why = ", ".join(f"{much} {what}" for much, what in known if much)
+    ran_out = "had no room left" if _unmeasured(span) and (held or needed) else "was used up"
+    action = fact(span, names.BUDGET_ACTION)
+    if action == "stopped":
+        return f"The {scope} of {limit} {ran_out}, so the next call was not made", "bad", why
+    if action == "degraded":
         return (
-            f"The {scope} budget of {limit} was used up, so the next call was not made",
-            "bad",
+            f"The {scope} of {limit} {ran_out}, so the agent went on the cheaper way",
+            "warn",
             why,
         )
-    if fact(span, names.BUDGET_ACTION) == "warned" and _unmeasured(span):
-        whole = f"The {scope} budget of {limit}" if limit else f"The {scope} budget"
+    if action == "warned" and _unmeasured(span) and not (held or needed):
+        whole = f"The {scope} of {limit}" if limit else f"The {scope}"
         return f"{whole} could not be enforced{because(span)}", "warn", why
-    if fact(span, names.BUDGET_ACTION) == "warned":
-        return f"The {scope} budget of {limit} was exceeded; it only warns", "warn", why
-    return (
-        f"A {scope} budget of {limit} applied" if limit else f"A {scope} budget applied",
-        "plain",
-        why,
-    )
+    if action == "warned":
+        return f"The {scope} of {limit} was exceeded; it only warns", "warn", why
+    return f"A {scope} of {limit} applied" if limit else f"A {scope} applied", "plain", why
 
 
 def _unmeasured(span: AccountSpan) -> bool:

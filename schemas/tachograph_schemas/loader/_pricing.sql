@@ -1,14 +1,32 @@
--- Money: the price of (provider, model), its tier chosen by the size of the whole input
-price.7 > 0 AND ifNull(input_tokens, 0) + ifNull(cache_read_tokens, 0) + ifNull(cache_write_tokens, 0) > price.7 AS in_tier,
-ifNull(input_tokens, 0) * if(in_tier, price.8, price.2)
-    + ifNull(output_tokens, 0) * if(in_tier, price.9, price.3)
-    + ifNull(cache_read_tokens, 0) * if(in_tier, price.10, price.4)
-    + ifNull(cache_write_5m_tokens, 0) * if(in_tier, price.11, price.5)
-    + ifNull(cache_write_1h_tokens, 0) * if(in_tier, price.12, price.6) AS priced_usd,
+-- Money: the first rate of (provider, model) that fits the call: when it began, its service tier, the size of its input
+if(layer = 'model', lower(arrayFirst(x -> x != '', [
+    attributes['gen_ai.openai.response.service_tier'], attributes['openai.response.service_tier'],
+    attributes['anthropic.usage.service_tier'], attributes['tacho.service_tier']
+])), '') AS service_tier_said,
+ifNull(input_tokens, 0) + ifNull(cache_read_tokens, 0) + ifNull(cache_write_tokens, 0) AS whole_input,
+arrayFirst(
+    r -> r.from_s <= priced_at_s
+        AND (r.day_from_s < 0 OR if(
+            r.day_until_s < r.day_from_s,
+            priced_at_s % 86400 >= r.day_from_s OR priced_at_s % 86400 < r.day_until_s,
+            priced_at_s % 86400 >= r.day_from_s AND priced_at_s % 86400 < r.day_until_s
+        ))
+        AND (r.service_tier = '' OR r.service_tier = service_tier_said)
+        AND (r.above_tokens = 0 OR whole_input > r.above_tokens),
+    rates
+) AS rate,
+least(ifNull(reasoning_tokens, 0), ifNull(output_tokens, 0)) AS thought,
+rate.call_usd
+    + ifNull(input_tokens, 0) * rate.input_usd
+    + (ifNull(output_tokens, 0) - thought) * rate.output_usd
+    + thought * rate.reasoning_usd
+    + ifNull(cache_read_tokens, 0) * rate.cache_read_usd
+    + ifNull(cache_write_5m_tokens, 0) * rate.cache_write_usd
+    + ifNull(cache_write_1h_tokens, 0) * rate.cache_write_1h_usd AS priced_usd,
 multiIf(
     layer != 'model', '',
     isNull(input_tokens) AND isNull(output_tokens), 'no_usage',
     price_at = 0, if(model = '', 'unknown_price', 'pending'),
-    price.1 = '', 'unknown_price',
+    rate.price_id = '', 'unknown_price',
     'priced'
 ) AS cost_state

@@ -2,7 +2,7 @@
 SELECT
     *,
     transform(concat(provider, '\n', model), listed_models, arrayEnumerate(listed_models), 0) AS price_at,
-    listed_prices[greatest(price_at, 1)] AS price,
+    listed_rates[greatest(price_at, 1)] AS rates,
     if(counts, if(cached > input_said OR is_exclusive, input_said, input_said - cached), NULL) AS input_tokens,
     if(counts, output_said, NULL) AS output_tokens,
     if(counts, read_said, NULL) AS cache_read_tokens,

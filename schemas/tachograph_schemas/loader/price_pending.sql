@@ -3,18 +3,19 @@
 INSERT INTO span_rows
 WITH
     ${prices},
+    toInt64(toUnixTimestamp(start_time)) AS priced_at_s,
     ${pricing}
-SELECT * EXCEPT (price_at, price) REPLACE (
+SELECT * EXCEPT (price_at, rates) REPLACE (
     if(cost_state = 'priced', priced_usd, NULL) AS cost_usd,
     if(cost_state = 'pending', 'unknown_price', cost_state) AS cost_status,
-    if(cost_state = 'priced', price.1, '') AS price_id
+    if(cost_state = 'priced', rate.price_id, '') AS price_id
 )
 FROM
 (
     SELECT
         *,
         transform(concat(provider, '\n', model), listed_models, arrayEnumerate(listed_models), 0) AS price_at,
-        listed_prices[greatest(price_at, 1)] AS price
+        listed_rates[greatest(price_at, 1)] AS rates
     FROM span_rows FINAL
     WHERE writer_id = {writer_id:UInt64} AND batch IN {batches:Array(UInt64)} AND cost_status = 'pending'
 )

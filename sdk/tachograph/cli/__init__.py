@@ -30,6 +30,8 @@ _MODULES = (
     "drift",
     "guard",
     "alert",
+    "budget",
+    "prices",
     "key",
     "audit",
     "dsn",

@@ -37,15 +37,17 @@ def call(
     method: str,
     path: str,
     body: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float = 10.0,
     **query: Any,
 ) -> Mapping[str, Any]:
-    """One call, and what it answers.
+    """One call, and what it answers, within ``timeout_s`` seconds.
 
     Raises:
         Problem: it was refused, or nobody answers.
     """
     given = {name: value for name, value in query.items() if value is not None}
-    answer = to.call(method, path, body, query=given)
+    answer = to.call(method, path, body, query=given, timeout_s=timeout_s)
     if answer:
         return answer.data
     if answer.status in {401, 403}:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tachograph_schemas.comparison import Parted
     from tachograph_schemas.rows import RunRow
+    from tachograph_schemas.rows_costs import BillLine
 
 _MARKS = {"plain": "·", "good": "✓", "warn": "~", "bad": "✗", "waiting": "?"}
 _STORY_LINES, _SECTION_LINES = 60, 10
@@ -60,17 +61,39 @@ def command(arguments: argparse.Namespace) -> int:
         spans = queries.account_spans(client, run.run_id)
         account = build(run, spans, comparison.usual(client, run))
         nearest = comparison.parted(client, run, spans)
+        bill = queries.bill(client, run.run_id, run.project)
     if arguments.json:
         told = account_json(account)
         told["nearest_success"] = None if nearest is None else nearest.as_json()
-        print_json({"run": columns_of(run), "account": told})
+        print_json({"run": columns_of(run), "account": told, "bill": list(map(asdict, bill))})
         return 0
     columns = width(arguments.width)
     paint = paint_for(sys.stdout)
     print(account_text(run, account, full=arguments.full, columns=columns, paint=paint))
     if nearest is not None:
         print("\n".join(_compared(nearest, columns, paint, full=arguments.full)))
+    if arguments.full:
+        print("\n".join(bill_text(bill)))
     return 0
+
+
+def bill_text(bill: Sequence[BillLine]) -> list[str]:
+    """The sum behind the cost: tokens times rate, class by class."""
+    lines = ["", "The sum"] if bill else []
+    for each in bill:
+        price = words.plain(each.price_id) or "no list knows its price"
+        lines.append(f"  {words.plain(each.model)}: {words.count(each.calls, 'call')}, {price}")
+        for name, tokens, rate in each.classes:
+            cost = f" x ${rate * 1e6:g} a million = ${tokens * rate:.6f}" if each.price_id else ""
+            lines.append(f"    {tokens:>12,} {name}{cost}")
+        if each.price_id and abs(each.difference_usd) > 1e-9:
+            said = "not priced per token, or at other rates than today's"
+            lines.append(f"    {'':>12} {said}: ${each.difference_usd:.6f}")
+        if each.cost_usd is not None:
+            lines.append(f"    {'':>12} together ${each.cost_usd:.6f}")
+        if each.client_cost_usd is not None:
+            lines.append(f"    {'':>12} the sender's own sum is ${each.client_cost_usd:.6f}")
+    return lines
 
 
 def _find(client: Client, run_id: str) -> RunRow:

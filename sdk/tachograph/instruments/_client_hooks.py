@@ -12,13 +12,13 @@ from typing import Any
 
 from opentelemetry import trace
 
-from tachograph import _orders
-from tachograph._budget import before_call
+from tachograph import _orders, _spending
 from tachograph._frame import frame_of
 from tachograph._guard import guarded
 from tachograph._spans import open_span
+from tachograph._spending import before_call
 from tachograph.instruments._dialect import Dialect
-from tachograph.instruments._model_call import ModelCall
+from tachograph.instruments._model_call import ModelCall, estimated
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph_schemas import names
 
@@ -62,8 +62,8 @@ def _recorded_request(dialect_of: DialectOf) -> Callable[[Any], Any]:
             dialect = dialect_of(options)
             if dialect is None:
                 return original(self, cast_to, options, *args, **kwargs)
-            before_call("model")
-            call = ModelCall(dialect, self, options)
+            hold = before_call("model", lambda: estimated(dialect, self, options))
+            call = ModelCall(dialect, self, options, hold)
             if not call.recording:
                 return original(self, cast_to, options, *args, **kwargs)
             try:
@@ -91,8 +91,10 @@ def _recorded_async_request(dialect_of: DialectOf) -> Callable[[Any], Any]:
                 return await original(self, cast_to, options, *args, **kwargs)
             if _orders.in_force:
                 await _orders.obey_async("model")
-            before_call("model")
-            call = ModelCall(dialect, self, options)
+            if _spending.asks():
+                await _spending.ask_first("model")
+            hold = before_call("model", lambda: estimated(dialect, self, options))
+            call = ModelCall(dialect, self, options, hold)
             if not call.recording:
                 return await original(self, cast_to, options, *args, **kwargs)
             try:

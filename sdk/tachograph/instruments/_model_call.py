@@ -8,9 +8,10 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 
-from tachograph._budget import add_usage
+from tachograph._budget_state import Hold
 from tachograph._guard import guarded
 from tachograph._spans import Activation, open_span
+from tachograph._spending import Estimate, add_usage, most_tokens, size_of, tokens_in
 from tachograph.instruments._client_response import message_fields
 from tachograph.instruments._dialect import Dialect, Fields, Usage
 from tachograph.instruments._reported import ReportedError
@@ -22,10 +23,11 @@ class ModelCall:
     an error, the whole answer, or the caller letting go of a stream.
     """  # fmt: skip
 
-    def __init__(self, dialect: Dialect, client: Any, options: Any) -> None:
+    def __init__(
+        self, dialect: Dialect, client: Any, options: Any, hold: Hold | None = None
+    ) -> None:
         self.dialect = dialect
-        given = getattr(options, "json_data", None)
-        body = given if isinstance(given, Mapping) else {}
+        body = _body(options)
         self._client = client
         self._model = str(body.get("model") or "")
         self._provider = dialect.provider_of(client)
@@ -33,7 +35,11 @@ class ModelCall:
         self._started_s = time.monotonic()
         self._ended = False
         self._handle = open_span(
-            "model", f"chat {self._model}", self._first_facts(), kind=SpanKind.CLIENT
+            "model",
+            f"chat {self._model}",
+            self._first_facts(),
+            kind=SpanKind.CLIENT,
+            hold=hold,
         )
 
     @property
@@ -201,6 +207,22 @@ class ModelCall:
                 model=model,
                 provider=self._provider,
             )
+
+
+def estimated(dialect: Dialect, client: Any, options: Any) -> Estimate:
+    """What a request may use at most."""
+    body = _body(options)
+    return Estimate(
+        tokens_in(size_of(body)),
+        most_tokens(body),
+        str(body.get("model") or ""),
+        dialect.provider_of(client) or "",
+    )
+
+
+def _body(options: Any) -> Mapping[str, Any]:
+    given = getattr(options, "json_data", None)
+    return given if isinstance(given, Mapping) else {}
 
 
 def is_stream(result: Any) -> bool:

@@ -13,11 +13,11 @@ from typing import Any
 
 from claude_agent_sdk._internal import query
 
-from tachograph._budget import add_usage
 from tachograph._facts import begin
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle, open_span
+from tachograph._spending import add_usage
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph.instruments._reported import ReportedError
 from tachograph_schemas import names

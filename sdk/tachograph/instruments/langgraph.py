@@ -16,13 +16,13 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.pregel import _loop, _runner
 from langgraph.types import Command
 
-from tachograph import _orders
-from tachograph._budget import before_call
+from tachograph import _orders, _spending
 from tachograph._facts import begin
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
 from tachograph._layers import checkpoint
 from tachograph._spans import SpanHandle, open_span
+from tachograph._spending import before_call
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph_schemas import names
 
@@ -71,6 +71,8 @@ def _recorded_async_node(original: Callable[..., Any]) -> Callable[..., Any]:
             return await original(task, *args, **kwargs)
         if _orders.in_force:
             await _orders.obey_async("step")
+        if _spending.asks():
+            await _spending.ask_first("step")
         before_call("step")
         handle = _open_step(task)
         try:

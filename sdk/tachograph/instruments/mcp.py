@@ -12,11 +12,11 @@ from typing import Any
 from mcp import ClientSession
 from opentelemetry.trace import SpanKind
 
-from tachograph import _orders
-from tachograph._budget import before_call
+from tachograph import _orders, _spending
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle, open_span
+from tachograph._spending import before_call
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph.instruments._reported import ReportedError
 from tachograph_schemas import names
@@ -55,7 +55,9 @@ def _recorded(opened: Opener, closed: Closer) -> Callable[[Any], Any]:
             if opened is _open_tool:
                 if _orders.in_force:
                     await _orders.obey_async("tool")
-                before_call("tool")
+                if _spending.asks():
+                    await _spending.ask_first("tool")
+                before_call("tool", tool=safe_text(_given(args, kwargs, 0, "name"), 512))
             handle = opened(self, args, kwargs)
             if not handle.recording:
                 return await original(self, *args, **kwargs)

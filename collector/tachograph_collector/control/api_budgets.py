@@ -1,0 +1,160 @@
+"""The control API's part on budgets: what people set, and the shares that agents take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from tachograph_collector.control.access import Access, Name, actor
+from tachograph_collector.control.budgets import Budgets
+from tachograph_collector.control.database import now_ns
+from tachograph_collector.control.leases import Ask, Leases
+from tachograph_collector.keys import Caller
+from tachograph_schemas.budgets import (
+    BudgetError,
+    Rule,
+    forecast,
+    limits_sentence,
+    rule_from,
+    window_at,
+)
+from tachograph_schemas.control import BUDGETS, LEASES
+
+_MOST_RULES = 1_000
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
+
+class Definition(BaseModel):
+    """One budget."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    limit: Amount
+    unit: Name | None = None
+    scope: Name | None = None
+    target: Name | None = None
+    window: Name | None = None
+    rolling_s: int | None = None
+    action: Name | None = None
+    unreachable: Name | None = None
+
+
+class Change(BaseModel):
+    """Budgets to put in force."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    budgets: list[Definition] = Field(max_length=_MOST_RULES)
+    prune: bool = False
+    """Remove every budget that is not named."""
+    actor: Name = ""
+
+
+class Stand(BaseModel):
+    """Where a lease is to stand."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lease: Annotated[str, Field(pattern="^[0-9a-f]{16,64}$")]
+    budget: Name
+    account: Name = ""
+    used: Amount = 0
+    need: Amount = 0
+    done: bool = False
+
+
+class Stands(BaseModel):
+    """What one process asks for at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    holder: Name = ""
+    leases: list[Stand] = Field(max_length=_MOST_RULES)
+
+
+def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) -> None:
+    """Add ``/api/v1/budgets``."""
+    looking = Depends(access.needs("look"))
+    setting = Depends(access.needs("operate"))
+
+    @api.get(BUDGETS)
+    def in_force(caller: Caller = looking) -> dict[str, Any]:
+        """Every budget, with what was spent of it in its present window."""
+        rules = budgets.in_force(caller.project)
+        return {"budgets": [_state(leases, caller.project, rule) for rule in rules]}
+
+    @api.post(BUDGETS)
+    def put(change: Change, caller: Caller = setting) -> dict[str, Any]:
+        """Put budgets in force, all or none."""
+        try:
+            rules = [rule_from(each.model_dump(exclude_none=True)) for each in change.budgets]
+        except BudgetError as error:
+            raise HTTPException(422, str(error)) from error
+        if len({rule.name for rule in rules}) < len(rules):
+            raise HTTPException(422, "A budget is named twice.")
+        who = actor(change.actor, caller)
+        found = budgets.set(caller.project, rules, who, prune=change.prune)
+        return {"budgets": [rule.as_dict() for rule in found]}
+
+    @api.get(BUDGETS + "/{name}")
+    def one(name: Name, caller: Caller = looking) -> dict[str, Any]:
+        """One budget: its accounts, its burn-down, its versions."""
+        rule = next((r for r in budgets.in_force(caller.project) if r.name == name), None)
+        versions = [
+            asdict(each) | {"rule": each.rule.as_dict() if each.rule else None}
+            for each in budgets.versions(caller.project, name)
+        ]
+        if rule is None:
+            if not versions:
+                raise HTTPException(404, "There is no budget of this name.")
+            return {"removed": True, "versions": versions}
+        line = [] if rule.is_local else leases.burn(caller.project, rule)
+        state = _state(leases, caller.project, rule)
+        return state | {"removed": False, "burn": line, "versions": versions}
+
+    @api.delete(BUDGETS + "/{name}")
+    def remove(
+        name: Name, caller: Caller = setting, by: Annotated[Name, Query()] = ""
+    ) -> dict[str, Any]:
+        """Take a budget out of force."""
+        if not budgets.remove(caller.project, name, actor(by, caller)):
+            raise HTTPException(404, "There is no budget of this name.")
+        return {"removed": name}
+
+
+def add_leases(api: FastAPI, leases: Leases, access: Access) -> None:
+    """Add ``/api/v1/budget-leases``."""
+    spending = Depends(access.needs("ask"))
+
+    @api.post(LEASES)
+    def stand(wanted: Stands, caller: Caller = spending) -> dict[str, Any]:
+        """Settle, renew and take shares of budgets. Can be sent twice."""
+        asks = [Ask(**each.model_dump()) for each in wanted.leases]
+        given = leases.stand(caller.project, wanted.holder, asks)
+        return {"leases": [asdict(each) for each in given]}
+
+
+def _state(leases: Leases, project: str, rule: Rule) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "rule": rule.as_dict(),
+        "says": limits_sentence(rule),
+        "accounts": [],
+        "exceeded": False,
+    }
+    if rule.is_local:
+        return state
+    now = now_ns()
+    window = window_at(rule, now)
+    for each in leases.accounts(project, rule):
+        left = max(rule.limit - each.spent - each.held, 0.0)
+        ahead = forecast(each.spent, window.since_ns, now, window.ends_ns)
+        if rule.window == "rolling":
+            # A rolling window has no end to look ahead to: what counts now is what will count.
+            ahead = each.spent
+        state["accounts"].append(asdict(each) | {"left": left, "forecast": ahead})
+        state["exceeded"] |= each.refused_ns is not None or each.spent >= rule.limit
+    return state | {"since_ns": window.since_ns, "ends_ns": window.ends_ns}

@@ -1,0 +1,199 @@
+"""What was spent, on what, and how much of it for nothing; and the budgets that stop it. ``/costs?by=customer``"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import streamlit as st
+
+from tachograph_dashboard import components, control, costs, data, states
+from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
+from tachograph_dashboard.views import costs as views
+from tachograph_schemas.budgets import ACTIONS, SCOPES, UNITS, UNREACHABLE
+from tachograph_schemas.budgets import WINDOWS as BUDGET_WINDOWS
+from tachograph_schemas.costs import GROUPS
+
+SLICES = 40
+REFRESH_S = 10
+NEW = ""
+SAID = "budget_said"
+HELP = {
+    "target": "Which one. Empty: each has a budget of its own; for runs, steps and repair loops: of every agent.",
+    "action": "What happens to the next call once it is used up.",
+    "unreachable": "Without the collector: share uses up what was leased, then does what is said above.",
+}
+
+
+def widen() -> None:
+    st.session_state["window"] = "all"
+
+
+def bar() -> tuple[str, str]:
+    """By what, and over which time; both are in the address."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        by = st.segmented_control(
+            "By",
+            list(GROUPS),
+            format_func=str.capitalize,
+            default="agent",
+            required=True,
+            key="by",
+            label_visibility="collapsed",
+            bind="query-params",
+        )
+        st.space("stretch")
+        window = st.segmented_control(
+            "Time window",
+            list(WINDOWS),
+            default=DEFAULT_WINDOW,
+            required=True,
+            key="window",
+            label_visibility="collapsed",
+            bind="query-params",
+        )
+    return str(by), str(window)
+
+
+def asked(by: str, window: str) -> tuple[costs.CostsView, datetime, datetime, int]:
+    """The answers, from when until when they are, and how long a slice is, in seconds."""
+    span = WINDOWS[window]
+    slice_s = max(60, round(span.total_seconds() / SLICES))
+    # In whole slices, so that the same question is asked again and answered from memory.
+    end = datetime.fromtimestamp(datetime.now(UTC).timestamp() // slice_s * slice_s + slice_s, UTC)
+    return costs.view(by, end - span, slice_s), end - span, end, slice_s
+
+
+def figures(by: str, window: str) -> None:
+    """The strip of figures; a fragment."""
+    try:
+        view = asked(by, window)[0]
+    except data.StoreError:
+        st.rerun()
+    if view.agents:
+        components.kpis(views.figures(view), key="cost_figures")
+
+
+def spending(by: str, window: str) -> None:
+    """Course and table; a fragment, so that a refresh leaves a form alone."""
+    try:
+        view, since, until, slice_s = asked(by, window)
+    except data.StoreError:
+        st.rerun()
+    if not view.agents:
+        states.no_costs(widen=window != "all", on_widen=widen)
+        return
+    if view.course:
+        chart = views.course(view, by, since, until, slice_s)
+        st.vega_lite_chart(spec=chart, height=270, key=f"course_{by}")
+    components.costs(views.table(view.groups, by), key="cost_table")
+    if by == "tool":
+        st.caption("Costs of the runs that used a tool: a run counts for every tool it used.")
+
+
+def budget_list() -> None:
+    """The budgets; a fragment."""
+    try:
+        found = costs.budgets()
+    except control.ControlError as error:
+        # Not as Markdown: it is another program's sentence.
+        st.text(f"Budgets cannot be shown: {error}")
+        return
+    if not found:
+        states.no_budgets()
+        return
+    opened = components.budgets(views.cards(found), key="budget_cards")
+    if opened is not None:
+        st.session_state["budget_open"] = opened
+        st.rerun()
+
+
+def fields(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The form; what it says now."""
+    name = st.text_input("Name", rule.get("name", ""), disabled=bool(rule), max_chars=200)
+    left, right = st.columns(2)
+    limit = left.number_input(
+        "Limit", min_value=0.0, value=float(rule.get("limit", 10.0)), format="%g"
+    )
+    unit = choice(right, "Unit", UNITS, rule.get("unit", "usd"))
+    scope = choice(left, "Scope", SCOPES, rule.get("scope", "project"))
+    target = right.text_input("Target", rule.get("target", ""), help=HELP["target"], max_chars=200)
+    window = choice(left, "Window", BUDGET_WINDOWS, rule.get("window", "day"))
+    action = choice(right, "When it is used up", ACTIONS, rule.get("action", "stop"), "action")
+    unreachable = choice(
+        left, "Without the collector", UNREACHABLE, rule.get("unreachable", "share"), "unreachable"
+    )
+    rolling_s = 0
+    if window == "rolling":
+        given = int(rule.get("rolling_s", 0)) or 3600
+        rolling_s = int(right.number_input("Length of the window, s", 60, 366 * 86_400, given))
+    return {
+        "name": name.strip(),
+        "limit": limit,
+        "unit": unit,
+        "scope": scope,
+        "target": target.strip(),
+        "window": window,
+        "rolling_s": rolling_s,
+        "action": action,
+        "unreachable": unreachable,
+    }
+
+
+def choice(place: Any, label: str, known: Sequence[str], now: str, about: str = "") -> str:
+    return str(place.selectbox(label, known, index=known.index(now), help=HELP.get(about)))
+
+
+@st.dialog("Budget", width="medium")
+def edit(rule: Mapping[str, Any]) -> None:
+    """Make, change or remove one."""
+    definition = fields(rule)
+    who = st.text_input(
+        "Your name", key="budget_actor", max_chars=100, placeholder="As the record has it"
+    ).strip()
+    with st.container(horizontal=True, gap="small"):
+        save = st.button("Save", type="primary", key="budget_save")
+        gone = bool(rule) and st.button("Remove", type="tertiary", key="budget_remove")
+    if not (save or gone):
+        return
+    said = "" if who else "Say who you are first: the record names you."
+    said = said or ("" if gone else views.problem(definition))
+    try:
+        if not said and gone:
+            costs.remove_budget(definition["name"], who)
+        elif not said:
+            costs.put_budget(definition, who)
+    except control.ControlError as error:
+        said = f"Not done: {error}"
+    if not said:
+        st.rerun()
+    st.text(said)
+
+
+st.set_page_config(page_title="Costs · Tachograph")
+try:
+    known = data.facets()
+except data.StoreError:
+    states.store_down()
+    st.stop()
+by, window = bar()
+if known.outcomes:
+    st.fragment(figures, run_every=REFRESH_S, key="figures")(by, window)
+left, right = st.columns([0.68, 0.32], gap="medium")
+with left:
+    if known.outcomes:
+        st.fragment(spending, run_every=REFRESH_S, key="spending")(by, window)
+    else:
+        states.no_costs(widen=False, on_widen=widen)
+with right:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("### Budgets", anchors=False)
+        st.space("stretch")
+        if st.button("New budget", icon=":material/add:", key="budget_new"):
+            edit({})
+    st.fragment(budget_list, run_every=REFRESH_S, key="budget_list")()
+opened = st.session_state.pop("budget_open", None)
+if opened is not None:
+    try:
+        edit(costs.budget(opened).get("rule", {}))
+    except control.ControlError as error:
+        st.text(str(error))

@@ -1,0 +1,152 @@
+"""``tacho prices``: the user's own price list, and pricing what is stored anew."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tachograph.cli.budget import read_document
+from tachograph.cli.control_api import actor, add_actor, call, client
+from tachograph.cli.problem import USAGE, Problem
+from tachograph.cli.terminal import fit, print_json, print_lines
+from tachograph_schemas import words
+from tachograph_schemas.control import PRICES
+
+_CLASSES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+_REPRICE_S = 600.0
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "prices",
+        help="your own price list: list, set, rm, import, reprice",
+        description="Your own prices go before those of genai-prices, from their date on. Amounts are USD per million tokens.",
+    )
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs.add_parser("list", help="your own prices").set_defaults(run=_list)
+    put = verbs.add_parser("set", help="set the price of a model")
+    put.add_argument("model", help="its name as spans say it")
+    for name in _CLASSES:
+        needed = name in {"input", "output"}
+        option = f"--{name.replace('_', '-')}"
+        put.add_argument(option, dest=name, type=float, required=needed, metavar="USD")
+    put.set_defaults(run=_set)
+    remove = verbs.add_parser("rm", help="take a price out of the list")
+    remove.add_argument("model")
+    remove.set_defaults(run=_remove)
+    for verb in (put, remove):
+        verb.add_argument("--provider", default="", help="default: of any provider")
+        verb.add_argument(
+            "--from", dest="begins", default="", metavar="DATE", help="default: always"
+        )
+    load = verbs.add_parser("import", help="take the prices of a YAML, TOML or JSON file")
+    load.add_argument("file", type=Path)
+    load.set_defaults(run=_import)
+    again = verbs.add_parser("reprice", help="price what is stored anew, and say what changed")
+    again.add_argument(
+        "--since", required=True, metavar="DATE", help="calls that began from then on (UTC)"
+    )
+    again.set_defaults(run=_reprice)
+    for verb in verbs.choices.values():
+        verb.add_argument("--json", action="store_true", help="the data, as JSON")
+        add_actor(verb)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    return _show(arguments, call(client(), "GET", PRICES)["prices"])
+
+
+def _set(arguments: argparse.Namespace) -> int:
+    given = {name: getattr(arguments, name) for name in _CLASSES}
+    about = {"model": arguments.model, "provider": arguments.provider, "from": arguments.begins}
+    return _put(arguments, [_line(about | given)])
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    about = {"model": arguments.model, "provider": arguments.provider, "from": arguments.begins}
+    return _put(arguments, [_line(about)], remove=True)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    document = read_document(arguments.file)
+    listed = document.get("prices") if isinstance(document, Mapping) else document
+    if not isinstance(listed, list) or not all(isinstance(each, Mapping) for each in listed):
+        raise Problem(f"{arguments.file} holds `prices`: a list, each with a model.", code=USAGE)
+    return _put(arguments, [_line(each) for each in listed])
+
+
+def _line(given: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(map(str, given)) - {"model", "provider", "from", *_CLASSES})
+    if unknown or not isinstance(given.get("model"), str):
+        said = f"{', '.join(unknown)}: not known" if unknown else "`model` is missing"
+        raise Problem(
+            f"{said}; a price has model, provider, from, {', '.join(_CLASSES)}.", code=USAGE
+        )
+    begins = given.get("from")
+    line = {
+        "model": given["model"],
+        "provider": given.get("provider") or "",
+        "from_s": int(_moment(begins).timestamp()) if begins else 0,
+    }
+    for name in _CLASSES:
+        amount = given.get(name)
+        if amount is None:
+            continue
+        if isinstance(amount, bool) or not isinstance(amount, int | float):
+            raise Problem(
+                f"{given['model']}: `{name}` is a number, USD per million tokens.", code=USAGE
+            )
+        line[f"{name}_usd"] = amount / 1e6
+    return line
+
+
+def _moment(said: object) -> datetime:
+    """A date or time; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(str(said))
+    except ValueError as error:
+        raise Problem(f"{said!r} is no date like 2026-11-01.", code=USAGE) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _put(
+    arguments: argparse.Namespace, lines: list[dict[str, Any]], *, remove: bool = False
+) -> int:
+    body = {"prices": lines, "remove": remove, "actor": actor(arguments)}
+    return _show(arguments, call(client(), "POST", PRICES, body)["prices"])
+
+
+def _show(arguments: argparse.Namespace, prices: list[dict[str, Any]]) -> int:
+    if arguments.json:
+        print_json({"prices": prices})
+        return 0
+    if not prices:
+        print("There are no prices of your own; those of genai-prices hold.")
+    for each in prices:
+        since = datetime.fromtimestamp(each["from_s"], UTC).date() if each["from_s"] else "always"
+        rates = ", ".join(
+            f"{name.replace('_', ' ')} {each[f'{name}_usd'] * 1e6:g}" for name in _CLASSES
+        )
+        model = fit(words.plain(each["model"]), 32)
+        print(f"{model}  {fit(words.plain(each['provider']) or 'any', 12)}  {since}  {rates}")
+    return 0
+
+
+def _reprice(arguments: argparse.Namespace) -> int:
+    body = {"since": _moment(arguments.since).isoformat(), "actor": actor(arguments)}
+    changed = call(client(), "POST", f"{PRICES}/reprice", body, timeout_s=_REPRICE_S)["changed"]
+    if arguments.json:
+        print_json({"changed": changed})
+        return 0
+    print_lines(
+        f"{fit(words.plain(each['model']), 32)}  {each['calls']:,} calls  ${each['before_usd']:.6f} -> "
+        f"${each['after_usd']:.6f}  unpriced {each['unpriced_before']:,} -> {each['unpriced_after']:,}"
+        for each in changed
+    )
+    if not changed:
+        print("Nothing changed.")
+    return 0

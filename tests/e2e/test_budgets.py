@@ -1,0 +1,151 @@
+"""Shared budgets with real processes: many agents, one limit, a collector that dies in between."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from collector_process import Collector
+
+from pipeline import until
+from tachograph_schemas.control import AUDIT, BUDGETS
+from tachograph_schemas.control_client import ControlClient
+
+AGENT = """
+import os, pathlib, sys, threading
+import tachograph as tacho
+from tachograph._spending import add_usage
+
+tacho.init(service="spender", heartbeat_s=0)
+made = pathlib.Path(sys.argv[1])
+pace = threading.Event()
+
+@tacho.model
+def ask():
+    with made.open("a") as file:
+        file.write("call\\n")
+    pace.wait(0.004)  # what a model takes
+    add_usage(input_tokens=10, output_tokens=10, usd=0.01)
+
+@tacho.run(agent="spender", customer=sys.argv[2])
+def spend():
+    while True:
+        try:
+            ask()
+        except tacho.BudgetExceeded as error:
+            if not error.why:
+                raise
+            # The collector is away and the share is used up: somebody starts the agent again.
+            pace.wait(0.05)
+            if made.with_name("give-up").exists():
+                raise
+
+try:
+    spend()
+except tacho.BudgetExceeded as error:
+    print(error, flush=True)
+tacho.flush(10)
+"""
+PROCESSES = 8
+LIMIT_USD = 3.0
+CALL_USD = 0.01
+
+
+def free_port() -> str:
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+def agent(collector: Collector, place, customer: str = "acme") -> subprocess.Popen[str]:
+    environment = collector.environment | {"TACHO_ENDPOINT": collector.url}
+    return subprocess.Popen(
+        [sys.executable, "-c", AGENT, str(place), customer],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def tacho(collector: Collector, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tachograph.cli", *words],
+        env=collector.environment | {"TACHO_ENDPOINT": collector.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def calls_in(folder) -> int:
+    return sum(path.read_text().count("call") for path in folder.glob("calls-*"))
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory):
+    home = tmp_path_factory.mktemp("budgets") / "home"
+    running = Collector(home, TACHO_HTTP_PORT=free_port()).start()
+    yield running
+    running.stop()
+
+
+def test_eight_processes_never_spend_more_than_there_is_though_the_collector_is_killed(
+    collector, tmp_path
+):
+    """What a killed collector or agent holds is lost to the budget: it may come out short, never over."""
+    assert (
+        tacho(
+            collector, "budget", "set", "day", "--usd", str(LIMIT_USD), "--window", "day"
+        ).returncode
+        == 0
+    )
+    processes = [agent(collector, tmp_path / f"calls-{n}") for n in range(PROCESSES)]
+    try:
+        until(lambda: calls_in(tmp_path) >= 60, 60)
+        collector.signal(signal.SIGKILL)
+        # They go on with the shares they hold, then they stop; those that begin now know what was said last.
+        collector.start()
+        said = [process.communicate(timeout=90) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    spent = calls_in(tmp_path) * CALL_USD
+    assert spent <= LIMIT_USD + 1e-9, f"{spent} of {LIMIT_USD}"
+    # Not much is lost: shares that were out when the collector died are still their holders'.
+    assert spent >= LIMIT_USD * 0.8
+    assert all("budget 'day'" in out for out, _ in said), said
+    listed = tacho(collector, "budget", "list", "--json")
+    assert listed.returncode == 1, "it is used up"
+    (state,) = json.loads(listed.stdout)["budgets"]
+    assert state["exceeded"]
+
+
+def test_the_stop_is_told_in_the_run(collector, tmp_path):
+    """The account says which budget stopped it, and what was left."""
+    client = ControlClient(collector.url)
+    body = {"budgets": [{"name": "calls", "scope": "customer", "unit": "model_calls", "limit": 5}]}
+    assert client.call("POST", BUDGETS, body | {"prune": True, "actor": "maria"})
+    process = agent(collector, tmp_path / "calls-0", "globex")
+    out, errors = process.communicate(timeout=60)
+    assert "customer budget 'calls' of 5 model_calls is used up (5 used)" in out, errors
+    assert calls_in(tmp_path) == 5
+
+    sql = "SELECT run_id, stop_reason FROM runs WHERE customer = 'globex' AND outcome = 'stopped'"
+    until(lambda: collector.rows(sql), 60)
+    ((run_id, reason),) = collector.rows(sql)
+    assert "customer budget 'calls'" in reason
+    shown = tacho(collector, "show", run_id)
+    assert "customer budget 'calls' of 5 model calls was used up" in shown.stdout
+    # Another customer has a budget of its own.
+    other = agent(collector, tmp_path / "calls-1", "initech")
+    other.communicate(timeout=60)
+    assert calls_in(tmp_path) == 10
+    entries = client.call("GET", AUDIT).data["entries"]
+    assert [e["actor"] for e in entries if e["action"] == "budget.set" and e["subject"] == "calls"]
