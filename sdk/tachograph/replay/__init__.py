@@ -15,7 +15,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["codec", "load", "replay"]
+__all__ = ["codec", "load", "register", "replay"]
+
+
+def register(cls: type[T]) -> type[T]:
+    """Let values of a class come back from tapes: a dataclass, enum, named tuple, pydantic model or exception.
+
+    Usable as a decorator. Only needed for classes that the code of a run does not name itself, in an annotation or in
+    the body of a function. A class with a finalizer (``__del__``) cannot be one of them.
+
+    Raises:
+        TypeError: it has a finalizer.
+    """
+    from tachograph.replay._types import register as add
+
+    add(cls)
+    return cls
 
 
 def codec(cls: type[T], *, encode: Callable[[T], Any], decode: Callable[[Any], T]) -> None:

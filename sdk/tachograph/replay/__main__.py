@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,6 +48,10 @@ def main() -> int:
         answer = _continued(given) if given.plan else _replayed(given, fence)
     except (RecordingError, OSError) as error:
         answer = {"problem": str(error)}
+    except Exception as error:
+        # The program's own, when it is imported; or of a recording that lies in a way of its own.
+        traceback.print_exc()
+        answer = {"problem": f"{type(error).__name__}: {error}"}
     finally:
         fence.down()
         shutil.rmtree(fence.sandbox, ignore_errors=True)

@@ -63,6 +63,10 @@ class Continuation(Recorder):
     def _failed(self, _: Diverged) -> None:
         self.failed = True
 
+    def meet(self, function: Callable[..., Any]) -> None:
+        """What it names may come back from the recording."""
+        self.player.meet(function)
+
     # --- calls -------------------------------------------------------------------------------------
 
     def open(self, node: Node, name: str, kind: str, given: Given) -> int:

@@ -49,6 +49,9 @@ class Engine:
         for schedule in self._schedules.values():
             schedule.release()
 
+    def meet(self, function: Callable[..., Any]) -> None:
+        """A function of the run is called. What it names may come back from a recording."""
+
     def open(self, node: Node, name: str, kind: str, given: Given) -> int:
         """An effect is about to happen; returns its index.
 

@@ -11,6 +11,9 @@ from typing import Any
 from tachograph_schemas import tapes
 
 FORMAT = 1
+_FACTS = {"run_id": str, "entry": str, "file": str, "env": dict, "instruments": list, "mode": str}
+
+_OUTCOMES = frozenset(("ok", "err", "cancel", "item", "end", "close"))
 
 
 class RecordingError(ValueError):
@@ -78,12 +81,27 @@ class Recording:
         try:
             for record in records:
                 self._take(record)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RecordingError(f"the recording is malformed: {error!r}") from error
         if self.run.get("format") != FORMAT:
             raise RecordingError(
                 f"the recording has format {self.run.get('format')!r}, this version reads {FORMAT}"
             )
+        self._check_facts()
+
+    def _check_facts(self) -> None:
+        """What others take from the tape's first and last records has the form that they count on."""
+        for field_name, kind in _FACTS.items():
+            if not isinstance(self.run.get(field_name, kind()), kind):
+                raise RecordingError(
+                    f"the recording is malformed: its {field_name} is no {kind.__name__}"
+                )
+        if "args" not in self.run or "run_id" not in self.run:
+            raise RecordingError("the recording is malformed: it does not say which run it is of")
+        if self.end and self.end.get("o") not in {"ok", "err", "cancel"}:
+            raise RecordingError("the recording is malformed: it does not say how the run ended")
+        if not isinstance(self.code.get("files", {}), dict):
+            raise RecordingError("the recording is malformed: its files are no table")
 
     @property
     def run_id(self) -> str:
@@ -115,6 +133,8 @@ class Recording:
             self._by_index[call.index] = call
         elif kind == "done":
             outcome = Outcome(record["o"], self._value(record.get("v")))
+            if outcome.kind not in _OUTCOMES:
+                raise ValueError("an outcome is of no known kind")
             if outcome.kind == "item":
                 self._by_index[record["i"]].streams = True
             if "q" in record:

@@ -20,6 +20,7 @@ from tachograph.replay._continue import Plan
 from tachograph.replay._divergence import Diverged, Divergence, changes_between, same
 from tachograph.replay._play import Player
 from tachograph.replay._recording import Recording
+from tachograph.replay._types import Types
 
 
 @dataclass(slots=True)
@@ -130,8 +131,10 @@ def _perform(by: Player | Plan, recording: Recording, entry: Callable[..., Any])
         _session.answer_with(by)
     else:
         _session.continue_from(by)
+    types = by.types if isinstance(by, Player) else Types()
+    types.meet(entry)
     try:
-        given = loads(recording.run["args"])
+        given = loads(recording.run["args"], types.find)
     except CodecError as error:
         said = f"the arguments of the run cannot be read back: {error}"
         diverged = Diverged(Divergence("DECODE", said))

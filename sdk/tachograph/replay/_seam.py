@@ -33,6 +33,7 @@ class FrameSeam:
     @contextmanager
     def _in(self, function: Function) -> Iterator[None]:
         place = self._place
+        place.engine.meet(function)
         token = PLACE.set(Place(place.engine, place.node.child(label_of(function))))
         try:
             yield
@@ -51,6 +52,7 @@ class FrameSeam:
 
     def gen(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A generator: its body's effects count where its consumer is."""
+        self._place.engine.meet(function)
         return function(*args, **kwargs)
 
     agen = gen
@@ -67,6 +69,7 @@ class EffectSeam:
 
     def _open(self, function: Function) -> tuple[Engine, int]:
         engine, node = self._place.engine, self._place.node
+        engine.meet(function)
         return engine, engine.open(node, self._name or label_of(function), self._kind, self._given)
 
     def _inside(self) -> Place:
