@@ -64,8 +64,7 @@ def main() -> int:
 
 def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
     recording = load(given.file)
-    if recording.run.get("mode") == "light":
-        raise RecordingError("it was recorded in light mode, which keeps digests only")
+    recording.check_replayable()
     root = given.code.resolve()
     _recorder.replaying = True
     fence.put_up()
@@ -87,6 +86,7 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
     from tachograph.replay._run import go_on
 
     recording = load(given.file)
+    recording.check_replayable()
     said = json.loads(given.plan)
     tachograph.init(record="exact")
     entry = find_entry(recording, given.code.resolve(), given.entry)

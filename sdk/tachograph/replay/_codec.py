@@ -19,6 +19,12 @@ from typing import Any
 
 from tachograph.replay._types import Find, find_registered, type_id
 
+PLAIN_LIMIT = 1_000_000
+"""Nodes of a value of JSON types; more is opaque, as writing it would hold the agent up."""
+NODES_LIMIT = 200_000
+"""Nodes of a value of other types, which take longer."""
+TEXT_LIMIT_CHARS = 64 << 20
+"""Of all texts in a value."""
 DEPTH_LIMIT = 200
 """Deeper values are opaque when written and refused when read."""
 
@@ -67,6 +73,9 @@ def register_type(
     )
 
 
+_SIZED = frozenset((list, dict, tuple, set, frozenset))
+
+
 class Writer:
     """Turns one value into a tree of JSON types."""
 
@@ -75,12 +84,18 @@ class Writer:
         """Whether instances of ordinary classes are written with their attributes."""
         self.opaque: list[str] = []
         """Ids of the types that could not be written."""
+        self._nodes_left, self._chars_left = NODES_LIMIT, TEXT_LIMIT_CHARS
         self._depth = 0
         self._parents: set[int] = set()
 
     def write(self, value: Any) -> Any:
         """The tree for ``value``."""
         kind = type(value)
+        self._nodes_left -= 1
+        if kind is str or kind is bytes:
+            self._chars_left -= len(value)
+            if self._chars_left < 0:
+                return self.unknown(value)
         if kind is str or kind is bool or value is None:
             return value
         if kind is int:
@@ -98,6 +113,8 @@ class Writer:
             self._parents.discard(id(value))
 
     def _container(self, value: Any, kind: type) -> Any:
+        if kind in _SIZED and len(value) > self._nodes_left:
+            return self.unknown(value)
         if kind is list:
             return [self.write(item) for item in value]
         if kind is dict:
@@ -179,13 +196,18 @@ class Reader:
         return cls if cls is not None and issubclass(cls, BaseException) else None
 
 
-def is_plain(value: Any, room: int = 4_096) -> bool:
-    """Whether ``value`` is made of exact JSON types that JSON keeps; looks at ``room`` nodes at most."""
+def is_plain(value: Any) -> bool:
+    """Whether ``value`` is made of exact JSON types that JSON keeps, and is no larger than is allowed."""
+    room, chars = PLAIN_LIMIT, TEXT_LIMIT_CHARS
     stack = [value]
     while stack:
         item = stack.pop()
         kind = type(item)
-        if kind is str or kind is bool or item is None:
+        if kind is str:
+            chars -= len(item)
+            if chars < 0:
+                return False
+        elif kind is bool or item is None:
             pass
         elif kind is int:
             if item.bit_length() > 4_096:

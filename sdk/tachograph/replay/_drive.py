@@ -25,10 +25,16 @@ async def drive(
     with on_loop(loop):
         if place.engine.replaying:
             return await _replayed(place, make, loop, whole=whole)
+        loops = place.engine.loops
+        loops.append(loop)
+        if len(loops) > 1:
+            # Which of them goes first is nobody's rule, and threads do not wait for each other.
+            place.engine.fall_back("it runs several event loops at once")
         token = PLACE.set(place)
         try:
             return await make()
         finally:
+            loops.remove(loop)
             PLACE.reset(token)
 
 

@@ -165,11 +165,19 @@ def _read_enum(fields: dict[str, Any], reader: Reader) -> Any:
 
 
 def _write_dataclass(value: Any, writer: Writer) -> dict[str, Any]:
-    held = {
-        field.name: writer.write(object.__getattribute__(value, field.name))
-        for field in dataclasses.fields(value)
-    }
+    held = {field.name: _field(value, field.name, writer) for field in dataclasses.fields(value)}
     return {"t": _named(value), "v": held}
+
+
+def _field(value: Any, name: str, writer: Writer) -> Any:
+    """What a field holds, without running code for it: with some libraries, a look fetches rows."""
+    held = getattr(value, "__dict__", {})
+    if name in held:
+        return writer.write(held[name])
+    if _is_slot(type(value), name):
+        return writer.write(object.__getattribute__(value, name))
+    default = inspect.getattr_static(type(value), name, None)
+    return writer.unknown(value) if hasattr(default, "__get__") else writer.write(default)
 
 
 def _read_dataclass(fields: dict[str, Any], reader: Reader) -> Any:
@@ -189,7 +197,7 @@ def _read_dataclass(fields: dict[str, Any], reader: Reader) -> Any:
 
 
 def _is_slot(cls: type, name: str) -> bool:
-    return isinstance(inspect.getattr_static(cls, name), types.MemberDescriptorType)
+    return isinstance(inspect.getattr_static(cls, name, None), types.MemberDescriptorType)
 
 
 def _is_named_tuple(value: Any) -> bool:

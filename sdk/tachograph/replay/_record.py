@@ -27,12 +27,21 @@ class Recorder(Engine):
     def __init__(self, tape: Tape) -> None:
         super().__init__()
         self.tape = tape
+        self.why_light = ""
+        """Why the tape does not take all that replay needs; empty when it does."""
         self.entry_file = ""
         """The file of the run's function."""
         self._indices = itertools.count()
         self._keeps_output: dict[int, Given] = {}
         self._leaks: set[str] = set()
         self._ticked = -1
+
+    def fall_back(self, why: str) -> None:
+        """Keep digests from here on, and let effects happen where they are called."""
+        if self.exact:
+            self.exact, self.why_light = False, why
+            self.tape.add({"t": "light", "why": why})
+            self.tape.digest()
 
     def open(self, node: Node, name: str, kind: str, given: Given) -> int:
         """Write the intent of an effect."""

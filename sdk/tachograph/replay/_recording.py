@@ -76,6 +76,8 @@ class Recording:
         self.timers: dict[str, deque[int]] = defaultdict(deque)
         self.leaks: list[str] = []
         self.run: dict[str, Any] = {}
+        self.limits = ""
+        """What keeps the recording from being replayed; empty when nothing does."""
         self.end: dict[str, Any] = {}
         self.code: dict[str, Any] = {}
         try:
@@ -107,6 +109,17 @@ class Recording:
     def run_id(self) -> str:
         """The run it is of."""
         return str(self.run["run_id"])
+
+    def check_replayable(self) -> None:
+        """Raise where the recording says of itself that it does not suffice.
+
+        Raises:
+            RecordingError: it was made in light mode, or has been cut.
+        """
+        if self.limits:
+            raise RecordingError(self.limits)
+        if self.run.get("mode") == "light":
+            raise RecordingError("it was recorded in light mode, which keeps digests only")
 
     @property
     def complete(self) -> bool:
@@ -150,6 +163,12 @@ class Recording:
             self.loop_times[record["q"]] = float(record["v"])
         elif kind == "read":
             self.reads[record["p"], record["n"]].append(self._value(record["v"]))
+        elif kind == "light":
+            self.limits = (
+                f"it was recorded in light mode, which keeps digests only: {record['why']}"
+            )
+        elif kind == "cut":
+            self.limits = f"{record['n']} records are missing on its tape: {record['why']}"
         elif kind == "leak":
             self.leaks.append(str(record["where"]))
         elif kind in {"run", "end", "code"}:

@@ -63,10 +63,14 @@ def replay(
 
     Returns:
         Whether result and effects were the same, else the first difference. Raises nothing of the agent's.
+
+    Raises:
+        RecordingError: the recording says that it does not suffice.
     """
     from tachograph import _recorder
     from tachograph._redact import Redactor
 
+    recording.check_replayable()
     player = Player(recording, _session.masking(Redactor()))
     if started is not None:
         started(player)

@@ -278,7 +278,7 @@ def test_a_forked_child_leaves_the_tape_alone(tapes):
 
 
 def test_light_mode_keeps_digests_only(tapes):
-    from tachograph.replay._session import digest_of
+    from tachograph.replay._tape import digest_of
 
     tapes.session.light, tapes.session.redact = True, digest_of
     _, recording = tapes.record(with_secrets, "hunter2-hunter2-hunter2")
