@@ -29,6 +29,8 @@ class Recorder(Engine):
         self.tape = tape
         self.why_light = ""
         """Why the tape does not take all that replay needs; empty when it does."""
+        self.refused = False
+        """Whether it is a resumption that stopped in front of a write; the recording before it stays the run's."""
         self.entry_file = ""
         """The file of the run's function."""
         self._indices = itertools.count()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tachograph._run import taken_up
 from tachograph.replay import _session, _sources, _threads
 from tachograph.replay._code import changed_since
 from tachograph.replay._codec import CodecError, dumps, loads
@@ -98,7 +99,7 @@ def go_on(
 ) -> tuple[str, Any]:
     """Run ``entry`` along a recording and then live, recorded like any run of this process.
 
-    ``run_ids`` gets the new run's id.
+    ``run_ids`` gets the run's id: a new one for a fork, the recording's for a resumption.
 
     Returns:
         ``ok`` and the result, or ``err`` and the exception; a program that does not follow the recording
@@ -135,6 +136,8 @@ def _perform(by: Player | Plan, recording: Recording, entry: Callable[..., Any])
         _session.answer_with(by)
     else:
         _session.continue_from(by)
+        if by.live_from_step is None:
+            taken_up.set(recording.run_id)
     types = by.types if isinstance(by, Player) else Types()
     types.meet(entry)
     try:

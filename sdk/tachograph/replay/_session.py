@@ -82,7 +82,10 @@ class Session:
         engine.finish()
 
         def finished() -> None:
-            self.ship(tape.path)
+            if engine.refused:
+                tape.path.unlink(missing_ok=True)
+            else:
+                self.ship(tape.path)
 
         self.drain.later(lambda: tape.add({"t": "code", **code_facts(engine.entry_file)}))
         self.drain.finish(tape, finished)
@@ -221,7 +224,8 @@ class RunSeam:
         plan = _continuing.get()
         if plan is not None:
             step = plan.live_from_step
-            facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
+            if step is not None:
+                facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
             if plan.run_ids is not None:
                 plan.run_ids.append(run.id)
         recorder = _session.begin(facts, arguments_of(function, args, kwargs), plan)
