@@ -1,6 +1,6 @@
 """The long form of the replay tests: many schedules of each concurrent agent, and resumption at many kill points.
 
-    python -m tests.benchmarks schedules --schedules 500 --kills 1000
+python -m tests.benchmarks schedules --schedules 500 --kills 1000
 """
 
 from __future__ import annotations

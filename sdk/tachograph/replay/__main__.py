@@ -127,7 +127,7 @@ def _with_patience(
     _instrument(recording)
 
     def started(player: Player) -> None:
-        fence.leaked = player.note
+        fence.leaked, player.guard = player.note, fence.guard
         _watch(player, given.patience_s)
 
     return replay(recording, entry, root=root, started=started)

@@ -47,6 +47,7 @@ class Continuation(Recorder):
     def __init__(self, tape: Tape, plan: Plan, redact: Callable[[str], str]) -> None:
         super().__init__(tape)
         self.replaying = True
+        self.guard = None
         self.player = Player(plan.recording, redact)
         self.on_failure: list[Callable[[Diverged], None]] = self.player.on_failure
         self.on_failure.append(self._failed)

@@ -46,6 +46,8 @@ async def _replayed(
     whole: bool,
 ) -> Any:
     engine: Any = place.engine
+    if engine.guard is not None:
+        engine.guard(loop)
     token = PLACE.set(None)
     try:
         context = contextvars.copy_context()

@@ -50,6 +50,8 @@ class Player(Engine):
         """How many effects were answered from the tape."""
         self.on_failure: list[Callable[[Diverged], None]] = []
         self.progress_s = time.monotonic()
+        self.guard: Callable[[asyncio.AbstractEventLoop], None] | None = None
+        """Told each event loop that code of the agent is driven on."""
         self.types = Types()
         self._redact = redact
         self.position = 0

@@ -232,7 +232,7 @@ def test_identical(tapes, agent, tmp_path):
         size = sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file())
         result = replay(recording, agent)
         assert_identical(result)
-        assert HAPPENED == before
+        assert before == HAPPENED
         assert size == sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file())
 
 
@@ -375,7 +375,7 @@ def test_threads_map_with_a_race_is_never_silent(tapes):
 
 @tacho.run
 async def hash_order():
-    return [await tool(name) for name in {"red", "green", "blue", "cyan"}]
+    return [await tool(name) for name in ("red", "green", "blue", "cyan")]
 
 
 def test_sampled_telemetry(tapes):
