@@ -86,6 +86,9 @@ class Engine:
         """What the recording delivers next. Replaying only."""
         raise NotImplementedError
 
+    def choose(self, schedule: Schedule) -> None:
+        """The agent is at rest: decide what comes next, where that is not the recording's to say."""
+
     def take(self, delivery: Delivery) -> tuple[str, Any]:
         """The outcome of a delivery, whose turn it is. Replaying only."""
         raise NotImplementedError

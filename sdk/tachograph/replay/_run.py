@@ -53,6 +53,7 @@ def replay(
     *,
     root: Path | None = None,
     started: Callable[[Player], None] | None = None,
+    player: Player | None = None,
 ) -> Replayed:
     """Run ``entry``, the decorated function of the run, against the recording. Nothing live happens.
 
@@ -61,6 +62,7 @@ def replay(
         entry: The run's function as it is now.
         root: Where the program's files are; default: the working directory.
         started: Told the engine before the agent's code begins.
+        player: Another engine than the one that keeps to the recorded order.
 
     Returns:
         Whether result and effects were the same, else the first difference. Raises nothing of the agent's.
@@ -72,7 +74,7 @@ def replay(
     from tachograph._redact import Redactor
 
     recording.check_replayable()
-    player = Player(recording, _session.masking(Redactor()))
+    player = player or Player(recording, _session.masking(Redactor()))
     if started is not None:
         started(player)
     before = _recorder.active()

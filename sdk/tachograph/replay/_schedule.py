@@ -251,6 +251,7 @@ class Schedule:
             self._delivering = False
 
     def _probe_recorded(self) -> None:
+        self.engine.choose(self)
         if self.unmatched:
             # Whatever the agent does in a thread that was not recorded must end first.
             ended = next((each for each in self.unmatched if each.ready), None)
