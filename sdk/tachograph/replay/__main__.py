@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--code", type=Path, default=Path())
     parser.add_argument("--entry", default="")
     parser.add_argument("--plan", default="")
+    parser.add_argument("--orders", type=int, default=0)
     parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
     given = parser.parse_args()
     out = os.dup(1)
@@ -68,6 +69,8 @@ def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
     root = given.code.resolve()
     _recorder.replaying = True
     fence.put_up()
+    if given.orders:
+        return _explored(recording, root, given)
     try:
         result = _with_patience(recording, root, given, fence)
     except Diverged as leaving:
@@ -75,6 +78,16 @@ def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
         result = Replayed(recording.run_id, identical=False, effects=0, output=None)
         result.divergence = leaving.divergence
     return result.as_dict()
+
+
+def _explored(recording: Recording, root: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Behind the fence like any replay."""
+    from tachograph.replay._entry import find_entry
+    from tachograph.replay._explore import explore
+
+    entry = find_entry(recording, root, given.entry)
+    _instrument(recording)
+    return explore(recording, entry, orders=given.orders).as_dict()
 
 
 def _continued(given: argparse.Namespace) -> dict[str, Any]:

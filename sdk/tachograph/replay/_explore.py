@@ -37,6 +37,16 @@ class Explored:
     """How many different orders were tried."""
     found: list[Found] = field(default_factory=list)
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "orders": self.orders,
+            "found": [
+                {"seed": f.seed, "order": f.order, "divergence": f.divergence.as_dict()}
+                for f in self.found
+            ],
+        }
+
 
 class Shuffler(Player):
     """Replays in an order that it draws."""

@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
+from racing import fetch, pay, racy
 from test_order import SCENARIOS
 
 import tachograph as tacho
 from tachograph.replay._explore import explore
+from tachograph.replay._process import explored as explored_there
 from tachograph.replay._recording import RecordingError
-
-
-@tacho.tool
-async def fetch(name):
-    # In this order when it is recorded: the bug does not show.
-    await asyncio.sleep({"balance": 0.001, "limit": 0.02}.get(name, 0.001))
-    return {"balance": 10, "limit": 50}[name]
-
-
-@tacho.tool
-async def pay(usd):
-    return f"paid {usd}"
-
-
-@tacho.run
-async def racy():
-    seen = []
-
-    async def one(name):
-        seen.append(await fetch(name))
-
-    await asyncio.gather(one("balance"), one("limit"))
-    return await pay(seen[0])  # whichever came first
 
 
 @tacho.run
@@ -54,6 +34,14 @@ def test_explore_race(tapes):
     assert found.order[0] == 2
     (again,) = explore(recording, racy, orders=1, seed=found.seed).found
     assert again.order == found.order
+
+
+def test_explore_in_a_process_of_its_own(tapes):
+    """Behind the fence, from the file, as `tacho check --orders` does."""
+    _, recording = tapes.record(racy)
+    answer = explored_there(recording.packed(), Path(__file__).parent, "racing:racy", 12)
+    assert answer["orders"] == 2
+    assert answer["found"][0]["divergence"]["kind"] == "ARGS_CHANGED"
 
 
 def test_explore_finds_nothing_in_a_sound_agent(tapes):
