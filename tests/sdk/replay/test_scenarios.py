@@ -153,7 +153,7 @@ async def deep_agents():
         found = await tool(depth)
         return [found, await sub(depth - 1)] if depth else found
 
-    await sub(60)
+    await sub(200)
     return len(HAPPENED) > 0
 
 
