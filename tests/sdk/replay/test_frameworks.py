@@ -9,6 +9,7 @@ import asyncio
 import json
 import operator
 import random
+import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -19,6 +20,7 @@ import openai
 import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
+from mcp import ClientSession, StdioServerParameters, stdio_client
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -27,7 +29,7 @@ from taped import assert_identical
 import tachograph as tacho
 from tachograph.replay._run import replay
 
-ROUNDS = 8
+ROUNDS = 5
 TOOLS = [("weather", '{"city": "Bern"}'), ("weather", '{"city": "Rome"}'), ("stock", "{}")]
 
 
@@ -205,6 +207,50 @@ async def openai_agents_agent():
         agent = agents.Agent(name="helper", tools=[weather, stock], model=model)
         result = await agents.Runner.run(agent, "Where is it warm?")
     return result.final_output
+
+
+# --- a server of the Model Context Protocol, as a child process ---------------------------------------
+
+BANK = """
+import os, pathlib, random
+from mcp.server.mcpserver import MCPServer
+
+server = MCPServer("bank")
+pathlib.Path(os.environ["STARTS"]).open("a").write("started ")
+
+@server.tool()
+def rate(currency: str) -> str:
+    return f"{currency} {random.random()}"
+
+server.run()
+"""
+STARTS = {}
+
+
+@tacho.tool
+async def rates(*currencies):
+    server = StdioServerParameters(command=sys.executable, args=["-c", BANK], env=STARTS)
+    async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
+        await session.initialize()
+        listed = [tool.name for tool in (await session.list_tools()).tools]
+        calls = [await session.call_tool("rate", {"currency": each}) for each in currencies]
+        return listed, [call.content[0].text for call in calls]
+
+
+@tacho.run
+async def mcp_agent():
+    return await asyncio.gather(rates("CHF", "USD"), weather_of("Bern"))
+
+
+def test_mcp_session(tapes, tmp_path):
+    """Sessions in a tool are answered from the tape: the server is not started."""
+    STARTS["STARTS"] = str(tmp_path / "starts")
+    (outcome, result), recording = tapes.record(mcp_agent)
+    assert outcome == "ok", result
+    assert result[0][0] == ["rate"]
+    assert not recording.leaks
+    assert_identical(replay(recording, mcp_agent))
+    assert (tmp_path / "starts").read_text() == "started "
 
 
 FRAMEWORKS = [langgraph_agent, pydantic_ai_agent, openai_agents_agent]
