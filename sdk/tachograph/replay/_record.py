@@ -18,6 +18,7 @@ from tachograph.replay._schedule import Flight
 from tachograph.replay._tape import Tape
 
 _LEAKS_LIMIT = 100
+_VARIABLE = "os.environ["
 _WITHHELD = '{"$":"opaque","t":"withheld"}'
 
 
@@ -121,7 +122,11 @@ class Recorder(Engine):
         """Write what was read."""
         value = real()
         with guarded("recording a reading"):
-            self.tape.add({"t": "read", "p": node.text, "n": name}, "v", dumps(value)[0])
+            payload = dumps(value)[0]
+            if name.startswith(_VARIABLE):
+                # Whether it is a secret is known by the name alone.
+                payload = self.tape.masked(name[len(_VARIABLE) : -1], payload)
+            self.tape.add({"t": "read", "p": node.text, "n": name}, "v", payload)
         return value
 
     def loop_time(self, real: Callable[[], float]) -> float:

@@ -159,6 +159,11 @@ class Tape:
         while view:
             view = view[os.write(self._file, view) :]
 
+    def masked(self, name: str, payload: str) -> str:
+        """A payload as it may be kept under ``name``."""
+        found = json.loads(self._redact(f"{{{json.dumps(name)}:{payload}}}"))
+        return json.dumps(found.get(name), separators=(",", ":"))
+
     def digest(self) -> None:
         """Keep digests of payloads from here on."""
         self._redact = digest_of

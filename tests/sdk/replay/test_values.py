@@ -175,6 +175,22 @@ def test_env_read(tapes, monkeypatch):
     assert_identical(replay(recording, env_read))
 
 
+@tacho.run
+def with_a_secret_variable():
+    import os
+
+    return connect(password=os.environ["TACHO_TEST_PASSWORD"])["ok"]
+
+
+def test_secrets_of_the_environment(tapes, monkeypatch):
+    """A variable whose name says so is masked; the replay goes the same way with the mask."""
+    monkeypatch.setenv("TACHO_TEST_PASSWORD", "hunter2-hunter2")
+    _, recording = tapes.record(with_a_secret_variable)
+    assert "hunter2" not in json.dumps(recording.records)
+    assert recording.reads["", "os.environ[TACHO_TEST_PASSWORD]"][0].startswith("[redacted:")
+    assert_identical(replay(recording, with_a_secret_variable))
+
+
 @tacho.tool
 def download(megabytes):
     return {"text": "x" * (megabytes << 20), "bytes": b"\x01" * 5_000}
