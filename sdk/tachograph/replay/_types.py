@@ -88,13 +88,13 @@ class Types:
     """The classes that one replay may revive."""
 
     def __init__(self) -> None:
-        self._functions: dict[Any, None] = {}
+        self._functions: dict[int, Any] = {}
         self._followed = 0
         self._walk = _Walk()
 
     def meet(self, function: Any) -> None:
         """A function of the run is called: its code may name classes."""
-        self._functions[function] = None
+        self._functions[id(function)] = function
 
     def find(self, name: Any) -> type | None:
         """The class of that id; None for one that no code names."""
@@ -103,7 +103,7 @@ class Types:
         cls = _registered.get(name) or _exception(name)
         if cls is None and self._followed < len(self._functions):
             # Only now, as most tapes bring no classes at all.
-            self._walk.start(list(self._functions)[self._followed :])
+            self._walk.start(list(self._functions.values())[self._followed :])
             self._followed = len(self._functions)
         return cls or self._walk.found.get(name)
 

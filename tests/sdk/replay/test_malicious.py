@@ -12,6 +12,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 from taped import assert_identical
 
@@ -180,6 +181,8 @@ def test_exceptions_come_from_the_table_or_stand_in():
         return loads({"$": "error", "t": name, "b": base, "a": ["why"], "m": "why"})
 
     assert type(error("builtins:KeyError")) is KeyError
+    assert type(error("httpx:ConnectError", "Exception")) is httpx.ConnectError
+    assert type(error("httpx:Client", "Exception")).__name__ == "RecordedException"
     stranger = error("evil.package:Gone")
     assert isinstance(stranger, LookupError)
     assert type(stranger).__name__ == "RecordedLookupError"
