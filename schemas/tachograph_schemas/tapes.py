@@ -21,6 +21,10 @@ TAPE_MEMBER = "tape.jsonl"
 LIMIT_BYTES = 512 << 20
 """Of everything in a package together, uncompressed."""
 MEMBERS_LIMIT = 100_000
+VALUES_LIMIT = 8_000_000
+"""Commas and brackets in a package. A value takes up to a hundred bytes of memory, however short its text is."""
+DEPTH_LIMIT = 500
+LINES_LIMIT = 4_000_000
 _BLOB = re.compile(r"^blobs/([0-9a-f]{64})\.json$")
 _DAMAGE = (
     *(ValueError, KeyError, OSError, EOFError, RecursionError, NotImplementedError),
@@ -46,6 +50,8 @@ def lines_of(data: bytes, *, whole: bool = False) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: a line in the middle is damaged, or the tail of a whole tape.
     """
+    if data.count(b"\n") > LINES_LIMIT:
+        raise ValueError("it has too many lines")
     crc, lines = 0, data.split(b"\n")
     for number, line in enumerate(lines):
         if not line:
@@ -56,7 +62,30 @@ def lines_of(data: bytes, *, whole: bool = False) -> Iterator[dict[str, Any]]:
             if number >= len(lines) - 2 and not whole:
                 return
             raise ValueError(f"line {number + 1} of the tape is damaged")
-        yield json.loads(text)
+        yield parsed(text)
+
+
+def parsed(text: bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is none, or nested too deeply to be handled.
+    """
+    value = json.loads(text)
+    if text.count(b"[") + text.count(b"{") > DEPTH_LIMIT and _is_too_deep(value):
+        raise ValueError(f"it is nested more than {DEPTH_LIMIT} deep")
+    return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level, depth = [value] if isinstance(value, (dict, list)) else [], 0
+    while level:
+        depth += 1
+        if depth > DEPTH_LIMIT:
+            return True
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for items in inner for item in items if isinstance(item, (dict, list))]
+    return False
 
 
 def blob_name(text: str) -> str:
@@ -124,7 +153,7 @@ def opened(
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             texts = _members(archive, limit_bytes)
         records = list(lines_of(texts[TAPE_MEMBER], whole=True))
-        blobs = {_named(name, text): json.loads(text) for name, text in _blobs_of(texts)}
+        blobs = {_named(name, text): parsed(text) for name, text in _blobs_of(texts)}
     except PackageError:
         raise
     except _DAMAGE as error:
@@ -147,7 +176,7 @@ def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, bytes]:
     infos = archive.infolist()
     if len(infos) > MEMBERS_LIMIT:
         raise PackageError("it has too many members")
-    left, out = limit_bytes, {}
+    left, values_left, out = limit_bytes, VALUES_LIMIT, {}
     for info in infos:
         # What a member says of its size is a claim; what comes out is read within the bound.
         with archive.open(info) as member:
@@ -155,6 +184,9 @@ def _members(archive: zipfile.ZipFile, limit_bytes: int) -> dict[str, bytes]:
         left -= len(text)
         if left < 0:
             raise PackageError(f"it unpacks to more than {limit_bytes:,} bytes")
+        values_left -= sum(text.count(mark) for mark in (b",", b"[", b"{"))
+        if values_left < 0:
+            raise PackageError(f"it holds more than {VALUES_LIMIT:,} values")
         out[info.filename] = text
     return out
 

@@ -92,7 +92,7 @@ TABLE: tuple[Setting, ...] = (
             ),
             Setting(
                 "TACHO_RECORD",
-                "off",
+                "exact",
                 "what replay needs of each run: exact, light (digests, which tell differences but replay nothing), off",
                 _record_mode,
             ),

@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -132,6 +133,10 @@ def _open_outermost(
     return handle_for(recorder, span, frame, context)
 
 
+taken_up: ContextVar[str] = ContextVar("tachograph-taken-up", default="")
+"""The id of the run that the next outermost run of this context goes on with; empty for a new one."""
+
+
 def is_run_id(text: str) -> bool:
     """Whether ``text`` may be the id of a run: short, and of letters and digits for the most part."""
     return _RUN_ID.fullmatch(text) is not None
@@ -139,7 +144,7 @@ def is_run_id(text: str) -> bool:
 
 def _resumed(options: RunOptions, given: Mapping[str, Any]) -> str:
     """The id of the run to take up; empty for a new one, also when what was given is no id."""
-    said = resolve(options.resume, given) or ""
+    said = taken_up.get() or resolve(options.resume, given) or ""
     if said and not is_run_id(said):
         misused("run", f"resume is {said[:80]!r}, which is no run's id; this is a new run")
         return ""

@@ -85,7 +85,7 @@ def init(
         capture_limit_bytes: Size of one captured payload; default 65536.
         heartbeat_s: Seconds between reports of spans that are still open; 0 for none.
         propagate_threads: Threads and thread pools used inside a run belong to it; default True.
-        record: What is kept for replay: ``exact`` (all it takes), ``light`` (digests), ``off`` (the default).
+        record: What is kept for replay: ``exact`` (all it takes, the default), ``light`` (digests), ``off``.
         approver: Whom ``tacho.approve`` asks: ``inbox`` (people, through the collector) or nobody.
         approvals: Which tools a person has to allow, beside what ``tacho.toml`` says.
         approval_budget_s: Seconds that one run may wait for people in all; 0 for no limit.

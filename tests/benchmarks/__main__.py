@@ -14,10 +14,11 @@ from benchmarks import disk, ingest, replay, sdk_overhead  # noqa: E402
 
 # Not among "all": they install other products, and take an idle machine for half an hour.
 BESIDE_PEERS = {"peers": "benchmarks.peers.__main__", "peers-sdk": "benchmarks.peers.sdk"}
-# Neither: they make ten million spans, and ten thousand requests, first; and a fuzz measures nothing.
+# Neither: they make ten million spans, ten thousand requests, or ten thousand runs first; a fuzz measures nothing.
 LARGE = {
     "find": "benchmarks.find",
     "approvals": "benchmarks.approvals",
+    "schedules": "benchmarks.schedules",
     "drift": "benchmarks.drift",
     "fuzz_api": "benchmarks.fuzz_api",
     "alerts": "benchmarks.alerts",
@@ -46,6 +47,7 @@ def main() -> None:
     print("The control API under generated requests: python -m tests.benchmarks fuzz_api")
     print("Alerts, with collectors that are killed: python -m tests.benchmarks alerts")
     print("Signs within published runs: python -m tests.benchmarks within_run")
+    print("Many schedules of replay: python -m tests.benchmarks schedules")
     print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
 
 

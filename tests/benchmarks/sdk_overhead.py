@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -96,13 +97,19 @@ def _bare() -> tuple[Callable, Callable]:
 
 
 def _caller_rows() -> None:
+    _rows_with("off")
+    print("\nWith a tape for replay, which is the default:\n")
+    _rows_with("exact")
+
+
+def _rows_with(record: Literal["exact", "off"]) -> None:
     bare, bare_async = _bare()
     off = tacho.tool(plain)
     times: dict[str, list[float]] = {"decorated, SDK off": [cpu_us(off) for _ in range(ROUNDS)]}
     # Nothing listens there, and what is kept is of use to nobody.
     home = tempfile.TemporaryDirectory(prefix="tacho-bench-")
     os.environ["TACHO_HOME"] = home.name
-    tacho.init(endpoint="http://127.0.0.1:9", service="bench")
+    tacho.init(endpoint="http://127.0.0.1:9", service="bench", record=record)
     rows = {
         "plain call": plain,
         "bare OpenTelemetry span": bare,

@@ -170,4 +170,5 @@ def test_a_killed_run_is_resumed(up, program):
         program.tacho("resume", journal.name.partition(".")[0], "--allow-writes", "--json")
     )
     assert done["outcome"] == "ok"
+    assert done["run_id"] == journal.name.partition(".")[0]  # the same run goes on
     assert len(program.ledger) == 2

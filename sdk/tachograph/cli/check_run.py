@@ -23,6 +23,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "run_id", metavar="RUN", help="its id, the beginning of it, `last`, or a .tacho file"
     )
     parser.add_argument("-n", type=int, default=3, help="how many replays; default 3")
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also try N other legal orders of what came out, and name those that change what the agent does",
+    )
     add_code(parser)
     parser.set_defaults(run=command)
 
@@ -53,11 +60,23 @@ def command(arguments: argparse.Namespace) -> int:
         "hash_seed": seed,
         "divergence": next((a["divergence"] for a in answers if not a["identical"]), None),
     }
+    if arguments.orders > 0:
+        report["other_orders"] = _explored(package, arguments)
     if arguments.json:
         print_json(report)
     else:
         _print(report)
     return 0 if identical == count and not recording.leaks else ANSWER_IS_NO
+
+
+def _explored(package: bytes, arguments: argparse.Namespace) -> dict[str, object]:
+    from tachograph.replay._process import explored
+    from tachograph.replay._recording import RecordingError
+
+    try:
+        return explored(package, arguments.code, arguments.entry, arguments.orders)
+    except RecordingError as error:
+        raise Problem(f"No other orders can be tried: {error}.", code=ANSWER_IS_NO) from error
 
 
 def _print(report: dict[str, object]) -> None:
@@ -72,3 +91,11 @@ def _print(report: dict[str, object]) -> None:
         print("Recorded with a random hash seed: set PYTHONHASHSEED if the order of sets matters.")
     if isinstance(report["divergence"], dict):
         print(Divergence(**report["divergence"]).text())
+    others = report.get("other_orders")
+    if isinstance(others, dict):
+        print(
+            f"{len(others['found'])} of {others['orders']} other orders change what the agent does."
+        )
+        for found in others["found"][:1]:
+            print(f"When outcomes come in the order of steps {found['order']}:")
+            print(Divergence(**found["divergence"]).text())

@@ -48,7 +48,10 @@ def _kept_here(run_id: str) -> bytes | None:
         return None
     folder = home(settings()["home"]) / "tapes"
     found = [*folder.glob(f"{run_id}*.tacho"), *folder.glob(f"{run_id}*.tape")]
-    return _from_file(found[0]) if len(found) == 1 else None
+    if len({path.name.partition(".")[0] for path in found}) != 1:
+        return None
+    # A run that was taken up has one for each attempt.
+    return _from_file(max(found, key=lambda path: path.stat().st_mtime_ns))
 
 
 def _stored(client: Client, named: str) -> bytes:
@@ -68,7 +71,7 @@ def _stored(client: Client, named: str) -> bytes:
         raise Problem(str(error), code=USAGE) from error
     if found is None:
         raise Problem(
-            f"There is no recording of a run {named!r}. It may have been made without TACHO_RECORD=exact, or be older "
+            f"There is no recording of a run {named!r}. It may have been made with TACHO_RECORD=off, or be older "
             "than TACHO_RETENTION_DAYS; a run under way has one when it ends.",
             code=ANSWER_IS_NO,
         )

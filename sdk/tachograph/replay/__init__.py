@@ -10,12 +10,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from tachograph.replay._reconcile import Look
     from tachograph.replay._recording import Recording
     from tachograph.replay._run import Replayed
 
 T = TypeVar("T")
 
-__all__ = ["codec", "load", "replay"]
+
+def __getattr__(name: str) -> Any:
+    if name != "Happened":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tachograph.replay._reconcile import Happened
+
+    return Happened
+
+
+__all__ = ["Happened", "codec", "load", "reconcile", "register", "replay"]
+
+
+def register(cls: type[T]) -> type[T]:
+    """Let values of a class come back from tapes: a dataclass, enum, named tuple, pydantic model or exception.
+
+    Usable as a decorator. Only needed for classes that the code of a run does not name itself, in an annotation or in
+    the body of a function. A class with a finalizer (``__del__``) cannot be one of them.
+
+    Raises:
+        TypeError: it has a finalizer.
+    """
+    from tachograph.replay._types import register as add
+
+    add(cls)
+    return cls
 
 
 def codec(cls: type[T], *, encode: Callable[[T], Any], decode: Callable[[Any], T]) -> None:
@@ -27,6 +52,26 @@ def codec(cls: type[T], *, encode: Callable[[T], Any], decode: Callable[[Any], T
     from tachograph.replay._codec import register_type
 
     register_type(cls, encode, decode)
+
+
+def reconcile(effect: Callable[..., Any]) -> Callable[[Look], Look]:
+    """Say how to find out whether a write has happened that was under way when its run was killed.
+
+    The function gets the arguments of the call by name. It returns :class:`Happened` with the result of then, or None
+    when nothing has happened: then the write is done. Without one, ``tacho resume`` stops in front of the write::
+
+        @reconcile(refund)
+        def look(given):
+            found = bank.find(given["order"])
+            return Happened(found.receipt) if found else None
+    """
+    from tachograph.replay._reconcile import add_hook
+
+    def add(look: Look) -> Look:
+        add_hook(effect, look)
+        return look
+
+    return add
 
 
 def load(path: str | Path) -> Recording:

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--code", type=Path, default=Path())
     parser.add_argument("--entry", default="")
     parser.add_argument("--plan", default="")
+    parser.add_argument("--orders", type=int, default=0)
     parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
     given = parser.parse_args()
     out = os.dup(1)
@@ -47,6 +49,10 @@ def main() -> int:
         answer = _continued(given) if given.plan else _replayed(given, fence)
     except (RecordingError, OSError) as error:
         answer = {"problem": str(error)}
+    except Exception as error:
+        # The program's own, when it is imported; or of a recording that lies in a way of its own.
+        traceback.print_exc()
+        answer = {"problem": f"{type(error).__name__}: {error}"}
     finally:
         fence.down()
         shutil.rmtree(fence.sandbox, ignore_errors=True)
@@ -59,11 +65,12 @@ def main() -> int:
 
 def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
     recording = load(given.file)
-    if recording.run.get("mode") == "light":
-        raise RecordingError("it was recorded in light mode, which keeps digests only")
+    recording.check_replayable()
     root = given.code.resolve()
     _recorder.replaying = True
     fence.put_up()
+    if given.orders:
+        return _explored(recording, root, given)
     try:
         result = _with_patience(recording, root, given, fence)
     except Diverged as leaving:
@@ -71,6 +78,16 @@ def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
         result = Replayed(recording.run_id, identical=False, effects=0, output=None)
         result.divergence = leaving.divergence
     return result.as_dict()
+
+
+def _explored(recording: Recording, root: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Behind the fence like any replay."""
+    from tachograph.replay._entry import find_entry
+    from tachograph.replay._explore import explore
+
+    entry = find_entry(recording, root, given.entry)
+    _instrument(recording)
+    return explore(recording, entry, orders=given.orders).as_dict()
 
 
 def _continued(given: argparse.Namespace) -> dict[str, Any]:
@@ -82,6 +99,7 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
     from tachograph.replay._run import go_on
 
     recording = load(given.file)
+    recording.check_replayable()
     said = json.loads(given.plan)
     tachograph.init(record="exact")
     entry = find_entry(recording, given.code.resolve(), given.entry)
@@ -122,7 +140,7 @@ def _with_patience(
     _instrument(recording)
 
     def started(player: Player) -> None:
-        fence.leaked = player.note
+        fence.leaked, player.guard = player.note, fence.guard
         _watch(player, given.patience_s)
 
     return replay(recording, entry, root=root, started=started)

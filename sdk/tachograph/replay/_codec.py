@@ -2,8 +2,8 @@
 
 Plain JSON data is itself. Everything else is an object with the one key ``$`` and what belongs to the kind:
 ``{"$": "tuple", "v": [...]}``. A kind is one of the table below. Classes are named by ``module:qualname``, and a
-name is looked up among the modules that are loaded already, checked to be of the kind that was written, and filled
-field by field without running a constructor: a tape can name what the program has, not bring anything.
+name is looked up among those that the code allows (:mod:`._types`), checked to be of the kind that was written, and
+filled field by field without running a constructor: a tape can name what the program names, not bring anything.
 
 What cannot be written becomes ``{"$": "opaque", "t": class}``. It compares by its class, and cannot be read back.
 """
@@ -12,12 +12,19 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from json import JSONEncoder
 from typing import Any
 
+from tachograph.replay._types import Find, find_registered, type_id
+
+PLAIN_LIMIT = 1_000_000
+"""Nodes of a value of JSON types; more is opaque, as writing it would hold the agent up."""
+NODES_LIMIT = 200_000
+"""Nodes of a value of other types, which take longer."""
+TEXT_LIMIT_CHARS = 64 << 20
+"""Of all texts in a value."""
 DEPTH_LIMIT = 200
 """Deeper values are opaque when written and refused when read."""
 
@@ -66,32 +73,7 @@ def register_type(
     )
 
 
-def type_id(cls: type) -> str:
-    """``module:qualname``; the script that is run is ``__main__`` under every name."""
-    module = "__main__" if cls.__module__ == "__tacho_main__" else cls.__module__
-    return f"{module}:{cls.__qualname__}"
-
-
-def loaded_type(name: Any) -> type | None:
-    """The class of that id among the loaded modules. Imports nothing."""
-    module_name, _, qualname = str(name).partition(":")
-    found: Any = sys.modules.get("__tacho_main__") if module_name == "__main__" else None
-    found = found or sys.modules.get(module_name)
-    for part in qualname.replace("<locals>.", "").split("."):
-        # The dictionary, not getattr: looking up must not run a module's or a class's code.
-        found = getattr(found, "__dict__", {}).get(part)
-    if isinstance(found, type):
-        return found
-    return _local_types.get(str(name))
-
-
-_local_types: dict[str, type] = {}
-
-
-def remember_local(cls: type) -> None:
-    """Classes made inside functions are found again in this process only."""
-    if "<locals>" in cls.__qualname__ and len(_local_types) < 10_000:
-        _local_types[type_id(cls)] = cls
+_SIZED = frozenset((list, dict, tuple, set, frozenset))
 
 
 class Writer:
@@ -102,12 +84,18 @@ class Writer:
         """Whether instances of ordinary classes are written with their attributes."""
         self.opaque: list[str] = []
         """Ids of the types that could not be written."""
+        self._nodes_left, self._chars_left = NODES_LIMIT, TEXT_LIMIT_CHARS
         self._depth = 0
         self._parents: set[int] = set()
 
     def write(self, value: Any) -> Any:
         """The tree for ``value``."""
         kind = type(value)
+        self._nodes_left -= 1
+        if kind is str or kind is bytes:
+            self._chars_left -= len(value)
+            if self._chars_left < 0:
+                return self.unknown(value)
         if kind is str or kind is bool or value is None:
             return value
         if kind is int:
@@ -125,6 +113,8 @@ class Writer:
             self._parents.discard(id(value))
 
     def _container(self, value: Any, kind: type) -> Any:
+        if kind in _SIZED and len(value) > self._nodes_left:
+            return self.unknown(value)
         if kind is list:
             return [self.write(item) for item in value]
         if kind is dict:
@@ -151,7 +141,8 @@ class Writer:
 class Reader:
     """Turns a tree back into a value."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Find = find_registered) -> None:
+        self._find = find
         self._depth = 0
 
     def read(self, tree: Any) -> Any:
@@ -184,26 +175,39 @@ class Reader:
             self._depth -= 1
 
     def typed(self, fields: dict[str, Any], base: type | None = None) -> type:
-        """The loaded class that ``fields`` name.
+        """The class that ``fields`` name.
 
         Raises:
-            CodecError: it is not loaded, or not of ``base``.
+            CodecError: no code of the run names it and it is not registered, or it is not of ``base``.
         """
-        cls = loaded_type(fields["t"])
+        cls = self._find(fields["t"])
         if cls is None:
-            raise CodecError(f"the class {fields['t']} is not loaded in this program")
+            raise CodecError(
+                f"the class {str(fields['t'])[:200]} is not named by the code of this run (an annotation would do),"
+                " nor registered with tachograph.replay.register"
+            )
         if base is not None and not issubclass(cls, base):
             raise CodecError(f"the class {fields['t']} is no {base.__name__}")
         return cls
 
+    def exception(self, name: Any) -> type[BaseException] | None:
+        """The class of an exception; None when it cannot be revived as itself."""
+        cls = self._find(name)
+        return cls if cls is not None and issubclass(cls, BaseException) else None
 
-def is_plain(value: Any, room: int = 4_096) -> bool:
-    """Whether ``value`` is made of exact JSON types that JSON keeps; looks at ``room`` nodes at most."""
+
+def is_plain(value: Any) -> bool:
+    """Whether ``value`` is made of exact JSON types that JSON keeps, and is no larger than is allowed."""
+    room, chars = PLAIN_LIMIT, TEXT_LIMIT_CHARS
     stack = [value]
     while stack:
         item = stack.pop()
         kind = type(item)
-        if kind is str or kind is bool or item is None:
+        if kind is str:
+            chars -= len(item)
+            if chars < 0:
+                return False
+        elif kind is bool or item is None:
             pass
         elif kind is int:
             if item.bit_length() > 4_096:
@@ -242,10 +246,10 @@ def tree_of(value: Any) -> Any:
     return json.loads(dumps(value)[0])
 
 
-def loads(tree: Any) -> Any:
-    """The value of a tree of JSON types.
+def loads(tree: Any, find: Find = find_registered) -> Any:
+    """The value of a tree of JSON types; ``find`` gives classes by their ids.
 
     Raises:
         CodecError: see :meth:`Reader.read`.
     """
-    return Reader().read(tree)
+    return Reader(find).read(tree)

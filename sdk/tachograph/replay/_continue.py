@@ -16,9 +16,10 @@ from typing import Any
 from tachograph.errors import Refused
 from tachograph.replay._divergence import Diverged
 from tachograph.replay._engine import Given, StreamSource
-from tachograph.replay._place import Node
+from tachograph.replay._place import PLACE, Node, Place
 from tachograph.replay._play import Player
 from tachograph.replay._pump import RecordedStream
+from tachograph.replay._reconcile import Happened, hook_for
 from tachograph.replay._record import Recorder
 from tachograph.replay._recording import Delivery, Recording
 from tachograph.replay._schedule import Flight, Schedule
@@ -46,6 +47,7 @@ class Continuation(Recorder):
     def __init__(self, tape: Tape, plan: Plan, redact: Callable[[str], str]) -> None:
         super().__init__(tape)
         self.replaying = True
+        self.guard = None
         self.player = Player(plan.recording, redact)
         self.on_failure: list[Callable[[Diverged], None]] = self.player.on_failure
         self.on_failure.append(self._failed)
@@ -57,11 +59,17 @@ class Continuation(Recorder):
         self._left: dict[int, deque[tuple[str, Any]]] = defaultdict(deque)
         self._answered = {d.index: d.outcome.kind for d in plan.recording.deliveries}
         """The last outcome of each effect that came in its turn."""
+        self._reconciled: dict[int, Any] = {}
+        """What writes gave that had happened, as somebody has looked."""
         self._discarded: set[int] = set()
         """Streams that were cut by the end of the recording: they begin anew."""
 
     def _failed(self, _: Diverged) -> None:
         self.failed = True
+
+    def meet(self, function: Callable[..., Any]) -> None:
+        """What it names may come back from the recording."""
+        self.player.meet(function)
 
     # --- calls -------------------------------------------------------------------------------------
 
@@ -76,7 +84,7 @@ class Continuation(Recorder):
         last = self._plan.live_from_step
         if self.replaying and last is not None and step >= last and step not in self._plan.results:
             self.go_live()
-        recorded = None
+        recorded, under_way = None, False
         if self._discarded and not self.player.matches(node, name, given):
             # What a cut stream gives anew leads elsewhere.
             self.go_live()
@@ -84,21 +92,40 @@ class Continuation(Recorder):
             recorded = self.player.open(node, name, kind, given)
         if recorded is not None and not self._has_outcome(recorded):
             self._discarded.add(recorded)
-            recorded = None
-        if recorded is None and given.writes and not self._plan.allow_writes:
-            raise Refused(
-                f"{name} changes the world; it happens only with --allow-writes"
-                if last is not None
-                else f"{name} may or may not have happened when the run was killed: look, and resume with"
-                " --allow-writes to do it"
-            )
+            recorded, under_way = None, True
+        happened = None
+        if recorded is None and given.writes:
+            happened = self._consent(node, name, given, under_way=under_way)
         index = super().open(node, name, kind, given)
+        if happened is not None:
+            self._reconciled[index] = happened.result
         if recorded is not None:
             self.from_tape += 1
             self._map(index, recorded)
             if not self.replaying:
                 self._keep_left(index, recorded)
         return index
+
+    def _consent(self, node: Node, name: str, given: Given, *, under_way: bool) -> Happened | None:
+        """Whether a write may happen now; what it gave when it has happened already."""
+        if self._plan.live_from_step is None and not under_way:
+            return None  # the run goes on, and had not come to this
+        hook = hook_for(name) if under_way else None
+        if hook is not None and given.keeps_input:
+            token = PLACE.set(Place(self, node, inside=True))
+            try:
+                return hook(given.value)
+            finally:
+                PLACE.reset(token)
+        if self._plan.allow_writes:
+            return None
+        self.refused = self._plan.live_from_step is None
+        raise Refused(
+            f"{name} may or may not have happened when the run was killed: look, and resume with --allow-writes to"
+            " do it, or give tachograph.replay.reconcile a function that looks"
+            if under_way
+            else f"{name} changes the world; it happens only with --allow-writes"
+        )
 
     def _has_outcome(self, recorded: int) -> bool:
         call = self.player.recording.call(recorded)
@@ -112,11 +139,15 @@ class Continuation(Recorder):
             self._recorded[index], self._own[recorded] = recorded, index
 
     def answers(self, index: int) -> bool:
-        """Whether the recording has the outcome."""
-        return index in self._recorded
+        """Whether the outcome is known: from the recording, or by having looked."""
+        return index in self._recorded or index in self._reconciled
 
     def answer(self, index: int) -> tuple[str, Any]:
         """The recorded outcome, or the one that was set instead; it is written to the new tape."""
+        if index in self._reconciled:
+            outcome = "ok", self._reconciled.pop(index)
+            self.close(index, *outcome)
+            return outcome
         recorded = self._recorded[index]
         outcome = self._edited(recorded) or self.player.answer(recorded)
         self.close(index, *outcome)
@@ -222,6 +253,8 @@ class Continuation(Recorder):
         self, index: int, make: Callable[[], Any], context: contextvars.Context
     ) -> StreamSource:
         """The recorded stream where there is one."""
+        if index in self._reconciled:
+            raise Refused("a stream that changes the world cannot be reconciled")
         if index in self._recorded:
             return RecordedStream(self, index)
         return super().stream(index, make, context)
@@ -239,9 +272,17 @@ class Continuation(Recorder):
         self, index: int, start: Callable[[], Any], context: contextvars.Context
     ) -> tuple[str, Any]:
         """The recorded outcome in its turn; else let it happen."""
+        if index in self._reconciled:
+            return await super().launch(index, self._known(self._reconciled.pop(index)), context)
         if index not in self._recorded:
             return await super().launch(index, start, context)
         return await self.recorded_outcome(index)
+
+    def _known(self, result: Any) -> Callable[[], Any]:
+        async def known() -> Any:
+            return result
+
+        return known
 
     async def recorded_outcome(self, index: int) -> tuple[str, Any]:
         """Wait for what the recording has for an effect, also after going live."""

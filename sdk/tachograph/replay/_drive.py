@@ -25,10 +25,16 @@ async def drive(
     with on_loop(loop):
         if place.engine.replaying:
             return await _replayed(place, make, loop, whole=whole)
+        loops = place.engine.loops
+        loops.append(loop)
+        if len(loops) > 1:
+            # Which of them goes first is nobody's rule, and threads do not wait for each other.
+            place.engine.fall_back("it runs several event loops at once")
         token = PLACE.set(place)
         try:
             return await make()
         finally:
+            loops.remove(loop)
             PLACE.reset(token)
 
 
@@ -40,6 +46,8 @@ async def _replayed(
     whole: bool,
 ) -> Any:
     engine: Any = place.engine
+    if engine.guard is not None:
+        engine.guard(loop)
     token = PLACE.set(None)
     try:
         context = contextvars.copy_context()

@@ -23,6 +23,8 @@ class Engine:
     """Answers for one run. ``over`` once the run has ended: what is still running is left alone."""
 
     replaying = False
+    exact = True
+    """Whether order and readings are recorded too. If not, effects happen where they are called."""
     failed = False
     """Whether a replay has diverged: nothing is delivered any more."""
 
@@ -33,6 +35,8 @@ class Engine:
         """By how much the loop's clock, as the agent sees it, is ahead of the real one, seconds."""
         self.delivered = 0
         """How many outcomes have been delivered."""
+        self.loops: list[asyncio.AbstractEventLoop] = []
+        """On which code of the run is driven now."""
         self._schedules: dict[int, Schedule] = {}
 
     def schedule(self, loop: asyncio.AbstractEventLoop) -> Schedule:
@@ -43,11 +47,17 @@ class Engine:
             found = self._schedules[id(loop)] = Schedule(self, loop)
         return found
 
+    def fall_back(self, why: str) -> None:
+        """The order of the run cannot be recorded from here on; the agent goes on as it is. Recording only."""
+
     def finish(self) -> None:
         """The run is over."""
         self.over = True
         for schedule in self._schedules.values():
             schedule.release()
+
+    def meet(self, function: Callable[..., Any]) -> None:
+        """A function of the run is called. What it names may come back from a recording."""
 
     def open(self, node: Node, name: str, kind: str, given: Given) -> int:
         """An effect is about to happen; returns its index.
@@ -75,6 +85,9 @@ class Engine:
     def following(self) -> Delivery | None:
         """What the recording delivers next. Replaying only."""
         raise NotImplementedError
+
+    def choose(self, schedule: Schedule) -> None:
+        """The agent is at rest: decide what comes next, where that is not the recording's to say."""
 
     def take(self, delivery: Delivery) -> tuple[str, Any]:
         """The outcome of a delivery, whose turn it is. Replaying only."""

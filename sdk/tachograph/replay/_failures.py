@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 from typing import Any
 
 from tachograph.errors import TachographError
@@ -11,17 +10,20 @@ from tachograph.replay._codec import (
     Kind,
     Reader,
     Writer,
-    loaded_type,
     register,
-    remember_local,
-    type_id,
 )
+from tachograph.replay._types import type_id
 
 _CHAIN_LIMIT = 8
+_ODD = (UnicodeError, ExceptionGroup, StopIteration, StopAsyncIteration)
+"""Whose constructors want more than arguments, or which mean something to the interpreter."""
 
 
 class RecordedError(TachographError):
-    """An exception of a class that this program has not loaded. ``type_id`` names it, ``args`` are its own."""
+    """An exception of a class that the code of the run does not name. ``type_id`` names it, ``args`` are its own.
+
+    Handlers of the builtin class that it descended from catch it as well.
+    """
 
     def __init__(self, name: str, *args: Any) -> None:
         super().__init__(*args)
@@ -30,7 +32,6 @@ class RecordedError(TachographError):
 
 def _write(error: BaseException, writer: Writer, depth: int = 0) -> dict[str, Any]:
     cls = type(error)
-    remember_local(cls)
     base = next(each for each in cls.__mro__ if each.__module__ == "builtins")
     held: dict[str, Any] = {}
     for name, value in getattr(error, "__dict__", {}).items():
@@ -79,12 +80,13 @@ def _read(fields: dict[str, Any], reader: Reader) -> BaseException:
 
 def _make(fields: dict[str, Any], args: list[Any], reader: Reader) -> BaseException:
     """An instance without running a constructor of the program's own."""
-    cls = loaded_type(fields["t"])
-    if cls is None or not issubclass(cls, BaseException):
-        base = getattr(builtins, str(fields["b"]), None)
-        if base is OSError or base is KeyError or base is TimeoutError or base is ValueError:
-            return _stand_in(base)(fields["t"], *args)
-        return RecordedError(str(fields["t"]), *(args or [fields["m"]]))
+    cls = reader.exception(fields["t"])
+    if cls is None:
+        name = str(fields["t"])
+        base = reader.exception(f"builtins:{fields['b']}")
+        if base is None or not issubclass(base, Exception) or issubclass(base, _ODD):
+            return RecordedError(name, *(args or [str(fields["m"])]))
+        return _stand_in(base)(name, *args)
     if issubclass(cls, BaseExceptionGroup):
         return cls(fields["m"].partition(" (")[0], [reader.read(each) for each in fields["g"]])
     base = next(each for each in cls.__mro__ if each.__module__ == "builtins")

@@ -6,6 +6,8 @@ off again: so it is put into processes that do nothing but replay. What it refus
 
 from __future__ import annotations
 
+import _posixsubprocess
+import asyncio
 import os
 import sys
 import tempfile
@@ -23,14 +25,27 @@ _REFUSED = frozenset(
         *("os.kill", "os.killpg", "signal.pthread_kill", "pty.spawn", "ftplib.connect"),
         *("smtplib.connect", "imaplib.open", "poplib.connect", "telnetlib.Telnet.open"),
         *("urllib.Request", "webbrowser.open", "os.startfile", "syslog.openlog"),
+        *("syslog.syslog", "os.listen", "socket.sendfile", "resource.prlimit", "os.posix_spawnp"),
     )
 )
 _CHANGES = frozenset(
     (
         *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink"),
-        *("os.truncate", "os.chmod", "os.chown", "os.utime", "os.mkfifo", "os.mknod"),
+        *("os.truncate", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr"),
         *("shutil.rmtree", "shutil.move", "shutil.copyfile", "sqlite3.connect"),
     )
+)
+_TWO_PATHS = frozenset(("os.rename", "os.link", "os.symlink", "shutil.move", "shutil.copyfile"))
+"""Of which the second is changed too."""
+_UNHEARD = (
+    *((os, "mkfifo"), (os, "mknod")),
+    # multiprocessing starts processes with it.
+    (_posixsubprocess, "fork_exec"),
+)
+"""What the interpreter does not tell its hooks."""
+_OF_LOOPS = (
+    *("create_connection", "create_unix_connection", "create_datagram_endpoint", "sock_connect"),
+    *("create_server", "create_unix_server", "subprocess_exec", "subprocess_shell", "sock_sendto"),
 )
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -51,6 +66,24 @@ class Fence:
         sys.dont_write_bytecode = True
         self._up = True
         sys.addaudithook(self._hook)
+        for owner, name in _UNHEARD:
+            if hasattr(owner, name):
+                setattr(owner, name, self._refusing(name, getattr(owner, name)))
+
+    def guard(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Refuse what a loop that is no Python code reaches out with, which no hook hears of."""
+        if type(loop).__module__.partition(".")[0] == "asyncio":
+            return
+        for name in _OF_LOOPS:
+            loop.__dict__[name] = self._refusing(f"loop.{name}", getattr(loop, name))
+
+    def _refusing(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            if self._up:
+                self._refuse(name, args)
+            return real(*args, **kwargs)
+
+        return refuse
 
     def down(self) -> None:
         """The agent's code has ended."""
@@ -63,10 +96,14 @@ class Fence:
             self._opening(*args)
         elif event == "os.kill" and args[1:] == (0,):
             return  # only asks whether a process is there
-        elif event in _REFUSED or (
-            event in _CHANGES and not self._in_sandbox(args[0] if args else "")
-        ):
+        elif event in _REFUSED or (event in _CHANGES and not self._stays(event, args)):
             self._refuse(event, args)
+
+    def _stays(self, event: str, args: tuple[Any, ...]) -> bool:
+        paths = args[:2] if event in _TWO_PATHS else args[:1]
+        # A path that counts from a directory's descriptor may be anywhere.
+        relative = any(isinstance(arg, int) and arg >= 0 for arg in args[2:4])
+        return not relative and bool(paths) and all(map(self._in_sandbox, paths))
 
     def _opening(self, path: Any, mode: Any, flags: Any) -> None:
         writes = isinstance(flags, int) and flags & _WRITING

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
-import os
+import functools
+import inspect
+import re
 import sys
 import types
 import uuid
@@ -25,14 +27,11 @@ from tachograph.replay._codec import (
     dumps,
     register,
     register_type,
-    remember_local,
-    type_id,
 )
+from tachograph.replay._types import is_of_the_program, type_id
 
 _HIGHEST_INT_DIGITS = 1 << 20
-
-
-_STANDARD = os.path.dirname(os.__file__)  # noqa: PTH120 - compared with file names as text
+_FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
 
 
 def _text(name: str, cls: type, write: Callable[[Any], str], read: Callable[[str], Any]) -> None:
@@ -50,6 +49,13 @@ def _big_int(fields: dict[str, Any], _: Reader) -> int:
     if len(fields["v"]) > _HIGHEST_INT_DIGITS:
         raise CodecError("an integer is too long")
     return int(fields["v"], 16)
+
+
+def _fraction(text: str) -> Fraction:
+    # Fraction itself would also take 1e999999999, and fill the memory with it.
+    if _FRACTION.fullmatch(text) is None:
+        raise CodecError("it is no fraction")
+    return Fraction(text)
 
 
 def _items(value: Any, writer: Writer) -> dict[str, Any]:
@@ -93,7 +99,7 @@ def _register_builtins() -> None:
     _text("bytearray", bytearray, _encode_bytes, lambda text: bytearray(_decode_bytes(text)))
     _text("complex", complex, repr, complex)
     _text("decimal", Decimal, str, Decimal)
-    _text("fraction", Fraction, str, Fraction)
+    _text("fraction", Fraction, str, _fraction)
     _text("uuid", uuid.UUID, str, uuid.UUID)
     _text("date", date, date.isoformat, date.fromisoformat)
     register(
@@ -146,9 +152,7 @@ def _read_time(fields: dict[str, Any], reader: Reader) -> time:
 
 
 def _named(value: Any) -> str:
-    cls = type(value)
-    remember_local(cls)
-    return type_id(cls)
+    return type_id(type(value))
 
 
 def _write_enum(value: enum.Enum, _: Writer) -> dict[str, Any]:
@@ -161,11 +165,19 @@ def _read_enum(fields: dict[str, Any], reader: Reader) -> Any:
 
 
 def _write_dataclass(value: Any, writer: Writer) -> dict[str, Any]:
-    held = {
-        field.name: writer.write(object.__getattribute__(value, field.name))
-        for field in dataclasses.fields(value)
-    }
+    held = {field.name: _field(value, field.name, writer) for field in dataclasses.fields(value)}
     return {"t": _named(value), "v": held}
+
+
+def _field(value: Any, name: str, writer: Writer) -> Any:
+    """What a field holds, without running code for it: with some libraries, a look fetches rows."""
+    held = getattr(value, "__dict__", {})
+    if name in held:
+        return writer.write(held[name])
+    if _is_slot(type(value), name):
+        return writer.write(object.__getattribute__(value, name))
+    default = inspect.getattr_static(type(value), name, None)
+    return writer.unknown(value) if hasattr(default, "__get__") else writer.write(default)
 
 
 def _read_dataclass(fields: dict[str, Any], reader: Reader) -> Any:
@@ -178,8 +190,14 @@ def _read_dataclass(fields: dict[str, Any], reader: Reader) -> Any:
         raise CodecError(f"the fields of {fields['t']} have changed: {', '.join(changed)}")
     made = object.__new__(cls)
     for name, tree in fields["v"].items():
+        if hasattr(inspect.getattr_static(cls, name, None), "__set__") and not _is_slot(cls, name):
+            raise CodecError(f"{fields['t']}.{name} is set by code of its own")
         object.__setattr__(made, name, reader.read(tree))
     return made
+
+
+def _is_slot(cls: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(cls, name, None), types.MemberDescriptorType)
 
 
 def _is_named_tuple(value: Any) -> bool:
@@ -211,13 +229,22 @@ def _write_pydantic(value: Any, writer: Writer) -> dict[str, Any]:
 
 def _read_pydantic(fields: dict[str, Any], reader: Reader) -> Any:
     cls: Any = reader.typed(fields, sys.modules["pydantic"].BaseModel)
-    made = cls.__new__(cls)
+    unknown = [
+        name for name in fields["v"] if name not in cls.model_fields and not _is_cached(cls, name)
+    ]
+    if unknown:
+        raise CodecError(f"the fields of {fields['t']} have changed: {', '.join(unknown)}")
+    made = object.__new__(cls)
     held = {name: reader.read(tree) for name, tree in fields["v"].items()}
     object.__setattr__(made, "__dict__", held)
     object.__setattr__(made, "__pydantic_extra__", reader.read(fields["x"]))
     object.__setattr__(made, "__pydantic_fields_set__", set(fields["s"]))
     object.__setattr__(made, "__pydantic_private__", None)
     return made
+
+
+def _is_cached(cls: type, name: str) -> bool:
+    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
 
 
 def _write_path(value: PurePath, _: Writer) -> dict[str, Any] | None:
@@ -244,20 +271,12 @@ def _is_ordinary(value: Any) -> bool:
     return hasattr(value, "__dict__") and _is_made_by_object(cls) and cls is not object
 
 
-def _is_of_the_program(cls: type) -> bool:
-    """Not of the standard library or of an installed package, whose objects may do things when they go."""
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
-    if cls.__module__.startswith("tachograph.demo"):
-        return True
-    return bool(file) and "site-packages" not in file and not file.startswith(_STANDARD)
-
-
 def _is_made_by_object(cls: type) -> bool:
     return getattr(cls, "__new__", None) == object.__new__
 
 
 def _write_object(value: Any, writer: Writer) -> dict[str, Any] | None:
-    if not writer.objects or not _is_of_the_program(type(value)):
+    if not writer.objects or not is_of_the_program(type(value)):
         return None
     held = {name: writer.write(item) for name, item in vars(value).items()}
     return {"t": _named(value), "v": held}
@@ -265,7 +284,7 @@ def _write_object(value: Any, writer: Writer) -> dict[str, Any] | None:
 
 def _read_object(fields: dict[str, Any], reader: Reader) -> Any:
     cls = reader.typed(fields)
-    if not _is_of_the_program(cls):
+    if not is_of_the_program(cls):
         raise CodecError(f"{fields['t']} is no class of the program itself")
     if not _is_made_by_object(cls):
         raise CodecError(f"{fields['t']} cannot be made without its constructor")

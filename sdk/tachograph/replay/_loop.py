@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tachograph.replay._place import PLACE, Place, here, label_of
+from tachograph.replay._place import PLACE, Place, exactly_here, label_of
 from tachograph.replay._schedule import Flight
 
 _users: dict[int, int] = {}
@@ -25,6 +26,8 @@ _NAMES = (
     "create_task",
     "run_in_executor",
 )
+
+_BETWEEN = frozenset(("asyncio", "concurrent", "threading", "tachograph"))
 
 
 class RunTask(asyncio.Task[Any]):
@@ -70,9 +73,43 @@ def on_loop(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
 def _place_of(context: contextvars.Context | None) -> Place | None:
     place = PLACE.get() if context is None else context.get(PLACE)
-    if place is None or place.inside or place.engine.over:
+    if place is None or place.inside or place.engine.over or not place.engine.exact:
         return None
     return place
+
+
+def why_not(loop: asyncio.AbstractEventLoop) -> str:
+    """Why the schedule of a run on ``loop`` cannot be recorded; empty when it can."""
+    kind = type(loop)
+    if kind.__module__.partition(".")[0] not in {"asyncio", "uvloop"}:
+        return f"its event loop is a {kind.__module__}.{kind.__qualname__}"
+    if hasattr(loop, "_nest_patched"):
+        return "its event loop is nested by nest_asyncio"
+    if id(loop) not in _users and not loop.__dict__.keys().isdisjoint(_NAMES):
+        return "something else has changed the methods of its event loop"
+    factory = loop.get_task_factory()
+    eager = getattr(asyncio, "eager_task_factory", None)
+    if factory is not None and (
+        factory is eager or "eager" in getattr(factory, "__qualname__", "")
+    ):
+        return "its event loop starts tasks eagerly"
+    return ""
+
+
+def why_not_here() -> str:
+    """Why the schedule of the task that is running cannot be recorded; empty when it can."""
+    try:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    # A guest on asyncio's loop, as trio can be one, has no task of asyncio.
+    return "it does not run on asyncio" if task is None else why_not(loop)
+
+
+def is_driven(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether runs on the loop are scheduled by their engines."""
+    return id(loop) in _users
 
 
 def _shadow(loop: asyncio.AbstractEventLoop) -> None:
@@ -96,12 +133,24 @@ def _scheduling(
     ) -> asyncio.Handle:
         place = _place_of(context)
         if place is None or asyncio._get_running_loop() is not loop:
+            if place is not None:
+                place.engine.leaked(_line_of_the_program())
             handle: asyncio.Handle = real["call_soon_threadsafe"](callback, *args, context=context)
             return handle
         # From the loop's own thread: asyncio closes dropped async generators in this way.
         return place.engine.schedule(loop).soon(callback, args, context)
 
     return {"call_soon": call_soon, "call_soon_threadsafe": call_soon_threadsafe}
+
+
+def _line_of_the_program() -> str:
+    """Where a thread of the agent wakes the loop, which is at no recorded moment."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+    if frame is None:
+        return "a thread"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
 
 
 def _timing(
@@ -127,7 +176,7 @@ def _timing(
         return _set_timer(place, loop, real["call_at"], when, callback, args, context)
 
     def time() -> float:
-        place = here()
+        place = exactly_here()
         if place is None:
             now_s: float = real["time"]()
             return now_s
@@ -179,7 +228,7 @@ def _spawning(
     def create_task(
         coro: Coroutine[Any, Any, Any], *, name: Any = None, context: Any = None, **more: Any
     ) -> asyncio.Task[Any]:
-        place = here()
+        place = exactly_here()
         made = None
         if place is not None:
             made = place.engine.schedule(loop).child_context(label_of(coro), context)
@@ -199,7 +248,7 @@ def _spawning(
         return ours
 
     def run_in_executor(executor: Any, function: Callable[..., Any], *args: Any) -> Any:
-        place = here()
+        place = exactly_here()
         if place is None:
             return real["run_in_executor"](executor, function, *args)
         return _in_thread(place, loop, real["run_in_executor"], executor, function, args)

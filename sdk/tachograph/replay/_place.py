@@ -65,6 +65,12 @@ def here() -> Place | None:
     return place
 
 
+def exactly_here() -> Place | None:
+    """:func:`here`, when the run's order is recorded too, or replayed."""
+    place = here()
+    return place if place is not None and place.engine.exact else None
+
+
 def path_text(path: Path) -> str:
     """``research/plan#1``: what people and files call a path. The root is the empty text."""
     return "/".join(label if not nth else f"{label}#{nth}" for label, nth in path)

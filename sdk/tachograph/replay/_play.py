@@ -23,8 +23,9 @@ from tachograph.replay._divergence import (
 from tachograph.replay._engine import Engine, Given
 from tachograph.replay._place import Node
 from tachograph.replay._pump import RecordedStream
-from tachograph.replay._recording import Delivery, RecordedCall, Recording
+from tachograph.replay._recording import Delivery, Outcome, RecordedCall, Recording
 from tachograph.replay._schedule import Flight, Schedule
+from tachograph.replay._types import Types
 
 Redact = Callable[[str], str]
 _MASK_KIND = re.compile(r"\[redacted:[^:\]]+:")
@@ -49,6 +50,9 @@ class Player(Engine):
         """How many effects were answered from the tape."""
         self.on_failure: list[Callable[[Diverged], None]] = []
         self.progress_s = time.monotonic()
+        self.guard: Callable[[asyncio.AbstractEventLoop], None] | None = None
+        """Told each event loop that code of the agent is driven on."""
+        self.types = Types()
         self._redact = redact
         self.position = 0
         self._by_path: dict[str, deque[RecordedCall]] = defaultdict(deque)
@@ -57,6 +61,10 @@ class Player(Engine):
         self._timers = {path: deque(indices) for path, indices in recording.timers.items()}
         self._reads = {place: deque(values) for place, values in recording.reads.items()}
         self._last_loop_s = 0.0
+
+    def meet(self, function: Callable[..., Any]) -> None:
+        """Values may be of classes that the function's code names."""
+        self.types.meet(function)
 
     # --- calls -------------------------------------------------------------------------------------
 
@@ -137,15 +145,21 @@ class Player(Engine):
             said = f"the recording ends before {call.name} came out."
             self._fail(self._about(call, "STALLED", said))
         outcome = call.outcomes.popleft()
-        return outcome.kind, self._value(call, outcome.tree)
+        return outcome.kind, self._value(call, outcome)
 
-    def _value(self, call: RecordedCall, tree: Any) -> Any:
+    def _value(self, call: RecordedCall, outcome: Outcome) -> Any:
         try:
-            return loads(tree)
+            return self._revived(outcome)
         except CodecError as error:
-            said = f"what {call.name} gave cannot be read back: {error}. See tacho.codec."
+            said = f"what {call.name} gave cannot be read back: {error}."
             self._fail(self._about(call, "DECODE", said))
             raise AssertionError("unreachable") from error
+
+    def _revived(self, outcome: Outcome) -> Any:
+        value = loads(outcome.tree, self.types.find)
+        if outcome.kind == "err" and not isinstance(value, BaseException):
+            raise CodecError("it is said to be raised, and is no exception")
+        return value
 
     # --- order -------------------------------------------------------------------------------------
 
@@ -159,9 +173,10 @@ class Player(Engine):
         self.position += 1
         self.progress_s = time.monotonic()
         tree = delivery.outcome.tree
-        if tree is None or type(tree) is str:
-            return delivery.outcome.kind, tree
-        return delivery.outcome.kind, self._value(self.recording.call(delivery.index), tree)
+        kind, call = delivery.outcome.kind, self.recording.find(delivery.index)
+        if call is None or (kind != "err" and (tree is None or type(tree) is str)):
+            return kind, tree
+        return kind, self._value(call, delivery.outcome)
 
     def timer(self, node: Node) -> int | None:
         """The recorded timer of this place; one that was not recorded never fires."""
@@ -235,7 +250,7 @@ class Player(Engine):
             said = f"{name} is read more often than recorded."
             self._fail(self._divergence("READ_COUNT", said, node, name, self.effects, None, None))
             raise AssertionError("unreachable")
-        return loads(values.popleft())
+        return loads(values.popleft(), self.types.find)
 
     def loop_time(self, real: Callable[[], float]) -> float:
         """The loop's time in this activation."""
@@ -321,7 +336,7 @@ class Player(Engine):
         if call is None:
             return [("ok", None)]
         left = [d.outcome for d in self.recording.deliveries[self.position :] if d.index == index]
-        return [(outcome.kind, self._value(call, outcome.tree)) for outcome in left]
+        return [(outcome.kind, self._value(call, outcome)) for outcome in left]
 
     def misread(self, index: int, said: str) -> None:
         """A stream is read otherwise than it was."""

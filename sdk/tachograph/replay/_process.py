@@ -29,6 +29,22 @@ def replayed(package: bytes, code: Path, entry: str = "") -> dict[str, Any]:
     return _ask(package, ["--code", str(code)], entry, _without_keys(seed))
 
 
+def explored(package: bytes, code: Path, entry: str, orders: int) -> dict[str, Any]:
+    """Replay in other legal orders, fenced in as a replay is; blocks until it is done.
+
+    Returns:
+        ``orders``: how many different ones were tried; ``found``: those in which the agent does something else, each
+        with its ``seed``, the ``order`` of steps, and the ``divergence``.
+
+    Raises:
+        RecordingError: the recording cannot be used, its agent polls, or its code cannot be found.
+    """
+    recording = Recording.from_bytes(package)
+    seed = str(recording.run.get("env", {}).get("hash_seed", "random"))
+    words = ["--code", str(code), "--orders", str(orders)]
+    return _ask(package, words, entry, _without_keys(seed))
+
+
 def continued(package: bytes, code: Path, entry: str, plan: dict[str, Any]) -> dict[str, Any]:
     """Go on live from a recording, in a process with this one's environment; blocks until it is done.
 

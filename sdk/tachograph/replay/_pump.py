@@ -7,10 +7,12 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tachograph.replay._place import PLACE, Place
 from tachograph.replay._schedule import Flight
 
 if TYPE_CHECKING:
     from tachograph.replay._continue import Continuation
+    from tachograph.replay._engine import Engine
     from tachograph.replay._play import Player
     from tachograph.replay._record import Recorder
 
@@ -80,6 +82,35 @@ class Pump:
                 arrive(flight)
             if flight.outcome[0] != "item":
                 return
+
+
+class InPlace:
+    """An async generator that goes on in the task that asks, where no order is recorded."""
+
+    def __init__(self, engine: Engine, index: int, inside: Place, body: Any) -> None:
+        self._engine = engine
+        self._index = index
+        self._inside = inside
+        self._body = body
+
+    async def step(self, sent: Any, thrown: BaseException | None) -> tuple[str, Any]:
+        """Have the generator go on; returns what came of it."""
+        token = PLACE.set(self._inside)
+        outcome: tuple[str, Any]
+        try:
+            body = self._body
+            outcome = "item", await (body.asend(sent) if thrown is None else body.athrow(thrown))
+        except StopAsyncIteration:
+            outcome = "end", None
+        except GeneratorExit:
+            outcome = "close", None
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            outcome = ("cancel" if cancelled else "err"), error
+        finally:
+            PLACE.reset(token)
+        self._engine.close(self._index, *outcome)
+        return outcome
 
 
 class RecordedStream:

@@ -18,6 +18,7 @@ from tachograph.replay._schedule import Flight
 from tachograph.replay._tape import Tape
 
 _LEAKS_LIMIT = 100
+_VARIABLE = "os.environ["
 _WITHHELD = '{"$":"opaque","t":"withheld"}'
 
 
@@ -27,12 +28,23 @@ class Recorder(Engine):
     def __init__(self, tape: Tape) -> None:
         super().__init__()
         self.tape = tape
+        self.why_light = ""
+        """Why the tape does not take all that replay needs; empty when it does."""
+        self.refused = False
+        """Whether it is a resumption that stopped in front of a write; the recording before it stays the run's."""
         self.entry_file = ""
         """The file of the run's function."""
         self._indices = itertools.count()
         self._keeps_output: dict[int, Given] = {}
         self._leaks: set[str] = set()
         self._ticked = -1
+
+    def fall_back(self, why: str) -> None:
+        """Keep digests from here on, and let effects happen where they are called."""
+        if self.exact:
+            self.exact, self.why_light = False, why
+            self.tape.add({"t": "light", "why": why})
+            self.tape.digest()
 
     def open(self, node: Node, name: str, kind: str, given: Given) -> int:
         """Write the intent of an effect."""
@@ -110,7 +122,11 @@ class Recorder(Engine):
         """Write what was read."""
         value = real()
         with guarded("recording a reading"):
-            self.tape.add({"t": "read", "p": node.text, "n": name}, "v", dumps(value)[0])
+            payload = dumps(value)[0]
+            if name.startswith(_VARIABLE):
+                # Whether it is a secret is known by the name alone.
+                payload = self.tape.masked(name[len(_VARIABLE) : -1], payload)
+            self.tape.add({"t": "read", "p": node.text, "n": name}, "v", payload)
         return value
 
     def loop_time(self, real: Callable[[], float]) -> float:

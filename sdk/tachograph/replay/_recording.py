@@ -11,6 +11,9 @@ from typing import Any
 from tachograph_schemas import tapes
 
 FORMAT = 1
+_FACTS = {"run_id": str, "entry": str, "file": str, "env": dict, "instruments": list, "mode": str}
+
+_OUTCOMES = frozenset(("ok", "err", "cancel", "item", "end", "close"))
 
 
 class RecordingError(ValueError):
@@ -73,22 +76,50 @@ class Recording:
         self.timers: dict[str, deque[int]] = defaultdict(deque)
         self.leaks: list[str] = []
         self.run: dict[str, Any] = {}
+        self.limits = ""
+        """What keeps the recording from being replayed; empty when nothing does."""
         self.end: dict[str, Any] = {}
         self.code: dict[str, Any] = {}
         try:
             for record in records:
                 self._take(record)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RecordingError(f"the recording is malformed: {error!r}") from error
         if self.run.get("format") != FORMAT:
             raise RecordingError(
                 f"the recording has format {self.run.get('format')!r}, this version reads {FORMAT}"
             )
+        self._check_facts()
+
+    def _check_facts(self) -> None:
+        """What others take from the tape's first and last records has the form that they count on."""
+        for field_name, kind in _FACTS.items():
+            if not isinstance(self.run.get(field_name, kind()), kind):
+                raise RecordingError(
+                    f"the recording is malformed: its {field_name} is no {kind.__name__}"
+                )
+        if "args" not in self.run or "run_id" not in self.run:
+            raise RecordingError("the recording is malformed: it does not say which run it is of")
+        if self.end and self.end.get("o") not in {"ok", "err", "cancel"}:
+            raise RecordingError("the recording is malformed: it does not say how the run ended")
+        if not isinstance(self.code.get("files", {}), dict):
+            raise RecordingError("the recording is malformed: its files are no table")
 
     @property
     def run_id(self) -> str:
         """The run it is of."""
         return str(self.run["run_id"])
+
+    def check_replayable(self) -> None:
+        """Raise where the recording says of itself that it does not suffice.
+
+        Raises:
+            RecordingError: it was made in light mode, or has been cut.
+        """
+        if self.limits:
+            raise RecordingError(self.limits)
+        if self.run.get("mode") == "light":
+            raise RecordingError("it was recorded in light mode, which keeps digests only")
 
     @property
     def complete(self) -> bool:
@@ -115,6 +146,8 @@ class Recording:
             self._by_index[call.index] = call
         elif kind == "done":
             outcome = Outcome(record["o"], self._value(record.get("v")))
+            if outcome.kind not in _OUTCOMES:
+                raise ValueError("an outcome is of no known kind")
             if outcome.kind == "item":
                 self._by_index[record["i"]].streams = True
             if "q" in record:
@@ -130,6 +163,12 @@ class Recording:
             self.loop_times[record["q"]] = float(record["v"])
         elif kind == "read":
             self.reads[record["p"], record["n"]].append(self._value(record["v"]))
+        elif kind == "light":
+            self.limits = (
+                f"it was recorded in light mode, which keeps digests only: {record['why']}"
+            )
+        elif kind == "cut":
+            self.limits = f"{record['n']} records are missing on its tape: {record['why']}"
         elif kind == "leak":
             self.leaks.append(str(record["where"]))
         elif kind in {"run", "end", "code"}:

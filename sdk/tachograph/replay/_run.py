@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tachograph._run import taken_up
 from tachograph.replay import _session, _sources, _threads
 from tachograph.replay._code import changed_since
 from tachograph.replay._codec import CodecError, dumps, loads
@@ -20,6 +21,7 @@ from tachograph.replay._continue import Plan
 from tachograph.replay._divergence import Diverged, Divergence, changes_between, same
 from tachograph.replay._play import Player
 from tachograph.replay._recording import Recording
+from tachograph.replay._types import Types
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ def replay(
     *,
     root: Path | None = None,
     started: Callable[[Player], None] | None = None,
+    player: Player | None = None,
 ) -> Replayed:
     """Run ``entry``, the decorated function of the run, against the recording. Nothing live happens.
 
@@ -59,14 +62,19 @@ def replay(
         entry: The run's function as it is now.
         root: Where the program's files are; default: the working directory.
         started: Told the engine before the agent's code begins.
+        player: Another engine than the one that keeps to the recorded order.
 
     Returns:
         Whether result and effects were the same, else the first difference. Raises nothing of the agent's.
+
+    Raises:
+        RecordingError: the recording says that it does not suffice.
     """
     from tachograph import _recorder
     from tachograph._redact import Redactor
 
-    player = Player(recording, _session.masking(Redactor()))
+    recording.check_replayable()
+    player = player or Player(recording, _session.masking(Redactor()))
     if started is not None:
         started(player)
     before = _recorder.active()
@@ -93,7 +101,7 @@ def go_on(
 ) -> tuple[str, Any]:
     """Run ``entry`` along a recording and then live, recorded like any run of this process.
 
-    ``run_ids`` gets the new run's id.
+    ``run_ids`` gets the run's id: a new one for a fork, the recording's for a resumption.
 
     Returns:
         ``ok`` and the result, or ``err`` and the exception; a program that does not follow the recording
@@ -130,8 +138,12 @@ def _perform(by: Player | Plan, recording: Recording, entry: Callable[..., Any])
         _session.answer_with(by)
     else:
         _session.continue_from(by)
+        if by.live_from_step is None:
+            taken_up.set(recording.run_id)
+    types = by.types if isinstance(by, Player) else Types()
+    types.meet(entry)
     try:
-        given = loads(recording.run["args"])
+        given = loads(recording.run["args"], types.find)
     except CodecError as error:
         said = f"the arguments of the run cannot be read back: {error}"
         diverged = Diverged(Divergence("DECODE", said))

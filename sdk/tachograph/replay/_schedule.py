@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 SPIN_LIMIT = 64
 IDLE_TURNS = 16
 """So many empty turns of the loop before a replay that waits for nothing is called stalled."""
-RUNAWAY_CALLBACKS = 200_000
-"""More between two deliveries, while replaying, is an endless loop."""
+RUNAWAY_CALLBACKS = 50_000
+"""More between two deliveries, while replaying, is an endless loop unless it was recorded so."""
 
 _outside = contextvars.Context()
 
@@ -134,11 +134,12 @@ class Schedule:
         if self._is_done():
             return
         if self.engine.replaying:
-            if self.callbacks > RUNAWAY_CALLBACKS:
+            following = self.engine.following()
+            spin = following.spin if following is not None else None
+            if self.callbacks > max(RUNAWAY_CALLBACKS, spin or 0):
                 self.engine.stalled(self, runaway=True)
                 return
-            following = self.engine.following()
-            if following is not None and following.spin == self.callbacks:
+            if spin == self.callbacks:
                 self._deliver_recorded(spinning=True)
             elif following is None and self.callbacks > 2 * SPIN_LIMIT:
                 self.engine.exhausted()
@@ -250,6 +251,7 @@ class Schedule:
             self._delivering = False
 
     def _probe_recorded(self) -> None:
+        self.engine.choose(self)
         if self.unmatched:
             # Whatever the agent does in a thread that was not recorded must end first.
             ended = next((each for each in self.unmatched if each.ready), None)
@@ -292,16 +294,21 @@ class Schedule:
     async def settle(self, flight: Flight) -> tuple[str, Any]:
         """Wait for an outcome. A cancellation of the waiting task cancels what it waits for, as without us."""
         waiting = True
+        asked: asyncio.CancelledError | None = None
         flight.dead = lambda: not waiting
         try:
             while not flight.landed:
                 flight.future = self.loop.create_future()
                 try:
                     await flight.future
-                except asyncio.CancelledError:
+                except asyncio.CancelledError as error:
                     if flight.landed or self._lost_by_cancelling(flight):
                         raise
+                    asked = error
                     flight.cancel()
+            if asked is not None and flight.outcome == ("cancel", None):
+                # The one that was thrown in: whoever asked may know it by its message, as anyio does.
+                return "cancel", asked
             return flight.outcome or ("ok", None)
         finally:
             waiting = False

@@ -6,13 +6,16 @@ the four forms that functions have. Calls below an effect are not looked at: the
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tachograph.replay._engine import Engine, Given
+from tachograph.replay._engine import Engine, Given, StreamSource
+from tachograph.replay._loop import is_driven
 from tachograph.replay._place import PLACE, Place, here, label_of
+from tachograph.replay._pump import InPlace
 
 if TYPE_CHECKING:
     from tachograph._call import Spec
@@ -33,6 +36,7 @@ class FrameSeam:
     @contextmanager
     def _in(self, function: Function) -> Iterator[None]:
         place = self._place
+        place.engine.meet(function)
         token = PLACE.set(Place(place.engine, place.node.child(label_of(function))))
         try:
             yield
@@ -51,6 +55,7 @@ class FrameSeam:
 
     def gen(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A generator: its body's effects count where its consumer is."""
+        self._place.engine.meet(function)
         return function(*args, **kwargs)
 
     agen = gen
@@ -67,7 +72,14 @@ class EffectSeam:
 
     def _open(self, function: Function) -> tuple[Engine, int]:
         engine, node = self._place.engine, self._place.node
+        engine.meet(function)
         return engine, engine.open(node, self._name or label_of(function), self._kind, self._given)
+
+    def _opened_on_loop(self, function: Function) -> tuple[Engine, int]:
+        engine = self._place.engine
+        if engine.exact and not engine.replaying and not is_driven(asyncio.get_running_loop()):
+            engine.fall_back("an effect of it happens on an event loop of others")
+        return self._open(function)
 
     def _inside(self) -> Place:
         return Place(self._place.engine, self._place.node, inside=True)
@@ -90,7 +102,9 @@ class EffectSeam:
 
     async def acall(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A coroutine function."""
-        engine, index = self._open(function)
+        engine, index = self._opened_on_loop(function)
+        if not (engine.exact or engine.answers(index)):
+            return await self._in_place(engine, index, function(*args, **kwargs))
         before = contextvars.copy_context()
         context = before.copy()
         context.run(PLACE.set, self._inside())
@@ -98,6 +112,20 @@ class EffectSeam:
         if not engine.answers(index):
             _carry_back(before, context)
         return unwrapped(outcome)
+
+    async def _in_place(self, engine: Engine, index: int, going: Any) -> Any:
+        """Await an effect in the task that calls it."""
+        token = PLACE.set(self._inside())
+        try:
+            result = await going
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            engine.close(index, "cancel" if cancelled else "err", error)
+            raise
+        finally:
+            PLACE.reset(token)
+        engine.close(index, "ok", result)
+        return result
 
     def gen(self, function: Function, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
         """A generator: its items one by one."""
@@ -129,10 +157,14 @@ class EffectSeam:
 
     async def agen(self, function: Function, args: Any, kwargs: Any) -> AsyncGenerator[Any, Any]:
         """An async generator: its items one by one, in the order of the run."""
-        engine, index = self._open(function)
+        engine, index = self._opened_on_loop(function)
         context = contextvars.copy_context()
         context.run(PLACE.set, self._inside())
-        source = engine.stream(index, lambda: function(*args, **kwargs), context)
+        source: StreamSource
+        if engine.exact or engine.answers(index):
+            source = engine.stream(index, lambda: function(*args, **kwargs), context)
+        else:
+            source = InPlace(engine, index, self._inside(), function(*args, **kwargs))
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -173,9 +205,7 @@ def unwrapped(outcome: tuple[str, Any]) -> Any:
     if kind == "err":
         raise value
     if kind == "cancel":
-        import asyncio
-
-        raise asyncio.CancelledError
+        raise value if isinstance(value, asyncio.CancelledError) else asyncio.CancelledError
     return value
 
 

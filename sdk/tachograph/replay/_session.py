@@ -12,7 +12,6 @@ import platform
 import random
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,10 +20,12 @@ from tachograph._guard import contain, guarded
 from tachograph.replay import _codec, _http
 from tachograph.replay._drive import drive
 from tachograph.replay._engine import Engine
+from tachograph.replay._loop import why_not_here
 from tachograph.replay._place import PLACE, Place
 from tachograph.replay._record import Recorder
 from tachograph.replay._recording import FORMAT
-from tachograph.replay._tape import Drain, Tape
+from tachograph.replay._tape import Drain, Room, Tape, digest_of
+from tachograph_schemas import names
 
 if TYPE_CHECKING:
     from tachograph._call import Spec
@@ -47,6 +48,7 @@ class Session:
         self.redact = digest_of if light else masking(redactor)
         self.ship = ship
         self.drain = Drain()
+        self.room = Room()
         self.pid = os.getpid()
         self._numbers = itertools.count()
 
@@ -55,13 +57,15 @@ class Session:
         run_id = facts["run_id"]
         # A run that is taken up by its id has a tape for each attempt.
         attempt = f"{os.getpid():x}-{next(self._numbers):x}"
-        tape = Tape(self.directory / f"{run_id}.{attempt}.tape", self.redact, self.drain)
+        path = self.directory / f"{run_id}.{attempt}.tape"
+        tape = Tape(path, self.redact, self.drain, self.room)
         self.drain.start(tape)
         text, _ = _codec.dumps(arguments, objects=True)
         mode = "light" if self.light else "exact"
         tape.add({"t": "run", "format": FORMAT, "mode": mode, **facts}, "args", text)
         recorder = self._engine(tape, plan)
         recorder.entry_file = str(facts["file"])
+        recorder.exact = not self.light
         return recorder
 
     def _engine(self, tape: Tape, plan: Plan | None) -> Recorder:
@@ -78,7 +82,10 @@ class Session:
         engine.finish()
 
         def finished() -> None:
-            self.ship(tape.path)
+            if engine.refused:
+                tape.path.unlink(missing_ok=True)
+            else:
+                self.ship(tape.path)
 
         self.drain.later(lambda: tape.add({"t": "code", **code_facts(engine.entry_file)}))
         self.drain.finish(tape, finished)
@@ -164,11 +171,6 @@ def _in_pieces(redactor: Redactor, tree: Any, key: str = "tacho.tape") -> Any:
     return "".join(redactor.redact(key, piece)[0] for piece in pieces)
 
 
-def digest_of(text: str) -> str:
-    """What stands for a payload in light mode."""
-    return f'{{"$":"digest","v":"{blake2b(text.encode(), digest_size=16).hexdigest()}"}}'
-
-
 def outermost(spec: Spec, policies: tuple[str, str]) -> Any:
     """The seam of a run that starts here; None when no tape is made of it."""
     engine = _answering.get()
@@ -222,10 +224,15 @@ class RunSeam:
         plan = _continuing.get()
         if plan is not None:
             step = plan.live_from_step
-            facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
+            if step is not None:
+                facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
             if plan.run_ids is not None:
                 plan.run_ids.append(run.id)
-        return _session.begin(facts, arguments_of(function, args, kwargs), plan)
+        recorder = _session.begin(facts, arguments_of(function, args, kwargs), plan)
+        why = why_not_here() if form == "coroutine" and recorder.exact else ""
+        if why:
+            recorder.fall_back(why)
+        return recorder
 
     def _end(self, outcome: str, value: Any) -> None:
         engine = self._engine
@@ -235,6 +242,9 @@ class RunSeam:
             payload = None
             if outcome != "cancel" and self._keeps_output:
                 payload, _ = _codec.dumps(value)
+            run = frame_of().run
+            if run is not None and (limits := engine.why_light or engine.tape.why_cut):
+                run.span.set_attribute(names.RECORDING_LIMITS, limits)
             _session.end(engine, {"t": "end", "o": outcome}, payload)
 
     def call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -257,7 +267,7 @@ class RunSeam:
         if place is None:
             return await function(*args, **kwargs)
         try:
-            result = await drive(place, lambda: function(*args, **kwargs))
+            result = await _in_its_place(place, lambda: function(*args, **kwargs))
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             self._end("cancel" if cancelled else "err", error)
@@ -295,6 +305,16 @@ class RunSeam:
         """An async generator. It is not recorded for replay: its consumer is part of its schedule."""
         async for item in function(*args, **kwargs):
             yield item
+
+
+async def _in_its_place(place: Place, make: Callable[[], Any]) -> Any:
+    if place.engine.exact:
+        return await drive(place, make)
+    token = PLACE.set(place)
+    try:
+        return await make()
+    finally:
+        PLACE.reset(token)
 
 
 def environment() -> dict[str, Any]:

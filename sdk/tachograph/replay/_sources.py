@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tachograph import _prices
-from tachograph.replay._place import PLACE, Place, here
+from tachograph.replay._place import PLACE, Place, exactly_here
 
 _installed: list[Callable[[], None]] = []
 _lock = threading.Lock()
@@ -65,7 +65,7 @@ class _Reading(NamedTuple):
 def _reader() -> _Reading | None:
     """Who reads, two frames up, when it is agent code or what it calls; None when others do."""
     place = PLACE.get()
-    if place is None or place.inside or place.engine.over:
+    if place is None or place.inside or place.engine.over or not place.engine.exact:
         return None
     frame: Any = sys._getframe(2)
     while frame is not None:
@@ -120,14 +120,21 @@ def _reading(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
             return real(*args, **kwargs)
         return reading.take(name, lambda: real(*args, **kwargs))
 
-    read.__name__ = getattr(real, "__name__", name)
+    return _disguised(read, real)
+
+
+def _disguised(read: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    """``read`` by the names of what it stands for: it is pickled by them."""
+    module = str(real.__module__)
+    read.__module__ = "os" if module == "posix" else module
+    read.__name__ = read.__qualname__ = getattr(real, "__name__", read.__name__)
     read.__doc__ = real.__doc__
     return read
 
 
 def _sdk_reading(name: str, real: Callable[[], Any]) -> Any:
     """What Tachograph itself looks up for the agent."""
-    place = here()
+    place = exactly_here()
     if place is None:
         return real()
 
@@ -141,14 +148,14 @@ def _sdk_reading(name: str, real: Callable[[], Any]) -> Any:
     return place.engine.read(place.node, name, below)
 
 
-def _sleeping(real: Callable[[float], None]) -> Callable[[float], None]:
+def _sleeping(real: Callable[[float], None]) -> Callable[..., Any]:
     def sleep(seconds: float, /) -> None:
         place = PLACE.get()
         if place is not None and not place.inside and place.engine.replaying:
             return  # nobody waits in a replay
         real(seconds)
 
-    return sleep
+    return _disguised(sleep, real)
 
 
 # --- chance ------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +28,70 @@ INLINE_BYTES = 4_096
 """Longer payloads become blobs."""
 TAPE_LIMIT_BYTES = 256 << 20
 """What does not fit any more makes the run not replayable; the agent goes on."""
+ALL_TAPES_LIMIT_BYTES = 1 << 30
+"""Of the runs that are under way in this process, together."""
 _QUEUE_LIMIT_BYTES = 32 << 20
 
 Redact = Callable[[str], str]
 """Masks secrets in a JSON text and returns JSON."""
 
 
+def digest_of(text: str) -> str:
+    """What stands for a payload in light mode."""
+    return f'{{"$":"digest","v":"{blake2b(text.encode(), digest_size=16).hexdigest()}"}}'
+
+
+class Room:
+    """How many bytes the tapes of a process may still take."""
+
+    def __init__(self, left_bytes: int = ALL_TAPES_LIMIT_BYTES) -> None:
+        self._left_bytes = left_bytes
+        self._lock = threading.Lock()
+
+    def take(self, size_bytes: int) -> bool:
+        """Whether there is room for so many; then they are taken."""
+        with self._lock:
+            if size_bytes > self._left_bytes:
+                return False
+            self._left_bytes -= size_bytes
+            return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """A tape is closed."""
+        with self._lock:
+            self._left_bytes += size_bytes
+
+
 class Tape:
     """Takes records from any thread. Nothing here raises into the agent or blocks on the disk."""
 
-    def __init__(self, path: Path, redact: Redact, drain: Drain) -> None:
+    def __init__(self, path: Path, redact: Redact, drain: Drain, room: Room) -> None:
         self.path = path
         self._pid = os.getpid()
         self._redact = redact
         self._drain = drain
+        self._room = room
         self._queue: deque[tuple[dict[str, Any], str, str | None]] = deque()
         self._queued_bytes = 0
         self._lock = threading.Lock()
         self._file: int | None = None
         self._crc = 0
+        self._written_crc = 0
         self._size_bytes = 0
         self._blobs: set[str] = set()
-        self.full = False
+        self.why_cut = ""
+        """Why records are dropped from here on; empty as long as none is."""
+        self.dropped = 0
+        """How many records were dropped."""
         self.closed = False
 
     def add(self, record: dict[str, Any], field: str = "v", payload: str | None = None) -> None:
         """Queue a record; ``payload`` is the JSON text of its ``field``."""
-        if self.closed or self.full or os.getpid() != self._pid:
+        if self.closed or os.getpid() != self._pid:
             return  # a forked child is not part of its parent's tape
+        if self.why_cut:
+            self.dropped += 1
+            return
         self._queue.append((record, field, payload))
         self._queued_bytes += len(payload) if payload is not None else 64
         if self._queued_bytes > _QUEUE_LIMIT_BYTES:
@@ -70,12 +107,13 @@ class Tape:
             parts: list[bytes] = []
             while self._queue:
                 record, field, payload = self._queue.popleft()
-                self._queued_bytes -= len(payload) if payload is not None else 64
                 if payload is not None:
                     payload = self._payload(payload, parts)
                 self._frame(_joined(record, field, payload), parts)
-            if parts:
-                self._write(b"".join(parts))
+            # Threads add to the count without a lock.
+            self._queued_bytes = 0
+            if parts and not self._write(b"".join(parts)):
+                self.dropped += len(parts)
 
     def _payload(self, text: str, parts: list[bytes]) -> str:
         text = self._redact(text)
@@ -91,11 +129,27 @@ class Tape:
         line, self._crc = frame(text, self._crc)
         parts.append(line)
 
-    def _write(self, data: bytes) -> None:
-        if self._size_bytes + len(data) > TAPE_LIMIT_BYTES:
-            self.full = True
-            say_rarely("tape", "tachograph: a run is too large to be replayed; its spans go on")
-            return
+    def _write(self, data: bytes) -> bool:
+        if self.why_cut:
+            return False
+        if self._size_bytes + len(data) > TAPE_LIMIT_BYTES or not self._room.take(len(data)):
+            self._cut("it is too large for a tape")
+            return False
+        self._size_bytes += len(data)
+        try:
+            self._append(data)
+        except OSError as error:
+            # What is there may end in the middle of a line, which readers cut off.
+            self._cut(f"its tape could not be written: {error.strerror or error}")
+            return False
+        self._written_crc = self._crc
+        return True
+
+    def _cut(self, why: str) -> None:
+        self.why_cut = why
+        say_rarely("tape", "tachograph: a run cannot be replayed, %s; its spans go on", why)
+
+    def _append(self, data: bytes) -> None:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -104,16 +158,34 @@ class Tape:
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
-        self._size_bytes += len(data)
+
+    def masked(self, name: str, payload: str) -> str:
+        """A payload as it may be kept under ``name``."""
+        found = json.loads(self._redact(f"{{{json.dumps(name)}:{payload}}}"))
+        return json.dumps(found.get(name), separators=(",", ":"))
+
+    def digest(self) -> None:
+        """Keep digests of payloads from here on."""
+        self._redact = digest_of
 
     def close(self) -> None:
         """Write what is left and close the file."""
         self.write_out()
         with self._lock:
             self.closed = True
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+            if self._file is None:
+                return
+            if self.dropped:
+                with suppress(OSError):
+                    self._append(self._last_words())
+            os.close(self._file)
+            self._file = None
+            self._room.give_back(self._size_bytes)
+
+    def _last_words(self) -> bytes:
+        # On the last whole line that was written: nothing of what was dropped is in the chain.
+        record = {"t": "cut", "n": self.dropped, "why": self.why_cut}
+        return frame(json.dumps(record, separators=(",", ":")), self._written_crc)[0]
 
 
 def _lock_for_this_process(file: int) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from tachograph import _threads
 from tachograph.replay._drive import drive
-from tachograph.replay._place import PLACE, Place, here, label_of
+from tachograph.replay._loop import why_not
+from tachograph.replay._place import PLACE, Place, exactly_here, here, label_of
 
 _undo: list[Callable[[], None]] = []
 
@@ -45,8 +46,12 @@ def install() -> None:
 
     @functools.wraps(run)
     def run_inside(self: asyncio.Runner, coro: Any, *, context: Any = None) -> Any:
-        place = here()
+        place = exactly_here()
         if place is None or not asyncio.iscoroutine(coro):
+            return run(self, coro, context=context)
+        why = why_not(self.get_loop())
+        if why and not place.engine.replaying:
+            place.engine.fall_back(why)
             return run(self, coro, context=context)
         # The loop itself is no agent: only what it runs is.
         token = PLACE.set(None)
@@ -73,14 +78,14 @@ def _pin_stdlib() -> None:
 
     @functools.wraps(as_completed)
     def ordered(fs: Any, *, timeout: float | None = None) -> Any:
-        if here() is not None:
+        if exactly_here() is not None:
             # asyncio makes a set of them: coroutines would become tasks in the order of their addresses.
             fs = [asyncio.ensure_future(each) for each in dict.fromkeys(fs)]
         return as_completed(fs, timeout=timeout)
 
     @functools.wraps(wait_for)
     async def waiting(fut: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - its signature
-        if here() is None or (timeout is not None and timeout <= 0):
+        if exactly_here() is None or (timeout is not None and timeout <= 0):
             return await wait_for(fut, timeout)
         # Python 3.11 makes a helper task here, later versions do not.
         if timeout is None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tachograph import _call, _recorder
+from tachograph import _threads as carried
 from tachograph._redact import Redactor
 from tachograph._setup import recorder_without_export
 from tachograph.replay import _http, _session, _sources, _threads
@@ -54,6 +55,7 @@ def taping(directory: Path):
     was = _recorder.activate(recorder_without_export())
     _call.tape_hook = hook
     _sources.install()
+    carried.install()
     _threads.install()
     _http.install()
     try:
@@ -63,6 +65,7 @@ def taping(directory: Path):
         _call.tape_hook = None
         _http.uninstall()
         _threads.uninstall()
+        carried.uninstall()
         _sources.uninstall()
         _session.use(before)
         _recorder.activate(was)

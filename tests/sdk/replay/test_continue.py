@@ -10,6 +10,7 @@ from taped import assert_identical
 from test_order import SCENARIOS
 
 import tachograph as tacho
+from tachograph.replay import Happened, _reconcile, reconcile
 from tachograph.replay._continue import Plan
 from tachograph.replay._recording import Recording
 from tachograph.replay._run import go_on, replay
@@ -44,6 +45,19 @@ async def shop():
     return [first, receipt, last]
 
 
+@tacho.effect
+async def pay_slowly(amount):
+    await asyncio.sleep(0)
+    DONE.append(f"paid {amount}")
+    return f"receipt {amount}"
+
+
+@tacho.run
+async def async_shop():
+    first = await asyncio.gather(look(1), look(2))
+    return [first, await pay_slowly(7), await look(13)]
+
+
 def cut(recording: Recording, length: int) -> Recording:
     """The recording as a process that was killed after so many records leaves it."""
     return Recording(recording.records[:length], recording.blobs)
@@ -64,7 +78,8 @@ def test_crash_anywhere(tapes):
         assert outcome == "ok", result
         assert len(DONE) == 5 - len(answered)
         resumed = tapes.newest()
-        assert resumed.run["parent"]["run_id"] == recording.run_id
+        assert resumed.run_id == recording.run_id  # the same run goes on
+        assert "parent" not in resumed.run
         assert_identical(replay(resumed, shop))
 
 
@@ -78,6 +93,43 @@ def test_crash_in_write(tapes):
     assert isinstance(error, tacho.Refused)
     assert "may or may not have happened" in str(error)
     assert not [each for each in DONE if str(each).startswith("paid")]
+    tapes.session.drain.wait(30)
+    assert len(tapes.paths) == 1  # the recording of before is still the run's
+
+
+@pytest.mark.parametrize("agent", ["shop", "async_shop"])
+def test_reconcile(tapes, agent):
+    """crash-in-write: who can look is asked, and the write is neither lost nor done twice."""
+    agent, effect = {"shop": (shop, pay), "async_shop": (async_shop, pay_slowly)}[agent]
+    _, recording = tapes.record(agent)
+    number = next(n for n, r in enumerate(recording.records) if r.get("e") == "write")
+    killed = cut(recording, number + 1)
+    asked = []
+
+    @reconcile(effect)
+    def look(given):
+        asked.append(given)
+        return Happened("receipt of then") if len(asked) == 1 else None
+
+    for receipt, paid in (("receipt of then", []), ("receipt 7", ["paid 7"])):
+        DONE.clear()
+        outcome, result = go_on(Plan(killed), agent)
+        assert outcome == "ok", result
+        assert result[1] == receipt
+        assert [each for each in DONE if str(each).startswith("paid")] == paid
+        assert_identical(replay(tapes.newest(), agent))
+    assert asked == [{"amount": 7}] * 2
+    _reconcile._hooks.clear()
+
+
+def test_writes_that_had_not_begun_are_done(tapes):
+    """A resumed run goes on as it would have; only what was under way is in doubt."""
+    _, recording = tapes.record(shop)
+    number = next(n for n, r in enumerate(recording.records) if r.get("e") == "write")
+    DONE.clear()
+    outcome, result = go_on(Plan(cut(recording, number)), shop)
+    assert outcome == "ok", result
+    assert DONE[0] == "paid 7"
 
 
 @pytest.mark.parametrize("agent", SCENARIOS, ids=lambda each: each.__name__)
