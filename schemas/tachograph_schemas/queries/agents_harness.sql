@@ -10,8 +10,7 @@ FROM
     FROM span_rows
     WHERE project = {project:String} AND received_at >= {since:DateTime64(9, 'UTC')} - INTERVAL 1 DAY
         AND start_time >= {since:DateTime64(9, 'UTC')}
-        AND ${is_harness}
-    ORDER BY version DESC
+        AND isNotNull(end_time) AND ${is_harness}
     LIMIT 1 BY run_id, trace_id, span_id
 ) AS written
 LEFT ANY JOIN
