@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 import clickhouse_connect
+from clickhouse_connect import common
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -72,6 +73,11 @@ def connect(dsn: str, **options: Any) -> Client:
     """
     # Times are UTC everywhere; naive ones would be read as local time by whoever gets them.
     options.setdefault("tz_mode", "aware")
+    # In the engine of today an inner join can leave entries in this cache that hide rows from later queries
+    # (ClickHouse pull request 119823).
+    options["settings"] = {"use_query_condition_cache": 0} | options.get("settings", {})
+    # A server that does not know it, or keeps its users from changing anything, is asked without.
+    common.set_setting("invalid_setting_action", "drop")
     if is_embedded(dsn):
         return clickhouse_connect.get_client(dsn=dsn, **options)
     # Sessions would serialise the queries of all threads that share the client.

@@ -106,6 +106,7 @@ _HARMLESS = frozenset(
         "totals_mode",
         "transform_null_in",
         "union_default_mode",
+        "use_query_condition_cache",
         "use_skip_indexes",
     ]
 )
