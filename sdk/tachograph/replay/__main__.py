@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--code", type=Path, default=Path())
     parser.add_argument("--entry", default="")
     parser.add_argument("--plan", default="")
+    parser.add_argument("--lenient", action="store_true")
     parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
     given = parser.parse_args()
     out = os.dup(1)
@@ -125,7 +126,7 @@ def _with_patience(
         fence.leaked = player.note
         _watch(player, given.patience_s)
 
-    return replay(recording, entry, root=root, started=started)
+    return replay(recording, entry, root=root, started=started, lenient=given.lenient)
 
 
 def _watch(player: Player, patience_s: float) -> None:

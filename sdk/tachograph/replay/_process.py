@@ -15,18 +15,21 @@ from tachograph.replay._recording import Recording, RecordingError
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
-def replayed(package: bytes, code: Path, entry: str = "") -> dict[str, Any]:
+def replayed(
+    package: bytes, code: Path, entry: str = "", *, lenient: bool = False
+) -> dict[str, Any]:
     """Replay a ``.tacho`` file and return the answer of the process; blocks until it is done.
 
     Returns:
-        ``identical``, ``effects``, ``output``, ``divergence`` (None, or its fields) and ``run_id``.
+        ``identical``, ``effects``, ``output``, ``divergence`` (None, or its fields), ``drifts`` and ``run_id``.
 
     Raises:
         RecordingError: the recording cannot be used, or its code cannot be found.
     """
     recording = Recording.from_bytes(package)
     seed = str(recording.run.get("env", {}).get("hash_seed", "random"))
-    return _ask(package, ["--code", str(code)], entry, _without_keys(seed))
+    words = ["--code", str(code), *(["--lenient"] if lenient else [])]
+    return _ask(package, words, entry, _without_keys(seed))
 
 
 def continued(package: bytes, code: Path, entry: str, plan: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,10 @@ class Replayed:
     effects: int
     """Effects that were answered from the tape."""
     output: Any
-    """The result as a tree of JSON types; of a diverged replay None."""
+    """The result as a tree of JSON types, as a tape would have it; None when it diverged, unless that was forgiven."""
     divergence: Divergence | None = None
+    drifts: list[Divergence] = field(default_factory=list)
+    """Calls with other arguments that were answered all the same, in a lenient replay."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -42,6 +44,7 @@ class Replayed:
             "effects": self.effects,
             "output": self.output,
             "divergence": self.divergence.as_dict() if self.divergence is not None else None,
+            "drifts": [drift.as_dict() for drift in self.drifts],
         }
 
 
@@ -51,6 +54,7 @@ def replay(
     *,
     root: Path | None = None,
     started: Callable[[Player], None] | None = None,
+    lenient: bool = False,
 ) -> Replayed:
     """Run ``entry``, the decorated function of the run, against the recording. Nothing live happens.
 
@@ -59,6 +63,7 @@ def replay(
         entry: The run's function as it is now.
         root: Where the program's files are; default: the working directory.
         started: Told the engine before the agent's code begins.
+        lenient: Answer calls with other arguments than recorded too, and list them.
 
     Returns:
         Whether result and effects were the same, else the first difference. Raises nothing of the agent's.
@@ -66,7 +71,7 @@ def replay(
     from tachograph import _recorder
     from tachograph._redact import Redactor
 
-    player = Player(recording, _session.masking(Redactor()))
+    player = Player(recording, _session.masking(Redactor()), lenient=lenient)
     if started is not None:
         started(player)
     before = _recorder.active()
@@ -82,10 +87,14 @@ def replay(
             _recorder.activate(before)
             player.over = True
     found = player.divergence or _difference(player, recording, outcome, value)
+    if player.drifts:
+        # The first difference is the cause, what follows may be its consequence.
+        found, *player.drifts = [*player.drifts, *([found] if found is not None else [])]
     if found is not None:
         found.code_changes = changed_since(recording.code.get("files") or {}, root or Path.cwd())
-    tree = json.loads(dumps(value)[0]) if outcome == "ok" and found is None else None
-    return Replayed(recording.run_id, found is None, player.effects, tree, found)
+    shown = outcome == "ok" and (found is None or (lenient and player.divergence is None))
+    tree = player.redacted(_tree(value)) if shown else None
+    return Replayed(recording.run_id, found is None, player.effects, tree, found, player.drifts)
 
 
 def go_on(
@@ -191,7 +200,8 @@ def _difference(
     if outcome != end["o"]:
         said = f"the run ended with {_said(outcome, value)}; recorded is {end['o']}."
         kind = "EXCEPTION_CHANGED" if "err" in {outcome, end["o"]} else "RESULT_CHANGED"
-        return Divergence(kind, said, expected=expected, actual=_tree(value))  # type: ignore[arg-type]  # of the two
+        now = player.redacted(_tree(value))
+        return Divergence(kind, said, expected=expected, actual=now)  # type: ignore[arg-type]  # of the two
     now = player.redacted(_tree(value))
     if expected is None or same(expected, now):
         return None

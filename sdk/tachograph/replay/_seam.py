@@ -11,8 +11,10 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tachograph.replay._divergence import Diverged
 from tachograph.replay._engine import Engine, Given
 from tachograph.replay._place import PLACE, Place, here, label_of
+from tachograph.replay._where import defined_at
 
 if TYPE_CHECKING:
     from tachograph._call import Spec
@@ -67,7 +69,13 @@ class EffectSeam:
 
     def _open(self, function: Function) -> tuple[Engine, int]:
         engine, node = self._place.engine, self._place.node
-        return engine, engine.open(node, self._name or label_of(function), self._kind, self._given)
+        try:
+            name = self._name or label_of(function)
+            return engine, engine.open(node, name, self._kind, self._given)
+        except Diverged as diverged:
+            # In a task of its own, a function has no caller on the stack.
+            diverged.divergence.where = diverged.divergence.where or defined_at(function)
+            raise
 
     def _inside(self) -> Place:
         return Place(self._place.engine, self._place.node, inside=True)

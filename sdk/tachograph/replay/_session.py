@@ -315,7 +315,9 @@ def instruments() -> list[str]:
 
 
 def code_facts(entry_file: str) -> dict[str, Any]:
-    """Digests of the program's own modules, by file name relative to the working directory."""
+    """Digests of the program's own modules, by file name relative to the working directory, and the commit."""
+    from tachograph import _code_version
     from tachograph.replay._code import digests
 
-    return {"files": digests(Path.cwd(), entry_file)}
+    commit = _code_version.known_for(entry_file, wait_s=1.0)
+    return {"files": digests(Path.cwd(), entry_file), "commit": commit or ""}
