@@ -38,7 +38,8 @@ def excerpted(found: list[Piece], around_chars: int = _AROUND_CHARS) -> list[Pie
     out: list[Piece] = []
     for number, (mark, text) in enumerate(found):
         first, last = number == 0, number == len(found) - 1
-        if mark == "=" and len(text) > (2 - first - last) * around_chars + len(GAP):
+        sides = 2 - first - last
+        if mark == "=" and sides and len(text) > sides * around_chars + len(GAP):
             begin = "" if first else text[:around_chars]
             end = "" if last else text[-around_chars:]
             out.append(("=", f"{begin}{GAP}{end}"))
