@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.recordings import package_of
+from tachograph.cli.replay_many import add_many, replay_many
 from tachograph.cli.terminal import print_json
 from tachograph_schemas.words import plain
 
@@ -26,8 +27,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "and the first difference is shown.",
     )
     parser.add_argument(
-        "run_id", metavar="RUN", help="its id, the beginning of it, `last`, or a .tacho file"
+        "run_id",
+        metavar="RUN",
+        nargs="?",
+        help="its id, the beginning of it, `last`, or a .tacho file",
     )
+    add_many(parser)
     parser.add_argument(
         "--code", type=Path, default=Path(), help="the program's folder; default: this one"
     )
@@ -52,6 +57,10 @@ def command(arguments: argparse.Namespace) -> int:
     """
     from tachograph.replay._report import explain, text
 
+    if (arguments.run_id is None) == (arguments.since is None):
+        raise Problem("Name one RUN, or say --since.", code=USAGE)
+    if arguments.since is not None:
+        return replay_many(arguments)
     package = package_of(arguments.run_id)
     recording = recording_of(package)
     answer = answer_of(package, arguments.code, arguments.entry, lenient=arguments.lenient)

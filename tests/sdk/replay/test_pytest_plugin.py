@@ -14,7 +14,7 @@ from tachograph.replay._redacted import redacted
 
 pytest_plugins = ["pytester"]
 
-PLUGIN = ("-p", "tachograph.replay.pytest_plugin", "-p", "no:cacheprovider")
+PLUGIN = ("-p", "tachograph.replay.pytest_plugin", "-p", "xdist", "-p", "no:cacheprovider")
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,8 @@ def made(tmp_path_factory):
 @pytest.fixture
 def project(pytester, made, monkeypatch):
     """A copy of it, to be tested."""
+    # Its start must not load what else is installed here.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     shutil.copytree(made / "tests", pytester.path / "tests")

@@ -13,10 +13,10 @@ from programs import edit, record, tacho
 
 from tachograph.replay._code_diff import code_changes
 from tachograph.replay._divergence import Divergence
+from tachograph.replay._recording import load
 from tachograph.replay._report import explain, text
 from tachograph.replay._report_html import page
 from tachograph.replay._text_diff import excerpted, marked, pieces
-from tachograph.replay._recording import load
 
 
 def git(folder, *words):
