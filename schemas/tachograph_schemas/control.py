@@ -9,6 +9,7 @@ from typing import Any, Final
 APPROVALS: Final = "/api/v1/approvals"
 ORDERS: Final = "/api/v1/orders"
 KEYS: Final = "/api/v1/keys"
+REPLAYS: Final = "/api/v1/replays"
 AUDIT: Final = "/api/v1/audit"
 MOST_WAIT_S: Final = 25.0
 """How long the collector lets a call wait for news: less than proxies allow a silent connection."""

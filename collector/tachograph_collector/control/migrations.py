@@ -13,6 +13,7 @@ from tachograph_collector.control.tables import (
     KEYS,
     METADATA,
     ORDERS,
+    REPLAYS,
 )
 
 Migration = Callable[[Connection], None]
@@ -31,4 +32,8 @@ def _first(connection: Connection) -> None:
                 connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _replays(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[REPLAYS])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _replays)

@@ -12,12 +12,14 @@ from tachograph_collector.control.access import Access, BoundedBodies, explained
 from tachograph_collector.control.api_approvals import add_approvals, add_decisions
 from tachograph_collector.control.api_keys import add_keys
 from tachograph_collector.control.api_orders import add_orders, topic
+from tachograph_collector.control.api_replays import add_replays, waiting
 from tachograph_collector.control.approvals import Approvals
 from tachograph_collector.control.audit import HEAD_FILE, Audit
 from tachograph_collector.control.database import Database, DatabaseError
 from tachograph_collector.control.keys import KeyStore
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Orders
+from tachograph_collector.control.replays import Replays
 from tachograph_collector.keys import Keys
 from tachograph_collector.settings import Settings
 
@@ -47,6 +49,8 @@ class ControlPlane:
         add_approvals(api, approvals, news, access)
         add_decisions(api, approvals, access)
         add_orders(api, orders, news, access)
+        replays = Replays(self._database, self.audit, lambda project: news.tell(waiting(project)))
+        add_replays(api, replays, news, access)
         add_keys(api, self.store, self.audit, access)
         api.add_middleware(BoundedBodies)
         api.add_exception_handler(DatabaseError, _not_now)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.recordings import package_of
 from tachograph.cli.replay_many import add_many, replay_many
+from tachograph.cli.replay_records import remember, replay_result
 from tachograph.cli.terminal import print_json
 from tachograph_schemas.words import plain
 
@@ -64,6 +65,8 @@ def command(arguments: argparse.Namespace) -> int:
     package = package_of(arguments.run_id)
     recording = recording_of(package)
     answer = answer_of(package, arguments.code, arguments.entry, lenient=arguments.lenient)
+    options = {"lenient": True} if arguments.lenient else {}
+    remember(recording.run_id, "replay", options, replay_result(answer))
     named = recording.run_id if arguments.run_id == "last" else arguments.run_id
     report = explain(answer, recording, named, arguments.code)
     if arguments.html is not None:

@@ -92,12 +92,17 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
         said["live_from_step"],
         {int(step): value for step, value in said["results"].items()},
         allow_writes=bool(said["allow_writes"]),
+        model=str(said.get("model") or ""),
+        tools_from_tape=bool(said.get("tools_from_tape")),
     )
     made: list[str] = []
+    began_s = time.monotonic()
     outcome, value = go_on(plan, entry, made)
+    took_s = time.monotonic() - began_s
     tachograph.flush(10)
     tachograph.shutdown(5)
     return {
+        "took_s": took_s,
         "run_id": made[0] if made else "",
         "outcome": outcome,
         "output": json.loads(dumps(value)[0]) if outcome == "ok" else None,

@@ -43,6 +43,11 @@ class Engine:
             found = self._schedules[id(loop)] = Schedule(self, loop)
         return found
 
+    @property
+    def model_instead(self) -> str:
+        """The model that live calls are sent to, whatever the program names; empty: as it says."""
+        return ""
+
     def finish(self) -> None:
         """The run is over."""
         self.over = True

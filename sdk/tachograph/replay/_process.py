@@ -88,23 +88,33 @@ def replayed(
     return _ask(package, words, entry, _without_keys(seed), among)
 
 
-def continued(package: bytes, code: Path, entry: str, plan: dict[str, Any]) -> dict[str, Any]:
+def continued(
+    package: bytes,
+    code: Path,
+    entry: str,
+    plan: dict[str, Any],
+    among: Processes | None = None,
+) -> dict[str, Any]:
     """Go on live from a recording, in a process with this one's environment; blocks until it is done.
+
+    With ``among`` the process is one of many: silent, and ended when they are.
 
     Args:
         package: The ``.tacho`` file.
         code: The program's folder.
         entry: ``module:function``; empty for the recorded one.
-        plan: ``live_from_step``, ``results`` (by step, as text of JSON), ``allow_writes``.
+        plan: ``live_from_step``, ``results`` (by step, as text of JSON), ``allow_writes``, ``model``,
+            ``tools_from_tape``.
+        among: The processes it is one of.
 
     Returns:
-        ``run_id`` of the new run, ``outcome``, ``output``, ``from_tape``, ``error``.
+        ``run_id`` of the new run, ``outcome``, ``output``, ``error``, ``took_s``.
 
     Raises:
         RecordingError: the recording cannot be used, or its code cannot be found.
     """
     words = ["--code", str(code), "--plan", json.dumps(plan)]
-    return _ask(package, words, entry, dict(os.environ))
+    return _ask(package, words, entry, dict(os.environ), among)
 
 
 def _ask(
@@ -117,6 +127,9 @@ def _ask(
     with tempfile.TemporaryDirectory(prefix="tacho-") as folder:
         file = Path(folder) / "recording.tacho"
         file.write_bytes(package)
+        if "--plan" not in words:
+            # What a killed replay leaves behind goes with this folder.
+            environment = environment | {"TMPDIR": folder}
         command = [sys.executable, "-m", "tachograph.replay", str(file), *words, "--entry", entry]
         if among is not None:
             code, out = among.run(command, environment)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tachograph.replay._divergence import Diverged
 from tachograph.replay._engine import Engine, Given
 from tachograph.replay._place import PLACE, Place, here, label_of
+from tachograph.replay._swap import with_model
 from tachograph.replay._where import defined_at
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ class EffectSeam:
             diverged.divergence.where = diverged.divergence.where or defined_at(function)
             raise
 
+    def _starter(self, function: Function, args: Any, kwargs: Any) -> Callable[[], Any]:
+        """What makes the call, inside of the effect's context."""
+
+        def start() -> Any:
+            positional, named = with_model(self._kind, function, args, kwargs)
+            return function(*positional, **named)
+
+        return start
+
     def _inside(self) -> Place:
         return Place(self._place.engine, self._place.node, inside=True)
 
@@ -87,6 +97,7 @@ class EffectSeam:
             return unwrapped(engine.answer(index))
         token = PLACE.set(self._inside())
         try:
+            args, kwargs = with_model(self._kind, function, args, kwargs)
             result = function(*args, **kwargs)
         except BaseException as error:
             engine.close(index, "err", error)
@@ -102,7 +113,8 @@ class EffectSeam:
         before = contextvars.copy_context()
         context = before.copy()
         context.run(PLACE.set, self._inside())
-        outcome = await engine.launch(index, lambda: function(*args, **kwargs), context)
+        start = self._starter(function, args, kwargs)
+        outcome = await engine.launch(index, start, context)
         if not engine.answers(index):
             _carry_back(before, context)
         return unwrapped(outcome)
@@ -112,7 +124,11 @@ class EffectSeam:
         engine, index = self._open(function)
         if engine.answers(index):
             return (yield from _recorded_items(engine, index))
-        body = function(*args, **kwargs)
+        token = PLACE.set(self._inside())
+        try:
+            body = self._starter(function, args, kwargs)()
+        finally:
+            PLACE.reset(token)
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -140,7 +156,7 @@ class EffectSeam:
         engine, index = self._open(function)
         context = contextvars.copy_context()
         context.run(PLACE.set, self._inside())
-        source = engine.stream(index, lambda: function(*args, **kwargs), context)
+        source = engine.stream(index, self._starter(function, args, kwargs), context)
         sent: Any = None
         thrown: BaseException | None = None
         while True:

@@ -222,7 +222,8 @@ class RunSeam:
         plan = _continuing.get()
         if plan is not None:
             step = plan.live_from_step
-            facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
+            parent = {"run_id": plan.recording.run_id, "step": step}
+            facts["parent"] = parent | ({"model": plan.model} if plan.model else {})
             if plan.run_ids is not None:
                 plan.run_ids.append(run.id)
         return _session.begin(facts, arguments_of(function, args, kwargs), plan)
