@@ -17,10 +17,19 @@ from clickhouse_connect.driver.client import Client
 
 from tachograph_dashboard.cache import TimedCache
 from tachograph_dashboard.columns import TreeColumns, tree_columns
-from tachograph_schemas import account, queries, store
+from tachograph_schemas import account, queries, recordings, store
 from tachograph_schemas.account.model import Account
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
-from tachograph_schemas.rows import Facets, ModelPrice, RunRow, RunsSummary, SpanRow, TrendSlice
+from tachograph_schemas.recordings import RecordingState
+from tachograph_schemas.rows import (
+    AccountSpan,
+    Facets,
+    ModelPrice,
+    RunRow,
+    RunsSummary,
+    SpanRow,
+    TrendSlice,
+)
 
 StoreError = (store.StoreError, OSError)
 """What a page shows as "the store does not answer"."""
@@ -32,6 +41,9 @@ KEPT_S = 600.0
 """How long an answer is kept that is named by its version and so never becomes wrong."""
 _CONNECT_TIMEOUT_S = 3
 _QUERY_TIMEOUT_S = 30
+_PAYLOAD_CHARS = 8_000
+_MOST_STEPS = 8_000
+"""Of a run that is compared: twice what the comparison reads, as some spans show a call once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,8 @@ _facets: TimedCache[Facets] = TimedCache(FRESH_S, 8)
 _runs: TimedCache[RunRow | None] = TimedCache(FRESH_S, 64)
 _versions: TimedCache[int] = TimedCache(1.0, 64)
 _accounts: TimedCache[Account] = TimedCache(KEPT_S, 32)
+_steps: TimedCache[tuple[AccountSpan, ...]] = TimedCache(KEPT_S, 8)
+_recordings: TimedCache[RecordingState | None] = TimedCache(FRESH_S, 64)
 _trees: TimedCache[TreeColumns] = TimedCache(KEPT_S, 16)
 _spans: TimedCache[SpanRow | None] = TimedCache(KEPT_S, 128)
 _prices: TimedCache[ModelPrice | None] = TimedCache(60.0, 64)
@@ -62,6 +76,8 @@ def forget() -> None:
         _connection = None
     for cache in (_views, _pages, _facets, _runs, _versions, _accounts, _trees, _spans, _prices):
         cache.clear()
+    _steps.clear()
+    _recordings.clear()
 
 
 def is_empty() -> bool:
@@ -126,6 +142,23 @@ def run_account(row: RunRow, version: int) -> Account:
     # one gets older.
     key = (row.project, row.run_id, version, row.outcome, row.duration_ns)
     return _accounts.get(key, compute)
+
+
+def run_steps(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> tuple[AccountSpan, ...]:
+    """The spans of a run that say something, with more of their payloads than an account needs."""
+    return _steps.get(
+        (project, run_id, version),
+        lambda: tuple(
+            queries.account_spans(
+                _client(), run_id, project, payload_chars=_PAYLOAD_CHARS, limit=_MOST_STEPS
+            )
+        ),
+    )
+
+
+def recording(run_id: str, project: str = DEFAULT_PROJECT) -> RecordingState | None:
+    """What is known of a run's recording for replay."""
+    return _recordings.get((project, run_id), lambda: recordings.state(_client(), run_id, project))
 
 
 def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeColumns:

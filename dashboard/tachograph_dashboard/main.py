@@ -20,6 +20,7 @@ st.navigation(
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
         st.Page("app_pages/approvals.py", title="Approvals", icon=":material/how_to_reg:"),
         st.Page("app_pages/run.py", title="Run", url_path="run", visibility="hidden"),
+        st.Page("app_pages/compare.py", title="Compare", url_path="compare", visibility="hidden"),
     ],
     position="top",
 ).run()

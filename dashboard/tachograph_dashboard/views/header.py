@@ -22,6 +22,7 @@ def header(
     """What the head of the page draws; ``download`` is the link to the whole run."""
     return {
         "title": words.excerpt(account.title or row.title, _TITLE_CHARS) or "Unnamed run",
+        "run": row.run_id,
         "outcome": row.outcome,
         "verdict": words.plain(account.verdict),
         "tone": account.tone,

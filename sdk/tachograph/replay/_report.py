@@ -15,7 +15,7 @@ from typing import Any
 from tachograph.replay._code_diff import CodeChange, code_changes
 from tachograph.replay._divergence import Change, Divergence, differences, shown
 from tachograph.replay._recording import RecordedCall, Recording
-from tachograph.replay._text_diff import marked
+from tachograph_schemas.text_diff import marked
 
 _BEFORE = 5
 _LONG_CHARS = 60

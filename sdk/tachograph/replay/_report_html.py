@@ -9,7 +9,7 @@ from typing import Any
 from tachograph.replay._code_diff import CodeChange
 from tachograph.replay._divergence import Change, Divergence
 from tachograph.replay._report import Report, Step, json_text
-from tachograph.replay._text_diff import pieces
+from tachograph_schemas.text_diff import pieces
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _TAGS = {"=": "span", "-": "del", "+": "ins"}

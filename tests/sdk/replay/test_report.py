@@ -16,7 +16,7 @@ from tachograph.replay._divergence import Divergence
 from tachograph.replay._recording import load
 from tachograph.replay._report import explain, text
 from tachograph.replay._report_html import page
-from tachograph.replay._text_diff import excerpted, marked, pieces
+from tachograph_schemas.text_diff import excerpted, marked, pieces
 
 
 def git(folder, *words):
