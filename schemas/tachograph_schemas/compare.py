@@ -35,8 +35,8 @@ class Step:
     @property
     def exact(self) -> tuple[str, str, str]:
         """What it is, with its arguments."""
-        said = "" if self.is_container and self.depth else self.span.input_text
-        return *self.kind, blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
+        said = self.span.input_text.encode("utf-8", "replace")
+        return *self.kind, blake2b(said, digest_size=8).hexdigest()
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -146,5 +146,6 @@ def _blocks(
 def _met(a: Step, b: Step) -> Pair:
     if a.exact != b.exact:
         return Pair("changed", a, b)
-    # What came of a container is told at the top, not at its beginning.
-    return Pair("same" if a.is_container or a.outcome == b.outcome else "result", a, b)
+    # What came of a container is a consequence of what is in it, or told at the top.
+    told_below = a.is_container or b.is_container
+    return Pair("same" if told_below or a.outcome == b.outcome else "result", a, b)

@@ -9,6 +9,8 @@ from typing import Any, Final
 APPROVALS: Final = "/api/v1/approvals"
 ORDERS: Final = "/api/v1/orders"
 KEYS: Final = "/api/v1/keys"
+RECORDINGS: Final = "/api/v1/recordings"
+RECORDING_TYPE: Final = "application/vnd.tachograph.recording+zip"
 REPLAYS: Final = "/api/v1/replays"
 AUDIT: Final = "/api/v1/audit"
 MOST_WAIT_S: Final = 25.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 from typing import Any
 
+from tachograph_dashboard.icons import OUTCOME_WORDS
 from tachograph_dashboard.views import times
 from tachograph_dashboard.views.runs import cost, title
 from tachograph_schemas import words
@@ -20,6 +21,7 @@ _GIST_CHARS = 140
 _VALUE_CHARS = 6_000
 _DIFFED_PAIRS = 400
 """Lines whose payloads are sent along; a page with more differences than that is not read line by line."""
+_WORD_OF: dict[str, str] = {str(outcome): word for outcome, word in OUTCOME_WORDS.items()}
 _WORDS = {
     "same": "same",
     "changed": "other arguments",
@@ -73,12 +75,12 @@ def _head(row: RunRow, where: tzinfo) -> dict[str, Any]:
 def facts(a: RunRow, b: RunRow) -> list[dict[str, Any]]:
     """Outcome, result and figures of both, with the difference where there is one."""
     return [
-        _fact("Outcome", a.outcome, b.outcome),
+        _fact("Outcome", *(_WORD_OF.get(row.outcome, row.outcome) for row in (a, b))),
         _number("Took", a.duration_ns, b.duration_ns, words.duration),
         _number("Tokens", a.total_tokens, b.total_tokens, words.tokens),
         _number("Cost", a.cost_usd, b.cost_usd, lambda _: "", shown=(cost(a), cost(b))),
-        _number("Model calls", a.model_calls, b.model_calls, _grouped),
-        _number("Tool calls", a.tool_calls, b.tool_calls, _grouped),
+        _fact("Model calls", _grouped(a.model_calls), _grouped(b.model_calls)),
+        _fact("Tool calls", _grouped(a.tool_calls), _grouped(b.tool_calls)),
         _number("Errors", a.error_count, b.error_count, _grouped),
         _fact("Model", ", ".join(a.models[:2]), ", ".join(b.models[:2])),
         _fact("Code", a.code_version, b.code_version),

@@ -67,7 +67,8 @@ def _title(row: Mapping[str, Any], is_child: bool) -> str:
     verb = _VERBS.get(row["kind"], row["kind"])
     parts = [f"from step {options['at']}"] if options.get("at") else []
     parts += [f"with {options['model']}"] if options.get("model") else []
-    parts += [f"with another {', '.join(options['set'])}"] if options.get("set") else []
+    edited = [str(place).partition(".")[0] for place in options.get("set") or []]
+    parts += [f"with another result of step {', '.join(edited)}"] if edited else []
     title = " ".join([f"This run is a {verb.lower()}" if is_child else verb, *parts])
     return words.excerpt(title, _TEXT_CHARS)
 

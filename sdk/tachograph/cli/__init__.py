@@ -24,6 +24,8 @@ _MODULES = (
     "test",
     "check_run",
     "export",
+    "import_",
+    "worker",
     "decide",
     "orders",
     "key",
