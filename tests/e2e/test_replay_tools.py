@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 from collector_process import Collector
+from stored_recordings import DEADLINE_S, stored
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk" / "replay"))
 
 from programs import DESK, edit
-
-DEADLINE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +72,11 @@ def program(up, tmp_path_factory):
     return Program(up, tmp_path_factory.mktemp("program"))
 
 
-def recorded(up, count):
-    """The ids of the recorded runs, once so many have arrived."""
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        rows = up.rows("SELECT run_id FROM recording_rows ORDER BY received_at")
-        if len(rows) >= count:
-            return [row[0] for row in rows]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_day_is_replayed_before_a_deploy(up, program):
     """What would change, what would not, what cannot be told; and Ctrl-C leaves nothing running."""
     for mode in ("exact", "exact", "light"):
         program.run(TACHO_RECORD=mode)
-    runs = recorded(up, 3)
+    runs = stored(up, 3)
     before = json.loads(program.tacho("replay", "--since", "1h", "--json", code=1))
     assert before["runs"] == 3
     assert before["identical"] == 2
@@ -145,7 +133,7 @@ def _gone(pid):
 def test_forks_are_compared_and_remembered(up, program):
     """A table beside what was recorded; each fork is a run, linked to what it was made of."""
     program.run()
-    run_id = recorded(up, 4)[-1]
+    run_id = stored(up, 4)[-1]
     said = program.tacho("fork", run_id, "--at", "4", "--allow-writes", "-n", "2")
     rows = [line.split() for line in said.splitlines()]
     assert rows[0][:2] == ["run", "ended"]
@@ -182,7 +170,7 @@ def _ask(up, run_id, **more):
 
 def test_a_worker_replays_what_is_asked_for(up, program):
     """Nothing happens until somebody starts one; it replays, and does nothing else."""
-    run_id = recorded(up, 1)[0]
+    run_id = stored(up, 1)[0]
     asked = _ask(up, run_id)
     assert _ask(up, run_id)["id"] == asked["id"], "asking twice is asking once"
     fork = _ask(up, run_id, kind="fork", options={"at": 1})
@@ -201,7 +189,7 @@ def test_a_worker_replays_what_is_asked_for(up, program):
 
 def test_a_recording_travels(up, program, tmp_path):
     """Exported, imported elsewhere under its own id, and exported again: the same bytes."""
-    run_id = recorded(up, 1)[0]
+    run_id = stored(up, 1)[0]
     program.tacho("export", run_id, "-o", "run.tacho")
     other = Collector(tmp_path / "other").start()
     try:
