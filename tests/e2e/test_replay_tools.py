@@ -18,7 +18,7 @@ from stored_recordings import DEADLINE_S, stored
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk" / "replay"))
 
-from programs import DESK, edit
+from programs import DESK, edit, record
 
 
 @pytest.fixture(scope="module")
@@ -188,19 +188,14 @@ def test_a_worker_replays_what_is_asked_for(up, program):
 
 
 def test_a_recording_travels(up, program, tmp_path):
-    """Exported, imported elsewhere under its own id, and exported again: the same bytes."""
-    run_id = stored(up, 1)[0]
-    program.tacho("export", run_id, "-o", "run.tacho")
-    other = Collector(tmp_path / "other").start()
-    try:
-        elsewhere = Program(other, tmp_path)
-        file = str(program.folder / "run.tacho")
-        assert f"Imported {run_id}, 4 effects" in elsewhere.tacho("import", file)
-        assert "Known already" in elsewhere.tacho("import", file)
-        elsewhere.tacho("export", run_id[:12], "-o", "again.tacho")
-        assert (tmp_path / "again.tacho").read_bytes() == Path(file).read_bytes()
-        assert "Identical: 4 effects" in elsewhere.tacho("replay", run_id)
-        (tmp_path / "bad.tacho").write_bytes(b"PK nonsense")
-        elsewhere.tacho("import", "bad.tacho", code=1)
-    finally:
-        assert other.stop() == 0
+    """Recorded elsewhere, imported under its own id, and exported again: the same bytes."""
+    file = record(tmp_path)
+    run_id = file.name.partition(".")[0]
+    assert f"Imported {run_id}, 4 effects" in program.tacho("import", str(file))
+    assert "Known already" in program.tacho("import", str(file))
+    again = tmp_path / "again.tacho"
+    program.tacho("export", run_id[:12], "-o", str(again))
+    assert again.read_bytes() == file.read_bytes()
+    assert "Identical: 4 effects" in program.tacho("replay", run_id)
+    (tmp_path / "bad.tacho").write_bytes(b"PK nonsense")
+    program.tacho("import", str(tmp_path / "bad.tacho"), code=1)
