@@ -61,6 +61,12 @@ def waiting(project: str) -> str:
 
 def add_replays(api: FastAPI, replays: Replays, news: News, access: Access) -> None:
     """Add ``/api/v1/replays``."""
+    _add_rows(api, replays, access)
+    _add_work(api, replays, news, access)
+
+
+def _add_rows(api: FastAPI, replays: Replays, access: Access) -> None:
+    """For people and the command line: what was done, and asking for more."""
     looking = Depends(access.needs("look"))
     operating = Depends(access.needs("operate"))
     sending = Depends(access.needs("send", "operate"))
@@ -92,6 +98,11 @@ def add_replays(api: FastAPI, replays: Replays, news: News, access: Access) -> N
         return _shown(
             replays.put_down(caller.project, said.run_id, said.kind, said.options, said.result, who)
         )
+
+
+def _add_work(api: FastAPI, replays: Replays, news: News, access: Access) -> None:
+    """For workers."""
+    operating = Depends(access.needs("operate"))
 
     @api.post(REPLAYS + "/take")
     async def take(
