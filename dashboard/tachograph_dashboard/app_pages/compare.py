@@ -45,7 +45,9 @@ def candidates(row: RunRow) -> dict[str, str]:
 
 def choose(row: RunRow) -> None:
     """One run is known; ask for the other."""
-    st.markdown(f"# Compare {words.excerpt(title(row), 80)}", anchors=False)
+    st.markdown("# Compare", anchors=False)
+    # A title is a customer's text: no Markdown.
+    st.text(f"{title(row)}, {words.moment(row.started_at)}")
     found = candidates(row)
     if not found:
         st.caption(
@@ -53,11 +55,12 @@ def choose(row: RunRow) -> None:
         )
         return
     chosen = st.selectbox(
-        "with",
+        "With which run?",
         list(found),
         index=None,
         format_func=lambda run_id: found[run_id],
         placeholder="Choose a run",
+        width=640,
     )
     if chosen:
         st.query_params["b"] = chosen

@@ -153,6 +153,8 @@ def replay_panel() -> None:
         st.caption("The collector does not answer: past replays cannot be listed.")
         return
     asked = any(each["kind"] == "replay" and each["status"] != "done" for each in known)
+    if asked:
+        follow_replay([each["status"] for each in known])
     if can and st.button("Have a worker replay it", disabled=asked, key="ask_replay"):
         ask_replay()
     if not known:
@@ -162,6 +164,17 @@ def replay_panel() -> None:
     if lead:
         page = "compare" if lead.pop("page") == "/compare" else "run"
         st.switch_page(f"app_pages/{page}.py", query_params=lead)
+
+
+@st.fragment(run_every=POLL_S)
+def follow_replay(statuses: list[str]) -> None:
+    """While a worker is awaited: show what came of it."""
+    try:
+        now = [each["status"] for each in control.replays(row.run_id)]
+    except control.ControlError:
+        return
+    if now != statuses:
+        st.rerun()
 
 
 def ask_replay() -> None:

@@ -75,7 +75,7 @@ def _title(row: Mapping[str, Any], is_child: bool) -> str:
 
 def _said(row: Mapping[str, Any]) -> tuple[str, str]:
     if row["status"] == "asked":
-        return "waiting", "Waits for a worker: start `tacho worker` where the code is."
+        return "waiting", "Waits for a worker: start tacho worker where the code is."
     if row["status"] == "taken":
         return "live", f"{row['worker']} is at it."
     result = row["result"] or {}

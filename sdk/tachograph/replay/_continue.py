@@ -93,12 +93,13 @@ class Continuation(Recorder):
             self._discarded.add(recorded)
             recorded = None
         if recorded is None and given.writes and not self._plan.allow_writes:
-            raise Refused(
+            reason = (
                 f"{name} changes the world; it happens only with --allow-writes"
                 if last is not None
                 else f"{name} may or may not have happened when the run was killed: look, and resume with"
                 " --allow-writes to do it"
             )
+            raise Refused("the fork" if last is not None else "the resumption", reason)
         index = super().open(node, name, kind, given)
         if recorded is not None:
             self.from_tape += 1

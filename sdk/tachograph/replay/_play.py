@@ -101,7 +101,8 @@ class Player(Engine):
             if not call.used and call.name == name and self._same(call, tree):
                 return self._use(call)
         raise Refused(
-            f"{name} was not recorded with these arguments; without --tools tape it happens"
+            "the fork",
+            f"{name} was not recorded with these arguments; without --tools tape it happens",
         )
 
     def _use(self, call: RecordedCall) -> int:
