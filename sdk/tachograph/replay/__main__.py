@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--entry", default="")
     parser.add_argument("--plan", default="")
     parser.add_argument("--orders", type=int, default=0)
+    parser.add_argument("--lenient", action="store_true")
     parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
     given = parser.parse_args()
     out = os.dup(1)
@@ -109,12 +110,17 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
         said["live_from_step"],
         {int(step): value for step, value in said["results"].items()},
         allow_writes=bool(said["allow_writes"]),
+        model=str(said.get("model") or ""),
+        tools_from_tape=bool(said.get("tools_from_tape")),
     )
     made: list[str] = []
+    began_s = time.monotonic()
     outcome, value = go_on(plan, entry, made)
+    took_s = time.monotonic() - began_s
     tachograph.flush(10)
     tachograph.shutdown(5)
     return {
+        "took_s": took_s,
         "run_id": made[0] if made else "",
         "outcome": outcome,
         "output": json.loads(dumps(value)[0]) if outcome == "ok" else None,
@@ -143,7 +149,7 @@ def _with_patience(
         fence.leaked, player.guard = player.note, fence.guard
         _watch(player, given.patience_s)
 
-    return replay(recording, entry, root=root, started=started)
+    return replay(recording, entry, root=root, started=started, lenient=given.lenient)
 
 
 def _watch(player: Player, patience_s: float) -> None:
