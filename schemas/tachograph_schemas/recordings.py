@@ -49,6 +49,8 @@ class RecordingState:
     received_at: datetime
     tape_bytes: int
     """Without the payloads that are stored apart."""
+    limits: str = ""
+    """``light`` or ``cut``: why it cannot be replayed. Known of a run that was asked for alone."""
 
 
 def save(client: Client, recording: StoredRecording, project: str = DEFAULT_PROJECT) -> bool:

@@ -69,6 +69,8 @@ def test_a_fork_is_found_from_both_of_its_runs(replays):
     assert replays.of_run("other", "child", 10) == []
     seen = replays.put_down("p", "parent", "replay", {}, {"run_id": "x"}, "ada")
     assert seen.child_run_id is None, "a replay makes no run"
+    again = replays.put_down("p", "parent", "resume", {}, {"run_id": "parent"}, "ada")
+    assert again.child_run_id is None, "a resumption goes on with its own"
 
 
 @pytest.fixture(scope="module")

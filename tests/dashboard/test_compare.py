@@ -46,9 +46,9 @@ def test_an_unknown_run_is_said(pages, no_collector):
     assert any("nothing to compare" in each.value for each in pages.markdown)
 
 
-def test_a_run_that_was_not_recorded_says_how_to_record(pages, no_collector):
+def test_a_run_that_was_not_recorded_says_what_keeps_runs_from_it(pages, no_collector):
     open_run(pages, FAILED)
-    assert any("TACHO_RECORD=exact" in each.value for each in pages.markdown)
+    assert any("unless `TACHO_RECORD` is `off`" in each.value for each in pages.markdown)
     assert any("past replays cannot be listed" in each.value for each in pages.caption)
 
 

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from tachograph_dashboard.views import replays
 from tachograph_schemas.recordings import RecordingState
 
@@ -14,8 +16,8 @@ class Row:
     outcome = "success"
 
 
-def recording(outcome="ok"):
-    return RecordingState(Row.run_id, "desk", "desk:handle", outcome, 5, NOW, 2_048)
+def recording(outcome="ok", limits=""):
+    return RecordingState(Row.run_id, "desk", "desk:handle", outcome, 5, NOW, 2_048, limits)
 
 
 def put_down(**more):
@@ -42,6 +44,14 @@ def test_the_state_of_a_recording_is_a_sentence_and_a_command():
     assert replays.state(Row, None)[1] is False
 
 
+@pytest.mark.parametrize(("limits", "word"), [("light", "light mode"), ("cut", "in part")])
+def test_a_recording_that_does_not_suffice_is_called_so_and_has_no_commands(limits, word):
+    said, can = replays.state(Row, recording(limits=limits))
+    assert word in said
+    assert not can
+    assert replays.commands(Row, recording(limits=limits)) == ""
+
+
 def test_what_was_tried_is_told_with_what_came_of_it():
     found = {"kind": "ARGS_CHANGED", "step": 3, "message": "ask is called", "where": "desk.py:9"}
     rows = [
@@ -56,7 +66,7 @@ def test_what_was_tried_is_told_with_what_came_of_it():
             options={"at": 4, "model": "large", "set": ["3.result"]},
             result={"outcome": "ok"},
         ),
-        put_down(kind="resume", child_run_id="c" * 32, result={"outcome": "err", "error": "boom"}),
+        put_down(kind="resume", result={"outcome": "err", "error": "boom"}),
     ]
     shown = replays.listed(Row.run_id, rows, NOW)["rows"]
     assert [row["tone"] for row in shown] == [
@@ -65,5 +75,7 @@ def test_what_was_tried_is_told_with_what_came_of_it():
     assert shown[0]["text"] == "Identical: 5 effects."
     assert shown[1]["text"] == "ARGS_CHANGED in step 3: ask is called (desk.py:9)"
     assert shown[5]["title"] == "Fork from step 4 with large with another result of step 3"
+    assert [row["compare"] for row in shown[:5]] == [None] * 5
+    assert (shown[6]["title"], shown[6]["compare"]) == ("Resumption", None)
     assert shown[5]["compare"] == [Row.run_id, "b" * 32]
     assert replays.listed("b" * 32, rows[5:6], NOW)["rows"][0]["other"] == Row.run_id

@@ -95,7 +95,6 @@ class Replays:
     ) -> Replay:
         """One that was done without being asked for here."""
         at = now_ns()
-        child = str(result.get("run_id") or "") if kind != "replay" else ""
         done = Replay(
             _id(),
             run_id,
@@ -105,7 +104,7 @@ class Replays:
             actor[:200],
             at,
             ended_ns=at,
-            child_run_id=child or None,
+            child_run_id=_child(kind, result),
             result=_json(result),
         )
         with self._database.write() as connection:
@@ -144,12 +143,11 @@ class Replays:
             row = connection.execute(select(REPLAYS).where(*where)).first()
             if row is None:
                 return None
-            child = str(result.get("run_id") or "") if row.kind != "replay" else ""
             values = {
                 "status": "done",
                 "ended_ns": now_ns(),
                 "result": _json(result),
-                "child_run_id": child or None,
+                "child_run_id": _child(row.kind, result),
             }
             connection.execute(update(REPLAYS).where(*where).values(values))
             return _replay(
@@ -181,6 +179,11 @@ class Replays:
         )
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
+
+
+def _child(kind: str, result: dict[str, Any]) -> str | None:
+    """The run that was made: a replay makes none, and a resumption goes on under its run's own id."""
+    return (str(result.get("run_id") or "") or None) if kind == "fork" else None
 
 
 def _id() -> str:

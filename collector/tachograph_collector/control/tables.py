@@ -246,7 +246,7 @@ REPLAYS = Table(
     Column("worker", String(200)),
     Column("taken_ns", BigInteger),
     Column("ended_ns", BigInteger),
-    # The run that a fork or a resumption made.
+    # The run that a fork made.
     Column("child_run_id", String(128)),
     Column("result", Text),
     Index("replays_of_run", "project", "run_id", "created_ns"),

@@ -161,8 +161,8 @@ def replay_panel() -> None:
     recording = data.recording(row.run_id, row.project)
     said, can = replays.state(row, recording)
     st.markdown(said, anchors=False)
-    if recording is not None:
-        commands = replays.commands(row, recording)
+    commands = replays.commands(row, recording) if recording is not None else ""
+    if commands:
         st.code(commands, language="bash", wrap_lines=True)
         st.caption("Run them in the folder of the program. `tacho fork` asks models, and pays.")
     try:

@@ -12,6 +12,10 @@ from tachograph_schemas.rows import RunRow
 
 _TEXT_CHARS = 300
 _VERBS = {"replay": "Replay", "fork": "Fork", "resume": "Resumption"}
+_LIMITS = {
+    "light": "Recorded in light mode, which keeps digests only: it cannot be replayed.",
+    "cut": "Recorded in part, as it was too large: it cannot be replayed.",
+}
 
 
 def state(row: RunRow, recording: RecordingState | None) -> tuple[str, bool]:
@@ -20,18 +24,23 @@ def state(row: RunRow, recording: RecordingState | None) -> tuple[str, bool]:
         return "The recording of a run arrives when it has ended.", False
     if recording is None:
         return (
-            "This run was not recorded for replay. Runs are, when `TACHO_RECORD=exact` is set.",
+            "This run was not recorded for replay. Runs under `@tacho.run` are, unless `TACHO_RECORD` is `off` or"
+            " payloads are kept out of spans.",
             False,
         )
     size = f"{recording.tape_bytes / 1024:,.0f} KB" if recording.tape_bytes > 1024 else "1 KB"
     effects = words.count(recording.effects, "effect")
+    if recording.limits:
+        return f"{_LIMITS[recording.limits]} ({effects}, {size})", False
     if not recording.outcome:
         return f"Recorded up to where it was killed: {effects}, {size}. It can be resumed.", False
     return f"Recorded for replay: {effects}, {size}.", True
 
 
 def commands(row: RunRow, recording: RecordingState) -> str:
-    """What to type where the program is."""
+    """What to type where the program is; empty when nothing can be done with it."""
+    if recording.limits:
+        return ""
     if not recording.outcome:
         return f"tacho resume {row.run_id}"
     lines = [f"tacho replay {row.run_id}", f"tacho test {row.run_id} -o tests/"]

@@ -106,7 +106,7 @@ def replay_many(arguments: argparse.Namespace) -> int:
     with _loading(arguments) as (states, load):
         if not states:
             raise Problem(
-                "No run was recorded in that time. Runs are recorded for replay with TACHO_RECORD=exact.",
+                "No run was recorded in that time. Runs are recorded for replay unless TACHO_RECORD is off.",
                 code=ANSWER_IS_NO,
             )
         summary = _replay_all(states, load, arguments)

@@ -44,9 +44,14 @@ def command(arguments: argparse.Namespace) -> int:
     Raises:
         Problem: there is none, or the files cannot be written.
     """
+    from tachograph.replay._recording import RecordingError
     from tachograph.replay._redacted import redacted
 
     recording = recording_of(package_of(arguments.run_id))
+    try:
+        recording.check_replayable()
+    except RecordingError as error:
+        raise Problem(f"This run makes no test: {error}.", code=ANSWER_IS_NO) from error
     if not recording.complete:
         raise Problem(
             f"{recording.run_id} has not ended, or was killed: there is nothing to hold the agent to.",
