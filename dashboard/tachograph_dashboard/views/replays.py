@@ -12,6 +12,10 @@ from tachograph_schemas.rows import RunRow
 
 _TEXT_CHARS = 300
 _VERBS = {"replay": "Replay", "fork": "Fork", "resume": "Resumption"}
+_UNRECORDED = (
+    "This run was not recorded for replay. Runs under `@tacho.run` are, unless `TACHO_RECORD` is `off` or"
+    " payloads are kept out of spans."
+)
 _LIMITS = {
     "light": "Recorded in light mode, which keeps digests only: it cannot be replayed.",
     "cut": "Recorded in part, as it was too large: it cannot be replayed.",
@@ -23,11 +27,7 @@ def state(row: RunRow, recording: RecordingState | None) -> tuple[str, bool]:
     if recording is None and row.outcome == "running":
         return "The recording of a run arrives when it has ended.", False
     if recording is None:
-        return (
-            "This run was not recorded for replay. Runs under `@tacho.run` are, unless `TACHO_RECORD` is `off` or"
-            " payloads are kept out of spans.",
-            False,
-        )
+        return _UNRECORDED, False
     size = f"{recording.tape_bytes / 1024:,.0f} KB" if recording.tape_bytes > 1024 else "1 KB"
     effects = words.count(recording.effects, "effect")
     if recording.limits:
