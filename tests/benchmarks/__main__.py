@@ -13,7 +13,11 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 from benchmarks import disk, ingest, replay, sdk_overhead  # noqa: E402
 
 # Not among "all": they install other products, and take an idle machine for half an hour.
-BESIDE_PEERS = {"peers": "benchmarks.peers.__main__", "peers-sdk": "benchmarks.peers.sdk"}
+BESIDE_PEERS = {
+    "peers": "benchmarks.peers.__main__",
+    "peers-sdk": "benchmarks.peers.sdk",
+    "peers-faults": "benchmarks.peers.sdk_faults",
+}
 # Neither: they make ten million spans, ten thousand requests, or ten thousand runs first; a fuzz measures nothing.
 LARGE = {
     "find": "benchmarks.find",
@@ -48,7 +52,7 @@ def main() -> None:
     print("Alerts, with collectors that are killed: python -m tests.benchmarks alerts")
     print("Signs within published runs: python -m tests.benchmarks within_run")
     print("Many schedules of replay: python -m tests.benchmarks schedules")
-    print("Beside other products: python -m tests.benchmarks peers, and peers-sdk")
+    print("Beside other products: python -m tests.benchmarks peers, peers-sdk and peers-faults")
 
 
 if __name__ == "__main__":

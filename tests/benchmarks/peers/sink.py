@@ -1,7 +1,8 @@
 """A collector that takes everything: what reaches it is kept and searched for the calls' markers when asked.
 
 ``python -m benchmarks.peers.sink`` prints its port, answers every line on standard input with one JSON object, and ends
-when standard input does.
+when standard input does. The lines: ``counts``, ``down`` (nothing listens any more), ``up``, ``slow SECONDS`` before each
+answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 import sys
 import threading
+import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -38,6 +40,8 @@ class Kept:
 
     def __init__(self) -> None:
         self.bodies: list[tuple[str, bytes]] = []
+        self.is_down = False
+        self.delay_s = 0.0
 
     def counts(self) -> dict[str, int]:
         arguments: set[bytes] = set()
@@ -76,6 +80,10 @@ def _handler(kept: Kept) -> type[BaseHTTPRequestHandler]:
                 body = self._chunks()
             else:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if kept.is_down:
+                self.close_connection = True
+                return
+            time.sleep(kept.delay_s)
             kept.bodies.append((self.headers.get("Content-Encoding", "").lower(), body))
             path = self.path.partition("?")[0]
             said = b"" if path.endswith("/v1/traces") else json.dumps(_said(path)).encode()
@@ -98,14 +106,55 @@ def _said(path: str) -> dict[str, Any]:
     return INFO if path == "/info" else {}
 
 
+class _Server(ThreadingHTTPServer):
+    # The threads of connections that clients keep open do not hold up the end.
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed breaks its connection: no news here."""
+
+
+class Sink:
+    """The server, which can go away and come back on its port."""
+
+    def __init__(self) -> None:
+        self.kept = Kept()
+        self.port = 0
+        self._server: _Server | None = None
+        self.up()
+
+    def up(self) -> None:
+        self.kept.is_down = False
+        if self._server is None:
+            self._server = _Server(("127.0.0.1", self.port), _handler(self.kept))
+            self.port = self._server.server_address[1]
+            threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def down(self) -> None:
+        self.kept.is_down = True
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def obey(self, line: str) -> dict[str, int]:
+        command, _, value = line.strip().partition(" ")
+        if command == "counts":
+            return self.kept.counts()
+        if command == "slow":
+            self.kept.delay_s = float(value)
+        else:
+            {"down": self.down, "up": self.up}[command]()
+        return {}
+
+
 def main() -> None:
-    kept = Kept()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(kept)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(json.dumps({"port": server.server_address[1]}), flush=True)
-        for _ in sys.stdin:
-            print(json.dumps(kept.counts()), flush=True)
-        server.shutdown()
+    sink = Sink()
+    print(json.dumps({"port": sink.port}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(sink.obey(line)), flush=True)
+    sink.down()
 
 
 if __name__ == "__main__":
