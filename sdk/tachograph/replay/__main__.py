@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import contextlib
 import json
@@ -28,7 +27,10 @@ from tachograph.replay._recording import Recording, RecordingError, load
 from tachograph.replay._run import Replayed, replay
 
 LONGEST_PAUSE_S = 2.0
-"""Without any effect; then the agent is said to run on."""
+"""Of the processor, without any effect; then the agent is said to run on."""
+WAITING = 15
+"""So many times as long it may do nothing at all."""
+_LOOK_S = 0.05
 
 
 def main() -> int:
@@ -153,23 +155,34 @@ def _with_patience(
 
 
 def _watch(player: Player, patience_s: float) -> None:
-    """Interrupt an agent that goes on and on without any effect."""
+    """Interrupt an agent that goes on and on, or waits and waits, without any effect."""
+    said = ""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         if not player.over:
-            said = f"the agent ran for {patience_s:g} seconds without any effect."
             player.note(Divergence("BUDGET", said))
             raise Diverged(player.divergence or Divergence("BUDGET", said))
 
     signal.signal(signal.SIGALRM, interrupt)
 
     def look() -> None:
+        nonlocal said
+        last = None
         while not player.over:
-            left_s = player.progress_s + patience_s - time.monotonic()
-            if left_s <= 0:
-                _thread.interrupt_main(signal.SIGALRM)
+            # A module more is progress too: a large library takes seconds to import, where its client is used first.
+            now = player.progress_s, len(sys.modules)
+            if now != last:
+                last, since_s, worked_s = now, time.monotonic(), time.process_time()
+            # Its own time, as a busy machine leaves it little of the clock's.
+            if time.process_time() - worked_s >= patience_s:
+                said = f"the agent ran for {patience_s:g} seconds without any effect."
+            elif time.monotonic() - since_s >= WAITING * patience_s:
+                said = f"the agent waited for {WAITING * patience_s:g} seconds without any effect."
+            if said:
+                # A signal of the system's, as it ends a wait for a lock too; the fence lets no other out.
+                signal.setitimer(signal.ITIMER_REAL, _LOOK_S)
                 return
-            threading.Event().wait(max(left_s, 0.05))
+            threading.Event().wait(_LOOK_S)
 
     threading.Thread(target=look, name="tachograph-patience", daemon=True).start()
 
