@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse, Response
 from tachograph_collector.control.access import Access
 from tachograph_collector.errors import BodyError, NotNowError, TooLargeError
 from tachograph_collector.recordings import RecordingStore
+from tachograph_schemas.control import RECORDING_TYPE, RECORDINGS
 from tachograph_schemas.queries import AmbiguousRunError
 from tachograph_schemas.store import StoreError
 
-CONTENT_TYPE = "application/vnd.tachograph.recording+zip"
 BODY_LIMIT_BYTES = 64 << 20
 _AT_ONCE = 2
 """Bodies held in memory at a time; whoever comes on top is told to wait."""
@@ -23,13 +23,15 @@ def add_recordings(api: FastAPI, recordings: RecordingStore, access: Access) -> 
     """Add the two. Putting the same recording again changes nothing; 200 means that it is on disk."""
     places = asyncio.Semaphore(_AT_ONCE)
 
-    @api.put("/api/v1/recordings/{run_id}")
+    @api.put(RECORDINGS + "/{run_id}")
     async def put(run_id: str, request: Request) -> Response:
         """Store a recording, a ``.tacho`` file."""
         project = access.needs("send")(request).project
         # A page of a browser cannot send this type elsewhere without asking first, and is then refused.
-        if request.headers.get("content-type", "").partition(";")[0] != CONTENT_TYPE:
-            return JSONResponse({"detail": f"Send Content-Type: {CONTENT_TYPE}."}, status_code=415)
+        if request.headers.get("content-type", "").partition(";")[0] != RECORDING_TYPE:
+            return JSONResponse(
+                {"detail": f"Send Content-Type: {RECORDING_TYPE}."}, status_code=415
+            )
         if places.locked():
             return _not_now("Other recordings are being stored.", 1)
         async with places:
@@ -44,7 +46,7 @@ def add_recordings(api: FastAPI, recordings: RecordingStore, access: Access) -> 
                 return JSONResponse({"detail": f"The engine refuses: {error}"}, status_code=500)
         return JSONResponse({"run_id": run_id, "added": added})
 
-    @api.get("/api/v1/recordings/{run_id}")
+    @api.get(RECORDINGS + "/{run_id}")
     async def get(run_id: str, request: Request) -> Response:
         """The recording of the run whose id begins so, a ``.tacho`` file."""
         project = access.needs("look")(request).project
@@ -59,7 +61,7 @@ def add_recordings(api: FastAPI, recordings: RecordingStore, access: Access) -> 
         if found is None:
             detail = f"There is no recording of a run {run_id[:64]!r}."
             return JSONResponse({"detail": detail}, status_code=404)
-        return Response(found, media_type=CONTENT_TYPE)
+        return Response(found, media_type=RECORDING_TYPE)
 
 
 def _not_now(detail: str, after_s: float) -> JSONResponse:

@@ -77,6 +77,8 @@ _maturity = _register("maturity", '<div class="maturity"></div>', ["maturity"])
 _agent_head = _register("agenthead", '<div class="agenthead"></div>', ["agenthead"])
 _costs = _register("costs", '<div class="costs"></div>', ["costs"])
 _budgets = _register("budgets", '<div class="budgets"></div>', ["budgets"])
+_compare = _register("compare", '<div class="compare"></div>', ["compare"])
+_replays = _register("replays", '<div class="replays"></div>', ["replays"])
 _tree = _register(
     "tree",
     _asset("tree.html"),
@@ -93,11 +95,18 @@ def kpis(cards: Sequence[Data], *, key: str, most: int = 0) -> None:
     _kpis(key=key, data={"cards": list(cards), "most": most}, height="content")
 
 
-def runs_table(data: Data, *, key: str) -> str | None:
-    """The list of runs; the id of the one that was clicked just now."""
-    result = _runs(key=key, data=dict(data), height="content", on_open_change=_nothing)
-    opened = result.get("open")
-    return opened if isinstance(opened, str) else None
+def runs_table(data: Data, *, key: str) -> tuple[str | None, tuple[str, str] | None]:
+    """The list of runs; the id of the one that was clicked just now, or the two that are to be compared."""
+    result = _runs(
+        key=key,
+        data=dict(data),
+        height="content",
+        on_open_change=_nothing,
+        on_compare_change=_nothing,
+    )
+    opened, two = result.get("open"), result.get("compare")
+    chosen = (str(two[0]), str(two[1])) if isinstance(two, list) and len(two) == 2 else None
+    return (opened if isinstance(opened, str) else None), chosen
 
 
 def run_header(data: Data, *, key: str) -> dict[str, str] | None:
@@ -107,6 +116,20 @@ def run_header(data: Data, *, key: str) -> dict[str, str] | None:
     if not isinstance(wanted, dict):
         return None
     return {str(name): str(value) for name, value in wanted.items()}
+
+
+def comparison(data: Data, *, key: str) -> str | None:
+    """Two runs side by side; the id of the one that was clicked just now."""
+    result = _compare(key=key, data=dict(data), height="content", on_open_change=_nothing)
+    opened = result.get("open")
+    return opened if isinstance(opened, str) else None
+
+
+def replays(data: Data, *, key: str) -> dict[str, str] | None:
+    """Replays and forks of a run; where the one leads that was clicked just now: ``page``, and its address."""
+    result = _replays(key=key, data=dict(data), height="content", on_lead_change=_nothing)
+    lead = result.get("lead")
+    return {str(k): str(v) for k, v in lead.items()} if isinstance(lead, dict) else None
 
 
 def account(data: Data, *, key: str, on_span: Callback) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tachograph_dashboard.cache import TimedCache
-from tachograph_schemas.control import APPROVALS, DRIFT, Answer
+from tachograph_schemas.control import APPROVALS, DRIFT, REPLAYS, Answer
 from tachograph_schemas.control_client import ControlClient
 from tachograph_schemas.settings import DEFAULT_ENDPOINT
 
@@ -21,6 +21,7 @@ WAITING = ("pending",)
 SETTLED = ("approved", "refused", "expired")
 
 _lists: TimedCache[Mapping[str, Any]] = TimedCache(_FRESH_S, 32)
+_replays: TimedCache[Mapping[str, Any]] = TimedCache(_FRESH_S, 64)
 
 
 class ControlError(Exception):
@@ -81,9 +82,24 @@ def acknowledge(alarm_id: str, said: Mapping[str, Any]) -> None:
         forget()
 
 
+def replays(run_id: str) -> list[Mapping[str, Any]]:
+    """Replays and forks of a run, and what made it when it is a fork; the newest first."""
+    query = {"run_id": run_id, "limit": PAGE_ROWS}
+    return list(_replays.get(run_id, lambda: call("GET", REPLAYS, query=query))["replays"])
+
+
+def ask_replay(run_id: str) -> None:
+    """Ask a worker to replay a run."""
+    try:
+        call("POST", REPLAYS, {"run_id": run_id, "kind": "replay"})
+    finally:
+        forget()
+
+
 def forget() -> None:
     """Ask again for what is shown."""
     _lists.clear()
+    _replays.clear()
 
 
 def call(

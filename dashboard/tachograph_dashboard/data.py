@@ -17,11 +17,12 @@ from clickhouse_connect.driver.client import Client
 
 from tachograph_dashboard.cache import TimedCache
 from tachograph_dashboard.columns import TreeColumns, tree_columns
-from tachograph_schemas import account, comparison, queries, store
+from tachograph_schemas import account, comparison, queries, recordings, store
 from tachograph_schemas.account.model import Account, Usual
 from tachograph_schemas.comparison import Parted
 from tachograph_schemas.queries import DEFAULT_PROJECT, RunFilter, RunPage
-from tachograph_schemas.rows import Facets, RunRow, RunsSummary, SpanRow, TrendSlice
+from tachograph_schemas.recordings import RecordingState
+from tachograph_schemas.rows import AccountSpan, Facets, RunRow, RunsSummary, SpanRow, TrendSlice
 from tachograph_schemas.rows_costs import ModelPrice
 
 Answer = TypeVar("Answer")
@@ -35,6 +36,9 @@ KEPT_S = 600.0
 """How long an answer is kept that is named by its version and so never becomes wrong."""
 _CONNECT_TIMEOUT_S = 3
 _QUERY_TIMEOUT_S = 30
+_PAYLOAD_CHARS = 8_000
+_MOST_STEPS = 8_000
+"""Of a run that is compared: twice what the comparison reads, as some spans show a call once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ _versions: TimedCache[int] = TimedCache(1.0, 64)
 _accounts: TimedCache[Account] = TimedCache(KEPT_S, 32)
 _usual: TimedCache[Usual | None] = TimedCache(60.0, 64)
 _nearest: TimedCache[Parted | None] = TimedCache(60.0, 32)
+_steps: TimedCache[tuple[AccountSpan, ...]] = TimedCache(KEPT_S, 8)
+_recordings: TimedCache[RecordingState | None] = TimedCache(FRESH_S, 64)
 _trees: TimedCache[TreeColumns] = TimedCache(KEPT_S, 16)
 _spans: TimedCache[SpanRow | None] = TimedCache(KEPT_S, 128)
 _prices: TimedCache[ModelPrice | None] = TimedCache(60.0, 64)
@@ -76,6 +82,8 @@ def forget() -> None:
         _connection = None
     for cache in _caches:
         cache.clear()
+    _steps.clear()
+    _recordings.clear()
 
 
 def is_empty() -> bool:
@@ -157,6 +165,23 @@ def nearest(row: RunRow, version: int) -> Parted | None:
         return comparison.parted(_client(), row, spans)
 
     return _nearest.get((row.project, row.run_id, version, row.outcome), compute)
+
+
+def run_steps(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> tuple[AccountSpan, ...]:
+    """The spans of a run that say something, with more of their payloads than an account needs."""
+    return _steps.get(
+        (project, run_id, version),
+        lambda: tuple(
+            queries.account_spans(
+                _client(), run_id, project, payload_chars=_PAYLOAD_CHARS, limit=_MOST_STEPS
+            )
+        ),
+    )
+
+
+def recording(run_id: str, project: str = DEFAULT_PROJECT) -> RecordingState | None:
+    """What is known of a run's recording for replay."""
+    return _recordings.get((project, run_id), lambda: recordings.state(_client(), run_id, project))
 
 
 def run_tree(run_id: str, version: int, project: str = DEFAULT_PROJECT) -> TreeColumns:

@@ -26,6 +26,7 @@ st.navigation(
         st.Page("app_pages/drift.py", title="Drift", icon=":material/trending_up:"),
         st.Page("app_pages/alerts.py", title="Alerts", icon=":material/notifications:"),
         st.Page("app_pages/run.py", title="Run", url_path="run", visibility="hidden"),
+        st.Page("app_pages/compare.py", title="Compare", url_path="compare", visibility="hidden"),
     ],
     position="top",
 ).run()

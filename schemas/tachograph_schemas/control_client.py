@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from tachograph_schemas.control import Answer
+from tachograph_schemas.control import RECORDING_TYPE, RECORDINGS, Answer
 
 _ANSWER_LIMIT_BYTES: Final = 16 << 20
 _TIMEOUT_S: Final = 10.0
@@ -59,6 +59,16 @@ class ControlClient:
         url = f"{self.base}{quote(path)}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, self._headers, method=method)  # noqa: S310
+        return self._open(request, timeout_s)
+
+    def send_recording(self, run_id: str, package: bytes, *, timeout_s: float) -> Answer:
+        """Give a ``.tacho`` file to the collector. Blocks for about ``timeout_s`` at most."""
+        headers = self._headers | {"Content-Type": RECORDING_TYPE}
+        url = f"{self.base}{RECORDINGS}/{quote(run_id, safe='')}"
+        request = urllib.request.Request(url, package, headers, method="PUT")  # noqa: S310
+        return self._open(request, timeout_s)
+
+    def _open(self, request: urllib.request.Request, timeout_s: float) -> Answer:
         try:
             with self._opener.open(request, timeout=timeout_s) as answer:
                 return _answer(int(answer.status), answer.read(_ANSWER_LIMIT_BYTES))

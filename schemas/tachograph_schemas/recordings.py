@@ -36,6 +36,23 @@ class StoredRecording:
     """JSON texts by the hash of their content."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingState:
+    """What is known of a recording without reading it."""
+
+    run_id: str
+    agent: str
+    entrypoint: str
+    outcome: str
+    """``ok``, ``err`` or ``cancel``; empty when the tape has no end."""
+    effects: int
+    received_at: datetime
+    tape_bytes: int
+    """Without the payloads that are stored apart."""
+    limits: str = ""
+    """``light`` or ``cut``: why it cannot be replayed. Known of a run that was asked for alone."""
+
+
 def save(client: Client, recording: StoredRecording, project: str = DEFAULT_PROJECT) -> bool:
     """Store a recording; one that is stored already is not stored again.
 
@@ -110,3 +127,31 @@ def last(client: Client, project: str = DEFAULT_PROJECT) -> str | None:
     """
     rows = client.query(_sql("recording_last"), parameters={"project": project}).result_rows
     return str(rows[0][0]) if rows else None
+
+
+def since(
+    client: Client,
+    at: datetime,
+    agent: str = "",
+    most: int = 10_000,
+    project: str = DEFAULT_PROJECT,
+) -> list[RecordingState]:
+    """The runs recorded since ``at``, the newest first, ``most`` at most; of one agent, or of all.
+
+    Raises:
+        StoreError: the engine refuses.
+    """
+    parameters = {"project": project, "since": at, "agent": agent, "most": most}
+    rows = client.query(_sql("recordings_since"), parameters=parameters).result_rows
+    return [RecordingState(*row) for row in rows]
+
+
+def state(client: Client, run_id: str, project: str = DEFAULT_PROJECT) -> RecordingState | None:
+    """What is known of the recording of a run; None when there is none.
+
+    Raises:
+        StoreError: the engine refuses.
+    """
+    parameters = {"project": project, "run_id": run_id}
+    rows = client.query(_sql("recording_state"), parameters=parameters).result_rows
+    return RecordingState(*rows[0]) if rows else None

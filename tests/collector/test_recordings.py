@@ -9,19 +9,28 @@ import signal
 import pytest
 from collector_process import Collector
 
-from tachograph_schemas import tapes
+from tachograph_schemas import recordings, tapes
 
 TYPE = "application/vnd.tachograph.recording+zip"
 RUN = "0123456789abcdef0123456789abcdef"
 
 
-def package(run_id=RUN, text="x"):
+def package(run_id=RUN, text="x", mode="exact", *between):
     blob = json.dumps(text)
     name = tapes.blob_name(blob)
     crc, lines = 0, []
     for record in (
-        {"t": "run", "run_id": run_id, "agent": "desk", "entry": "desk:handle"},
+        # The order of the fields is that of the recorder.
+        {
+            "t": "run",
+            "format": 1,
+            "mode": mode,
+            "run_id": run_id,
+            "agent": "desk",
+            "entry": "desk:handle",
+        },
         {"t": "call", "i": 0, "p": "", "n": "tool", "k": "tool", "a": {"$": "blob", "h": name}},
+        *between,
         {"t": "end", "o": "ok", "v": 1},
     ):
         line, crc = tapes.frame(json.dumps(record, separators=(",", ":")), crc)
@@ -86,3 +95,23 @@ def test_what_is_no_recording_is_refused(up, status, options):
 def test_what_is_not_there_is_said(up):
     assert ask(up, "GET", "e" * 32)[0] == 404
     assert ask(up, "GET", RUN, key="wrong")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("mode", "records", "limits"),
+    [
+        ("exact", [], ""),
+        ("light", [], "light"),
+        ("exact", [{"t": "light", "why": "its loop is of others"}], "light"),
+        ("exact", [{"t": "cut", "n": 2, "why": "it is too large"}], "cut"),
+        ("exact", [{"t": "read", "p": "", "n": '\n{"t":"cut",', "v": 1}], ""),
+    ],
+)
+def test_what_a_tape_lacks_is_known_without_reading_it(up, mode, records, limits):
+    run_id = f"{mode}{len(str(records)):x}"
+    sent = package(run_id, "x", mode, *records)
+    assert ask(up, "PUT", run_id, body=sent)[0] == 200
+    with up.client() as client:
+        state = recordings.state(client, run_id)
+        assert (state.limits, state.effects, state.outcome) == (limits, 1, "ok")
+        assert recordings.state(client, "of-nobody") is None

@@ -22,6 +22,7 @@ from tachograph_collector.control.tables import (
     METADATA,
     ORDERS,
     OWN_APPROVAL,
+    REPLAYS,
 )
 from tachograph_collector.control.tables_alerts import ALERT_TABLES
 
@@ -58,4 +59,8 @@ def _budgets(connection: Connection) -> None:
     METADATA.create_all(connection, tables=[BUDGETS, BUDGET_VERSIONS, LEASES])
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links, _alerts, _budgets)
+def _replays(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[REPLAYS])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links, _alerts, _budgets, _replays)

@@ -17,6 +17,7 @@ from tachograph_collector.control.api_budgets import add_budgets, add_leases
 from tachograph_collector.control.api_keys import add_keys
 from tachograph_collector.control.api_links import add_links
 from tachograph_collector.control.api_orders import add_orders, topic
+from tachograph_collector.control.api_replays import add_replays, waiting
 from tachograph_collector.control.approvals import Approvals
 from tachograph_collector.control.audit import HEAD_FILE, Audit
 from tachograph_collector.control.budgets import Budgets
@@ -26,6 +27,7 @@ from tachograph_collector.control.leases import Leases
 from tachograph_collector.control.links import Links
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Orders
+from tachograph_collector.control.replays import Replays
 from tachograph_collector.keys import Keys
 from tachograph_collector.settings import Settings
 
@@ -72,6 +74,8 @@ class ControlPlane:
         leases = Leases(self.database)
         add_budgets(api, budgets, leases, access)
         add_leases(api, leases, access)
+        replays = Replays(self.database, self.audit, lambda project: news.tell(waiting(project)))
+        add_replays(api, replays, news, access)
         add_keys(api, self.store, self.audit, access)
         add_rules(api, self.alerts, access)
         add_rule_changes(api, self.alerts, access)

@@ -231,3 +231,25 @@ LEASES = Table(
     Index("budget_leases_account", "project", "budget", "account", "bucket_ns"),
     Index("budget_leases_age", "bucket_ns"),
 )
+
+REPLAYS = Table(
+    "replays",
+    METADATA,
+    Column("id", String(16), primary_key=True),
+    Column("project", String(64), nullable=False),
+    Column("run_id", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("options", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("worker", String(200)),
+    Column("taken_ns", BigInteger),
+    Column("ended_ns", BigInteger),
+    # The run that a fork made.
+    Column("child_run_id", String(128)),
+    Column("result", Text),
+    Index("replays_of_run", "project", "run_id", "created_ns"),
+    Index("replays_by_child", "project", "child_run_id"),
+    Index("replays_waiting", "project", "status", "created_ns"),
+)

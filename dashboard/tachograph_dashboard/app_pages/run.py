@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from tachograph_dashboard import components, data, states
+from tachograph_dashboard import components, control, data, states
 from tachograph_dashboard.links import Target, link
-from tachograph_dashboard.views import details, telling, times
+from tachograph_dashboard.views import details, replays, telling, times
 from tachograph_dashboard.views.header import header
 from tachograph_schemas import words
 from tachograph_schemas.account.model import Account
@@ -112,6 +112,8 @@ def head() -> None:
     export = link(Target("export", row.project, row.run_id, version))
     shown = header(row, account, where, datetime.now(UTC), export)
     wanted = components.run_header(shown, key="run_header")
+    if wanted is not None and "a" in wanted:
+        st.switch_page("app_pages/compare.py", query_params=wanted)
     if wanted is not None:
         st.switch_page("app_pages/runs.py", query_params=wanted)
 
@@ -120,7 +122,7 @@ def story_and_questions(selected: str) -> None:
     titles = ["What happened", "Eight questions"]
     if row.outcome not in {"running", "success"}:
         titles.append("Why it ended")
-    story, questions, *why = st.tabs(titles)
+    story, questions, *why, replay = st.tabs([*titles, "Replay"])
     with story:
         components.account(
             telling.story(account, selected, STORY_PX),
@@ -136,6 +138,8 @@ def story_and_questions(selected: str) -> None:
     for tab in why:
         with tab:
             why_it_ended(selected)
+    with replay:
+        replay_panel()
 
 
 def why_it_ended(selected: str) -> None:
@@ -149,6 +153,56 @@ def why_it_ended(selected: str) -> None:
         key="why",
         on_span=lambda: show_asked("why"),
     )
+
+
+@st.fragment
+def replay_panel() -> None:
+    """Whether the run can be driven again, how, and what came of it so far. The dashboard itself runs nothing."""
+    recording = data.recording(row.run_id, row.project)
+    said, can = replays.state(row, recording)
+    st.markdown(said, anchors=False)
+    commands = replays.commands(row, recording) if recording is not None else ""
+    if commands:
+        st.code(commands, language="bash", wrap_lines=True)
+        st.caption("Run them in the folder of the program. `tacho fork` asks models, and pays.")
+    try:
+        known = control.replays(row.run_id)
+    except control.ControlError:
+        st.caption("The collector does not answer: past replays cannot be listed.")
+        return
+    asked = any(each["kind"] == "replay" and each["status"] != "done" for each in known)
+    if asked:
+        follow_replay([each["status"] for each in known])
+    if can and st.button("Have a worker replay it", disabled=asked, key="ask_replay"):
+        ask_replay()
+    if not known:
+        st.caption("It was not replayed or forked yet.")
+        return
+    lead = components.replays(replays.listed(row.run_id, known, datetime.now(UTC)), key="replays")
+    if lead:
+        page = "compare" if lead.pop("page") == "/compare" else "run"
+        st.switch_page(f"app_pages/{page}.py", query_params=lead)
+
+
+@st.fragment(run_every=POLL_S)
+def follow_replay(statuses: list[str]) -> None:
+    """While a worker is awaited: show what came of it."""
+    try:
+        now = [each["status"] for each in control.replays(row.run_id)]
+    except control.ControlError:
+        return
+    if now != statuses:
+        st.rerun()
+
+
+def ask_replay() -> None:
+    """A button was pressed."""
+    try:
+        control.ask_replay(row.run_id)
+    except control.ControlError as error:
+        st.error(str(error))
+    else:
+        st.rerun(scope="fragment")
 
 
 found = find(st.query_params.get("id", ""))

@@ -152,7 +152,9 @@ def results(choice: Choice, was_running: bool, was_live: bool) -> None:
         if pages > 1:
             st.pagination(pages, key="page", bind="query-params", max_visible_pages=5)
     where = times.zone(st.context.timezone)
-    opened = components.runs_table(views.table(rows, where, now), key=TABLE)
+    opened, two = components.runs_table(views.table(rows, where, now), key=TABLE)
+    if two:
+        st.switch_page("app_pages/compare.py", query_params={"a": two[0], "b": two[1]})
     if opened:
         st.switch_page("app_pages/run.py", query_params={"id": opened})
 

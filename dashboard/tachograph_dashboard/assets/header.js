@@ -12,7 +12,13 @@ export default function ({ parentElement, data, setTriggerValue }) {
   download.title = "The run, whole, as JSON"
   download.setAttribute("download", "")
   download.prepend(icon("M7 1.5h2v7l2.3-2.3 1.4 1.4L8 12.3 3.3 7.6l1.4-1.4L7 8.5ZM2 13h12v1.8H2Z"))
-  title.append(h("h1", "", data.title), download)
+  const compare = h("a", "download", "Compare"), buttons = h("div", "buttons")
+  compare.href = "/compare?" + new URLSearchParams({ a: data.run })
+  compare.title = "Beside another run, step by step"
+  compare.prepend(icon("M2 2h5v12H2ZM3.500 3.500v9h2v-9ZM9 2h5v12H9ZM10.500 3.500v9h2v-9Z"))
+  leadTo(compare, { a: data.run }, setTriggerValue)
+  buttons.append(compare, download)
+  title.append(h("h1", "", data.title), buttons)
   const verdict = h("div", "verdict")
   verdict.append(state, h("span", data.tone, data.verdict))
   const facts = h("dl")

@@ -19,6 +19,7 @@ class Table {
   constructor(host) {
     this.el = host.querySelector(".runs")
     this.rows = new Map()
+    this.picked = new Map()
     this.head()
     this.agoTimer = setInterval(() => this.tellAges(), AGO_MS)
   }
@@ -27,18 +28,24 @@ class Table {
 
   head() {
     const table = h("table"), head = h("thead"), row = h("tr")
+    const pick = h("th", "pick")
+    pick.append(h("span", "unseen", "Compare"))
+    row.append(pick)
     for (const [key, label, number] of COLUMNS) { const th = h("th", (number ? "num " : "") + key, label); th.scope = "col"; row.append(th) }
     head.append(row)
     this.body = h("tbody")
     table.append(head, this.body)
-    this.el.replaceChildren(table)
+    this.bar = h("div", "bar")
+    this.bar.setAttribute("role", "status")
+    this.el.replaceChildren(table, this.bar)
   }
 
   // Rows keep their place in the page from one refresh to the next: focus and selection stay where they are.
   update({ data, setTriggerValue }) {
     this.open = (id) => setTriggerValue("open", id)
+    this.compare = (ids) => setTriggerValue("compare", ids)
     const seen = new Set(), none = new Set(data.without)
-    this.el.querySelectorAll("th").forEach((th, k) => { th.hidden = none.has(COLUMNS[k][0]) })
+    this.el.querySelectorAll("th:not(.pick)").forEach((th, k) => { th.hidden = none.has(COLUMNS[k][0]) })
     this.without = none
     data.runs.forEach((run, k) => {
       seen.add(run.id)
@@ -49,10 +56,18 @@ class Table {
     })
     for (const [id, R] of this.rows) if (!seen.has(id)) { R.el.remove(); this.rows.delete(id) }
     this.tellAges()
+    this.tellPicked()
   }
 
   makeRow(id) {
-    const el = h("tr"), cells = {}
+    const el = h("tr"), cells = {}, pick = h("td", "pick"), box = h("input")
+    box.type = "checkbox"
+    box.checked = this.picked.has(id)
+    // Beside the box is the box: nobody who aims at it wants to open the run.
+    pick.onclick = (e) => { e.stopPropagation(); if (e.target !== box) box.click() }
+    box.onchange = () => this.pick(id, box)
+    pick.append(box)
+    el.append(pick)
     for (const [key, , number] of COLUMNS) { cells[key] = h("td", (number ? "num " : "") + key); el.append(cells[key]) }
     const link = h("a", "title")
     link.href = "/run?id=" + encodeURIComponent(id)
@@ -62,7 +77,36 @@ class Table {
       e.preventDefault()
       this.open(id)
     }
-    return { el, cells, link, shown: "" }
+    return { el, cells, link, box, shown: "" }
+  }
+
+  // Two at most, and they stay chosen over pages and refreshes; the first is A.
+  pick(id, box) {
+    if (box.checked) this.picked.set(id, this.rows.get(id)?.run.title ?? "")
+    else this.picked.delete(id)
+    if (this.picked.size > 2) {
+      const oldest = this.picked.keys().next().value
+      this.picked.delete(oldest)
+      const R = this.rows.get(oldest)
+      if (R) R.box.checked = false
+    }
+    this.tellPicked()
+  }
+
+  tellPicked() {
+    const ids = [...this.picked.keys()]
+    this.bar.hidden = !ids.length
+    this.el.classList.toggle("picking", ids.length > 0)
+    const go = h("button", "go", "Compare"), none = h("button", "", "Cancel")
+    go.type = none.type = "button"
+    go.disabled = ids.length < 2
+    go.onclick = () => this.compare(ids)
+    none.onclick = () => {
+      for (const id of ids) { const R = this.rows.get(id); if (R) R.box.checked = false }
+      this.picked.clear()
+      this.tellPicked()
+    }
+    this.bar.replaceChildren(h("span", "", ids.length < 2 ? "Choose a second run to compare with" : "Two runs are chosen"), h("span", "gap"), none, go)
   }
 
   fill(R, run) {
@@ -77,6 +121,7 @@ class Table {
     c.outcome.replaceChildren(state)
     R.link.textContent = run.title
     R.link.title = run.title
+    R.box.setAttribute("aria-label", "Compare " + run.title)
     c.run.replaceChildren(R.link)
     if (run.why) c.run.append(h("span", "why", run.why))
     for (const key of ["agent", "customer", "took", "models", "tools", "tokens", "cost"]) c[key].textContent = run[key]

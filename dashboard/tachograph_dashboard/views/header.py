@@ -24,13 +24,13 @@ def header(
     """What the head of the page draws; ``download`` is the link to the whole run."""
     return {
         "title": words.excerpt(account.title or row.title, _TITLE_CHARS) or "Unnamed run",
+        "run": row.run_id,
         "outcome": row.outcome,
         "verdict": words.plain(account.verdict),
         "tone": account.tone,
         "facts": [*_who(row), *_when(row, where, now), *_what(row)],
         "download": download,
         "warnings": [words.plain(text) for text in account.warnings],
-        "run": row.run_id,
         "signs": [
             {"text": words.excerpt(sign.line.text, _SIGN_CHARS), "span": sign.line.span_id}
             for sign in account.signs[:_MOST_SIGNS]

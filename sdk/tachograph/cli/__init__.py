@@ -25,6 +25,8 @@ _MODULES = (
     "test",
     "check_run",
     "export",
+    "import_",
+    "worker",
     "decide",
     "orders",
     "drift",

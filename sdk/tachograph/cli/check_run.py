@@ -7,7 +7,7 @@ import argparse
 from tachograph.cli.fork import add_code
 from tachograph.cli.problem import ANSWER_IS_NO, Problem
 from tachograph.cli.recordings import package_of
-from tachograph.cli.replay import answer_of
+from tachograph.cli.replay import answer_of, recording_of
 from tachograph.cli.terminal import print_json
 
 
@@ -40,13 +40,8 @@ def command(arguments: argparse.Namespace) -> int:
     Raises:
         Problem: the recording cannot be used.
     """
-    from tachograph.replay._recording import Recording, RecordingError
-
     package = package_of(arguments.run_id)
-    try:
-        recording = Recording.from_bytes(package)
-    except RecordingError as error:
-        raise Problem(f"{error}.", code=ANSWER_IS_NO) from error
+    recording = recording_of(package)
     count = max(arguments.n, 1)
     answers = [answer_of(package, arguments.code, arguments.entry) for _ in range(count)]
     identical = sum(bool(answer["identical"]) for answer in answers)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from tachograph.cli.fork import add_code, go_on, told
+from tachograph.cli.fork import add_code, fork_result, go_on, told
 from tachograph.cli.problem import ANSWER_IS_NO
 from tachograph.cli.recordings import package_of
+from tachograph.cli.replay import recording_of
+from tachograph.cli.replay_records import remember
 from tachograph.cli.terminal import print_json
+from tachograph_schemas.words import plain
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,9 +41,11 @@ def command(arguments: argparse.Namespace) -> int:
         Problem: the recording cannot be used.
     """
     plan = {"live_from_step": None, "results": {}, "allow_writes": arguments.allow_writes}
-    answer = go_on(package_of(arguments.run_id), arguments, plan)
+    package = package_of(arguments.run_id)
+    answer = go_on(package, arguments, plan)
+    remember(recording_of(package).run_id, "resume", {}, fork_result(answer))
     if arguments.json:
         print_json(answer)
     else:
-        print(told(answer))
+        print(f"{answer['run_id'][:8]}  {answer['outcome']:<4} {plain(told(answer)[:300])}")
     return 0 if answer["outcome"] == "ok" else ANSWER_IS_NO

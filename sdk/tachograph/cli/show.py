@@ -73,12 +73,12 @@ def command(arguments: argparse.Namespace) -> int:
     if nearest is not None:
         print("\n".join(_compared(nearest, columns, paint, full=arguments.full)))
     if arguments.full:
-        print("\n".join(bill_text(bill)))
+        print("\n".join(bill_text(bill, columns)))
     return 0
 
 
-def bill_text(bill: Sequence[BillLine]) -> list[str]:
-    """The sum behind the cost: tokens times rate, class by class."""
+def bill_text(bill: Sequence[BillLine], columns: int) -> list[str]:
+    """The sum behind the cost: tokens times rate, class by class; numbers stay below each other where there is room."""
     lines = ["", "The sum"] if bill else []
     for each in bill:
         price = words.plain(each.price_id) or "no list knows its price"
@@ -93,7 +93,11 @@ def bill_text(bill: Sequence[BillLine]) -> list[str]:
             lines.append(f"    {'':>12} together ${each.cost_usd:.6f}")
         if each.client_cost_usd is not None:
             lines.append(f"    {'':>12} the sender's own sum is ${each.client_cost_usd:.6f}")
-    return lines
+    return [part for line in lines for part in _within(line, columns)]
+
+
+def _within(line: str, columns: int) -> list[str]:
+    return [line] if cells(line) <= columns else wrapped(line.strip(), columns, indent="    ")
 
 
 def _find(client: Client, run_id: str) -> RunRow:

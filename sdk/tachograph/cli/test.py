@@ -8,16 +8,16 @@ from pathlib import Path
 
 from tachograph.cli.problem import ANSWER_IS_NO, Problem
 from tachograph.cli.recordings import package_of
+from tachograph.cli.replay import recording_of
 
 _TEXT = '''"""A run of {agent}, recorded as {run_id}, must go as it went. Written by `tacho test`."""
 
-from pathlib import Path
-
-from tachograph.replay.testing import assert_replays
+import pytest
 
 
-def test_{name}():
-    assert_replays(Path(__file__).parent / "tapes" / "{name}.tacho")
+@pytest.mark.tacho("tapes/{name}.tacho")
+def test_{name}(tacho_replay):
+    tacho_replay.assert_identical()
 '''
 
 
@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "test",
         help="make a pytest file of a run",
-        description="Write the recording of a run and a test that replays it offline: green as long as the agent does "
+        description="Write the recording of a run, masked by the rules of today, and a test that replays it offline: green as long as the agent does "
         "what it did, red with the first difference when it does something else.",
     )
     parser.add_argument(
@@ -44,20 +44,26 @@ def command(arguments: argparse.Namespace) -> int:
     Raises:
         Problem: there is none, or the files cannot be written.
     """
-    from tachograph.replay._recording import Recording, RecordingError
+    from tachograph.replay._recording import RecordingError
+    from tachograph.replay._redacted import redacted
 
-    package = package_of(arguments.run_id)
+    recording = recording_of(package_of(arguments.run_id))
     try:
-        recording = Recording.from_bytes(package)
+        recording.check_replayable()
     except RecordingError as error:
-        raise Problem(f"{error}.", code=ANSWER_IS_NO) from error
+        raise Problem(f"This run makes no test: {error}.", code=ANSWER_IS_NO) from error
+    if not recording.complete:
+        raise Problem(
+            f"{recording.run_id} has not ended, or was killed: there is nothing to hold the agent to.",
+            code=ANSWER_IS_NO,
+        )
     agent = str(recording.run.get("agent", "agent"))
     name = re.sub(r"\W+", "_", f"{agent}_{recording.run_id[:8]}").strip("_").lower()
     folder: Path = arguments.output
     test = folder / f"test_{name}.py"
     try:
         (folder / "tapes").mkdir(parents=True, exist_ok=True)
-        (folder / "tapes" / f"{name}.tacho").write_bytes(package)
+        (folder / "tapes" / f"{name}.tacho").write_bytes(redacted(recording))
         shown = re.sub(r"[^\w .-]", "_", agent)
         test.write_text(
             _TEXT.format(agent=shown, run_id=recording.run_id, name=name), encoding="utf-8"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import contextlib
 import json
@@ -28,7 +27,10 @@ from tachograph.replay._recording import Recording, RecordingError, load
 from tachograph.replay._run import Replayed, replay
 
 LONGEST_PAUSE_S = 2.0
-"""Without any effect; then the agent is said to run on."""
+"""Of the processor, without any effect; then the agent is said to run on."""
+WAITING = 15
+"""So many times as long it may do nothing at all."""
+_LOOK_S = 0.05
 
 
 def main() -> int:
@@ -39,6 +41,7 @@ def main() -> int:
     parser.add_argument("--entry", default="")
     parser.add_argument("--plan", default="")
     parser.add_argument("--orders", type=int, default=0)
+    parser.add_argument("--lenient", action="store_true")
     parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
     given = parser.parse_args()
     out = os.dup(1)
@@ -109,12 +112,17 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
         said["live_from_step"],
         {int(step): value for step, value in said["results"].items()},
         allow_writes=bool(said["allow_writes"]),
+        model=str(said.get("model") or ""),
+        tools_from_tape=bool(said.get("tools_from_tape")),
     )
     made: list[str] = []
+    began_s = time.monotonic()
     outcome, value = go_on(plan, entry, made)
+    took_s = time.monotonic() - began_s
     tachograph.flush(10)
     tachograph.shutdown(5)
     return {
+        "took_s": took_s,
         "run_id": made[0] if made else "",
         "outcome": outcome,
         "output": json.loads(dumps(value)[0]) if outcome == "ok" else None,
@@ -143,27 +151,38 @@ def _with_patience(
         fence.leaked, player.guard = player.note, fence.guard
         _watch(player, given.patience_s)
 
-    return replay(recording, entry, root=root, started=started)
+    return replay(recording, entry, root=root, started=started, lenient=given.lenient)
 
 
 def _watch(player: Player, patience_s: float) -> None:
-    """Interrupt an agent that goes on and on without any effect."""
+    """Interrupt an agent that goes on and on, or waits and waits, without any effect."""
+    said = ""
 
     def interrupt(_: int, __: FrameType | None) -> None:
         if not player.over:
-            said = f"the agent ran for {patience_s:g} seconds without any effect."
             player.note(Divergence("BUDGET", said))
             raise Diverged(player.divergence or Divergence("BUDGET", said))
 
     signal.signal(signal.SIGALRM, interrupt)
 
     def look() -> None:
+        nonlocal said
+        last = None
         while not player.over:
-            left_s = player.progress_s + patience_s - time.monotonic()
-            if left_s <= 0:
-                _thread.interrupt_main(signal.SIGALRM)
+            # A module more is progress too: a large library takes seconds to import, where its client is used first.
+            now = player.progress_s, len(sys.modules)
+            if now != last:
+                last, since_s, worked_s = now, time.monotonic(), time.process_time()
+            # Its own time, as a busy machine leaves it little of the clock's.
+            if time.process_time() - worked_s >= patience_s:
+                said = f"the agent ran for {patience_s:g} seconds without any effect."
+            elif time.monotonic() - since_s >= WAITING * patience_s:
+                said = f"the agent waited for {WAITING * patience_s:g} seconds without any effect."
+            if said:
+                # A signal of the system's, as it ends a wait for a lock too; the fence lets no other out.
+                signal.setitimer(signal.ITIMER_REAL, _LOOK_S)
                 return
-            threading.Event().wait(max(left_s, 0.05))
+            threading.Event().wait(_LOOK_S)
 
     threading.Thread(target=look, name="tachograph-patience", daemon=True).start()
 

@@ -23,6 +23,7 @@ from tachograph.replay._reconcile import Happened, hook_for
 from tachograph.replay._record import Recorder
 from tachograph.replay._recording import Delivery, Recording
 from tachograph.replay._schedule import Flight, Schedule
+from tachograph.replay._swap import asks_a_model
 from tachograph.replay._tape import Tape
 
 
@@ -37,6 +38,10 @@ class Plan:
     """Other results for recorded steps, as values."""
     allow_writes: bool = False
     """Whether effects that change the world may happen."""
+    model: str = ""
+    """What live calls of models go to instead of what the program names."""
+    tools_from_tape: bool = False
+    """Whether tools go on being answered from the recording when models are live."""
     run_ids: list[str] | None = None
     """Gets the id of the run that follows it."""
 
@@ -90,6 +95,8 @@ class Continuation(Recorder):
             self.go_live()
         elif (self.replaying and last is not None) or (last is None and self.player.has_call(node)):
             recorded = self.player.open(node, name, kind, given)
+        if recorded is None and self._wants_tape(kind, given):
+            recorded = self.player.find_answer(name, given)
         if recorded is not None and not self._has_outcome(recorded):
             self._discarded.add(recorded)
             recorded, under_way = None, True
@@ -119,13 +126,26 @@ class Continuation(Recorder):
                 PLACE.reset(token)
         if self._plan.allow_writes:
             return None
-        self.refused = self._plan.live_from_step is None
-        raise Refused(
+        forks = self._plan.live_from_step is not None
+        self.refused = not forks
+        reason = (
             f"{name} may or may not have happened when the run was killed: look, and resume with --allow-writes to"
             " do it, or give tachograph.replay.reconcile a function that looks"
             if under_way
             else f"{name} changes the world; it happens only with --allow-writes"
         )
+        raise Refused("the fork" if forks else "the resumption", reason)
+
+    @property
+    def model_instead(self) -> str:
+        """The model of live calls, once they are live."""
+        return "" if self.replaying else self._plan.model
+
+    def _wants_tape(self, kind: str, given: Given) -> bool:
+        if self.replaying or not self._plan.tools_from_tape or kind == "model":
+            return False
+        body = given.value.get("body") if isinstance(given.value, dict) else None
+        return not (kind == "http" and asks_a_model(body))
 
     def _has_outcome(self, recorded: int) -> bool:
         call = self.player.recording.call(recorded)
@@ -254,7 +274,7 @@ class Continuation(Recorder):
     ) -> StreamSource:
         """The recorded stream where there is one."""
         if index in self._reconciled:
-            raise Refused("a stream that changes the world cannot be reconciled")
+            raise Refused("the resumption", "a stream that changes the world cannot be reconciled")
         if index in self._recorded:
             return RecordedStream(self, index)
         return super().stream(index, make, context)

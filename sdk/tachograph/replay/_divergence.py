@@ -41,6 +41,8 @@ class Divergence:
     actual: Any = None
     changes: list[str] = field(default_factory=list)
     """Differences of arguments or results, one a line: path, recorded, now."""
+    where: str = ""
+    """``file:line in function`` of the program as it is now; empty when no line of it is to blame."""
     code_changes: list[str] = field(default_factory=list)
     """Files that changed since the recording, the probable cause."""
 
@@ -70,35 +72,58 @@ class Diverged(BaseException):
         self.divergence = divergence
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One place where two trees differ."""
+
+    sign: str
+    """``+`` only now, ``-`` only recorded, ``~`` another value."""
+    path: str
+    old: Any = None
+    new: Any = None
+
+    def text(self) -> str:
+        """One line."""
+        if self.sign == "~":
+            return f"~ {self.path}: {shown(self.old)} -> {shown(self.new)}"
+        return f"{self.sign} {self.path}: {shown(self.old if self.sign == '-' else self.new)}"
+
+
 def changes_between(recorded: Any, now: Any) -> list[str]:
     """Where two trees of JSON types differ, a line each, with their paths; at most twenty."""
-    found: list[str] = []
-    _compare("$", recorded, now, found)
+    found = differences(recorded, now)
+    lines = [change.text() for change in found[:_CHANGES_LIMIT]]
     if len(found) > _CHANGES_LIMIT:
-        more = len(found) - _CHANGES_LIMIT
-        found = [*found[:_CHANGES_LIMIT], f"... and {more} more"]
+        lines.append(f"... and {len(found) - _CHANGES_LIMIT} more")
+    return lines
+
+
+def differences(recorded: Any, now: Any) -> list[Change]:
+    """Where two trees of JSON types differ; some two hundred places at most."""
+    found: list[Change] = []
+    _compare("$", recorded, now, found)
     return found
 
 
-def _compare(path: str, recorded: Any, now: Any, found: list[str]) -> None:
+def _compare(path: str, recorded: Any, now: Any, found: list[Change]) -> None:
     if same(recorded, now) or len(found) > 200:
         return
     if isinstance(recorded, dict) and isinstance(now, dict):
-        for key in recorded.keys() | now.keys():
+        for key in sorted(recorded.keys() ^ now.keys()):
             if key not in now:
-                found.append(f"- {path}.{key}: {shown(recorded[key])}")
-            elif key not in recorded:
-                found.append(f"+ {path}.{key}: {shown(now[key])}")
+                found.append(Change("-", f"{path}.{key}", recorded[key]))
+            else:
+                found.append(Change("+", f"{path}.{key}", None, now[key]))
         for key in recorded:
             if key in now:
                 _compare(f"{path}.{key}", recorded[key], now[key], found)
     elif isinstance(recorded, list) and isinstance(now, list):
         _compare_lists(path, recorded, now, found)
     else:
-        found.append(f"~ {path}: {shown(recorded)} -> {shown(now)}")
+        found.append(Change("~", path, recorded, now))
 
 
-def _compare_lists(path: str, recorded: list[Any], now: list[Any], found: list[str]) -> None:
+def _compare_lists(path: str, recorded: list[Any], now: list[Any], found: list[Change]) -> None:
     """Items that were inserted or dropped are told as such, so that the rest still lines up."""
     start = 0
     while start < min(len(recorded), len(now)) and same(recorded[start], now[start]):
@@ -111,9 +136,9 @@ def _compare_lists(path: str, recorded: list[Any], now: list[Any], found: list[s
     for offset in range(max(len(old), len(new))):
         place = f"{path}[{start + offset}]"
         if offset >= len(new):
-            found.append(f"- {place}: {shown(old[offset])}")
+            found.append(Change("-", place, old[offset]))
         elif offset >= len(old):
-            found.append(f"+ {place}: {shown(new[offset])}")
+            found.append(Change("+", place, None, new[offset]))
         else:
             _compare(place, old[offset], new[offset], found)
 

@@ -50,6 +50,11 @@ class Engine:
     def fall_back(self, why: str) -> None:
         """The order of the run cannot be recorded from here on; the agent goes on as it is. Recording only."""
 
+    @property
+    def model_instead(self) -> str:
+        """The model that live calls are sent to, whatever the program names; empty: as it says."""
+        return ""
+
     def finish(self) -> None:
         """The run is over."""
         self.over = True

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tachograph.replay._divergence import Diverged, Divergence
+from tachograph.replay._where import program_line
 
 _REFUSED = frozenset(
     (
@@ -124,25 +125,11 @@ class Fence:
         self._up = False
         try:
             what = ", ".join(str(arg)[:80] for arg in args[:2])
-            said = f"{event}({what}) was tried at {_caller()}, and not recorded as an effect."
-            divergence = Divergence("LEAK", said)
+            line = program_line(2, or_any=True)
+            said = f"{event}({what}) was tried at {line or 'an unknown place'}, and not recorded as an effect."
+            divergence = Divergence("LEAK", said, where=line)
             if self.leaked is not None:
                 self.leaked(divergence)
         finally:
             self._up = True
         raise Diverged(divergence)
-
-
-def _caller() -> str:
-    """The nearest line of the program itself, libraries aside."""
-    frame: Any = sys._getframe(2)
-    found = ""
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if "tachograph/replay" not in name and not name.startswith("<frozen"):
-            line = f"{name}:{frame.f_lineno}"
-            found = found or line
-            if "site-packages" not in name and "/lib/python" not in name:
-                return line
-        frame = frame.f_back
-    return found or "an unknown place"

@@ -14,6 +14,7 @@ from typing import Any
 
 from tachograph.replay._place import here
 from tachograph.replay._seam import EffectSeam, effect
+from tachograph.replay._swap import swapped
 
 _MODULES = ("httpx", "httpx2")
 _DROPPED_HEADERS = frozenset(("content-encoding", "content-length", "transfer-encoding"))
@@ -77,18 +78,18 @@ def _async_send(module: Any, original: Callable[..., Any]) -> Callable[..., Any]
     async def send(self: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
         seam = _seam(request, stream=stream)
         if seam is None:
-            return await original(self, request, stream=stream, **options)
+            return await original(self, swapped(module, request), stream=stream, **options)
 
         if not stream:
 
             async def whole() -> dict[str, Any]:
-                response = await original(self, request, **options)
+                response = await original(self, swapped(module, request), **options)
                 return {**_head(response), "content": response.content}
 
             return _response(module, request, await seam.acall(whole, (), {}))
 
         async def parts() -> AsyncIterator[Any]:
-            response = await original(self, request, stream=True, **options)
+            response = await original(self, swapped(module, request), stream=True, **options)
             try:
                 yield _head(response)
                 async for chunk in response.aiter_bytes():
@@ -107,18 +108,18 @@ def _sync_send(module: Any, original: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
         seam = _seam(request, stream=stream)
         if seam is None:
-            return original(self, request, stream=stream, **options)
+            return original(self, swapped(module, request), stream=stream, **options)
 
         if not stream:
 
             def whole() -> dict[str, Any]:
-                response = original(self, request, **options)
+                response = original(self, swapped(module, request), **options)
                 return {**_head(response), "content": response.content}
 
             return _response(module, request, seam.call(whole, (), {}))
 
         def parts() -> Iterator[Any]:
-            response = original(self, request, stream=True, **options)
+            response = original(self, swapped(module, request), stream=True, **options)
             try:
                 yield _head(response)
                 yield from response.iter_bytes()

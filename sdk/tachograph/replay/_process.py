@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,76 @@ from tachograph.replay._recording import Recording, RecordingError
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
-def replayed(package: bytes, code: Path, entry: str = "") -> dict[str, Any]:
+class Processes:
+    """The replays that are under way in this process, so that they can be ended. Safe between threads."""
+
+    def __init__(self, timeout_s: float) -> None:
+        """``timeout_s``: how long each may take."""
+        self.timeout_s = timeout_s
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def run(self, words: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
+        """The exit code and the output of a process that says nothing to anyone else.
+
+        Raises:
+            RecordingError: it took too long, or was ended.
+        """
+        with self._lock:
+            if self._ended:
+                raise RecordingError("it was interrupted")
+            process = subprocess.Popen(
+                words,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # Ctrl-C is ours to hear, and ours to pass on.
+                start_new_session=True,
+            )
+            self._running.add(process)
+        try:
+            out, _ = process.communicate(timeout=self.timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise RecordingError(f"it took longer than {self.timeout_s:g} seconds") from None
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return process.returncode, out
+
+    def end(self) -> None:
+        """Kill what runs, and start nothing any more."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                process.kill()
+
+
+def replayed(
+    package: bytes,
+    code: Path,
+    entry: str = "",
+    *,
+    lenient: bool = False,
+    among: Processes | None = None,
+) -> dict[str, Any]:
     """Replay a ``.tacho`` file and return the answer of the process; blocks until it is done.
 
+    With ``among`` the process is one of many: silent, and ended when they are.
+
     Returns:
-        ``identical``, ``effects``, ``output``, ``divergence`` (None, or its fields) and ``run_id``.
+        ``identical``, ``effects``, ``output``, ``divergence`` (None, or its fields), ``drifts`` and ``run_id``.
 
     Raises:
         RecordingError: the recording cannot be used, or its code cannot be found.
     """
     recording = Recording.from_bytes(package)
     seed = str(recording.run.get("env", {}).get("hash_seed", "random"))
-    return _ask(package, ["--code", str(code)], entry, _without_keys(seed))
+    words = ["--code", str(code), *(["--lenient"] if lenient else [])]
+    return _ask(package, words, entry, _without_keys(seed), among)
 
 
 def explored(package: bytes, code: Path, entry: str, orders: int) -> dict[str, Any]:
@@ -45,43 +104,58 @@ def explored(package: bytes, code: Path, entry: str, orders: int) -> dict[str, A
     return _ask(package, words, entry, _without_keys(seed))
 
 
-def continued(package: bytes, code: Path, entry: str, plan: dict[str, Any]) -> dict[str, Any]:
+def continued(
+    package: bytes,
+    code: Path,
+    entry: str,
+    plan: dict[str, Any],
+    among: Processes | None = None,
+) -> dict[str, Any]:
     """Go on live from a recording, in a process with this one's environment; blocks until it is done.
+
+    With ``among`` the process is one of many: silent, and ended when they are.
 
     Args:
         package: The ``.tacho`` file.
         code: The program's folder.
         entry: ``module:function``; empty for the recorded one.
-        plan: ``live_from_step``, ``results`` (by step, as text of JSON), ``allow_writes``.
+        plan: ``live_from_step``, ``results`` (by step, as text of JSON), ``allow_writes``, ``model``,
+            ``tools_from_tape``.
+        among: The processes it is one of.
 
     Returns:
-        ``run_id`` of the new run, ``outcome``, ``output``, ``from_tape``, ``error``.
+        ``run_id`` of the new run, ``outcome``, ``output``, ``error``, ``took_s``.
 
     Raises:
         RecordingError: the recording cannot be used, or its code cannot be found.
     """
     words = ["--code", str(code), "--plan", json.dumps(plan)]
-    return _ask(package, words, entry, dict(os.environ))
+    return _ask(package, words, entry, dict(os.environ), among)
 
 
 def _ask(
-    package: bytes, words: list[str], entry: str, environment: dict[str, str]
+    package: bytes,
+    words: list[str],
+    entry: str,
+    environment: dict[str, str],
+    among: Processes | None = None,
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="tacho-") as folder:
         file = Path(folder) / "recording.tacho"
         file.write_bytes(package)
-        process = subprocess.run(
-            [sys.executable, "-m", "tachograph.replay", str(file), *words, "--entry", entry],
-            env=environment,
-            stdout=subprocess.PIPE,
-            check=False,
-        )
+        if "--plan" not in words:
+            # What a killed replay leaves behind goes with this folder.
+            environment = environment | {"TMPDIR": folder}
+        command = [sys.executable, "-m", "tachograph.replay", str(file), *words, "--entry", entry]
+        if among is not None:
+            code, out = among.run(command, environment)
+        else:
+            process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
+            code, out = process.returncode, process.stdout
     try:
-        answer: dict[str, Any] = json.loads(process.stdout)
+        answer: dict[str, Any] = json.loads(out)
     except ValueError:
-        raise RecordingError(
-            f"the process ended without an answer (exit code {process.returncode})"
-        ) from None
+        raise RecordingError(f"the process ended without an answer (exit code {code})") from None
     if "problem" in answer:
         raise RecordingError(answer["problem"])
     return answer

@@ -9,7 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,10 @@ class Replayed:
     effects: int
     """Effects that were answered from the tape."""
     output: Any
-    """The result as a tree of JSON types; of a diverged replay None."""
+    """The result as a tree of JSON types, as a tape would have it; None when it diverged, unless that was forgiven."""
     divergence: Divergence | None = None
+    drifts: list[Divergence] = field(default_factory=list)
+    """Calls with other arguments that were answered all the same, in a lenient replay."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -44,6 +46,7 @@ class Replayed:
             "effects": self.effects,
             "output": self.output,
             "divergence": self.divergence.as_dict() if self.divergence is not None else None,
+            "drifts": [drift.as_dict() for drift in self.drifts],
         }
 
 
@@ -54,6 +57,7 @@ def replay(
     root: Path | None = None,
     started: Callable[[Player], None] | None = None,
     player: Player | None = None,
+    lenient: bool = False,
 ) -> Replayed:
     """Run ``entry``, the decorated function of the run, against the recording. Nothing live happens.
 
@@ -63,6 +67,7 @@ def replay(
         root: Where the program's files are; default: the working directory.
         started: Told the engine before the agent's code begins.
         player: Another engine than the one that keeps to the recorded order.
+        lenient: Answer calls with other arguments than recorded too, and list them.
 
     Returns:
         Whether result and effects were the same, else the first difference. Raises nothing of the agent's.
@@ -74,7 +79,7 @@ def replay(
     from tachograph._redact import Redactor
 
     recording.check_replayable()
-    player = player or Player(recording, _session.masking(Redactor()))
+    player = player or Player(recording, _session.masking(Redactor()), lenient=lenient)
     if started is not None:
         started(player)
     before = _recorder.active()
@@ -89,11 +94,12 @@ def replay(
         finally:
             _recorder.activate(before)
             player.over = True
-    found = player.divergence or _difference(player, recording, outcome, value)
+    found = _first_difference(player, recording, outcome, value)
     if found is not None:
         found.code_changes = changed_since(recording.code.get("files") or {}, root or Path.cwd())
-    tree = json.loads(dumps(value)[0]) if outcome == "ok" and found is None else None
-    return Replayed(recording.run_id, found is None, player.effects, tree, found)
+    shown = outcome == "ok" and (found is None or (lenient and player.divergence is None))
+    tree = player.redacted(_tree(value)) if shown else None
+    return Replayed(recording.run_id, found is None, player.effects, tree, found, player.drifts)
 
 
 def go_on(
@@ -189,6 +195,16 @@ async def _quietly(coroutine: Any) -> Any:
     return await coroutine
 
 
+def _first_difference(
+    player: Player, recording: Recording, outcome: str, value: Any
+) -> Divergence | None:
+    """The cause; what was forgiven after it may be its consequence, and stays among the drifts."""
+    found = player.divergence or _difference(player, recording, outcome, value)
+    if player.drifts:
+        found, *player.drifts = [*player.drifts, *([found] if found is not None else [])]
+    return found
+
+
 def _difference(
     player: Player, recording: Recording, outcome: str, value: Any
 ) -> Divergence | None:
@@ -203,7 +219,8 @@ def _difference(
     if outcome != end["o"]:
         said = f"the run ended with {_said(outcome, value)}; recorded is {end['o']}."
         kind = "EXCEPTION_CHANGED" if "err" in {outcome, end["o"]} else "RESULT_CHANGED"
-        return Divergence(kind, said, expected=expected, actual=_tree(value))  # type: ignore[arg-type]  # of the two
+        now = player.redacted(_tree(value))
+        return Divergence(kind, said, expected=expected, actual=now)  # type: ignore[arg-type]  # of the two
     now = player.redacted(_tree(value))
     if expected is None or same(expected, now):
         return None

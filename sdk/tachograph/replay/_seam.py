@@ -12,10 +12,13 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tachograph.replay._divergence import Diverged
 from tachograph.replay._engine import Engine, Given, StreamSource
 from tachograph.replay._loop import is_driven
 from tachograph.replay._place import PLACE, Place, here, label_of
 from tachograph.replay._pump import InPlace
+from tachograph.replay._swap import with_model
+from tachograph.replay._where import defined_at
 
 if TYPE_CHECKING:
     from tachograph._call import Spec
@@ -73,7 +76,22 @@ class EffectSeam:
     def _open(self, function: Function) -> tuple[Engine, int]:
         engine, node = self._place.engine, self._place.node
         engine.meet(function)
-        return engine, engine.open(node, self._name or label_of(function), self._kind, self._given)
+        try:
+            name = self._name or label_of(function)
+            return engine, engine.open(node, name, self._kind, self._given)
+        except Diverged as diverged:
+            # In a task of its own, a function has no caller on the stack.
+            diverged.divergence.where = diverged.divergence.where or defined_at(function)
+            raise
+
+    def _starter(self, function: Function, args: Any, kwargs: Any) -> Callable[[], Any]:
+        """What makes the call, inside of the effect's context."""
+
+        def start() -> Any:
+            positional, named = with_model(self._kind, function, args, kwargs)
+            return function(*positional, **named)
+
+        return start
 
     def _opened_on_loop(self, function: Function) -> tuple[Engine, int]:
         engine = self._place.engine
@@ -91,6 +109,7 @@ class EffectSeam:
             return unwrapped(engine.answer(index))
         token = PLACE.set(self._inside())
         try:
+            args, kwargs = with_model(self._kind, function, args, kwargs)
             result = function(*args, **kwargs)
         except BaseException as error:
             engine.close(index, "err", error)
@@ -108,7 +127,8 @@ class EffectSeam:
         before = contextvars.copy_context()
         context = before.copy()
         context.run(PLACE.set, self._inside())
-        outcome = await engine.launch(index, lambda: function(*args, **kwargs), context)
+        start = self._starter(function, args, kwargs)
+        outcome = await engine.launch(index, start, context)
         if not engine.answers(index):
             _carry_back(before, context)
         return unwrapped(outcome)
@@ -132,7 +152,11 @@ class EffectSeam:
         engine, index = self._open(function)
         if engine.answers(index):
             return (yield from _recorded_items(engine, index))
-        body = function(*args, **kwargs)
+        token = PLACE.set(self._inside())
+        try:
+            body = self._starter(function, args, kwargs)()
+        finally:
+            PLACE.reset(token)
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -160,11 +184,12 @@ class EffectSeam:
         engine, index = self._opened_on_loop(function)
         context = contextvars.copy_context()
         context.run(PLACE.set, self._inside())
+        start = self._starter(function, args, kwargs)
         source: StreamSource
         if engine.exact or engine.answers(index):
-            source = engine.stream(index, lambda: function(*args, **kwargs), context)
+            source = engine.stream(index, start, context)
         else:
-            source = InPlace(engine, index, self._inside(), function(*args, **kwargs))
+            source = InPlace(engine, index, self._inside(), start())
         sent: Any = None
         thrown: BaseException | None = None
         while True:

@@ -225,7 +225,8 @@ class RunSeam:
         if plan is not None:
             step = plan.live_from_step
             if step is not None:
-                facts["parent"] = {"run_id": plan.recording.run_id, "step": step}
+                parent = {"run_id": plan.recording.run_id, "step": step}
+                facts["parent"] = parent | ({"model": plan.model} if plan.model else {})
             if plan.run_ids is not None:
                 plan.run_ids.append(run.id)
         recorder = _session.begin(facts, arguments_of(function, args, kwargs), plan)
@@ -335,7 +336,9 @@ def instruments() -> list[str]:
 
 
 def code_facts(entry_file: str) -> dict[str, Any]:
-    """Digests of the program's own modules, by file name relative to the working directory."""
+    """Digests of the program's own modules, by file name relative to the working directory, and the commit."""
+    from tachograph import _code_version
     from tachograph.replay._code import digests
 
-    return {"files": digests(Path.cwd(), entry_file)}
+    commit = _code_version.known_for(entry_file, wait_s=1.0)
+    return {"files": digests(Path.cwd(), entry_file), "commit": commit or ""}

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from tachograph._guard import LOGGER, say_rarely
 from tachograph_schemas import tapes
+from tachograph_schemas.control import RECORDING_TYPE, RECORDINGS
 
 if TYPE_CHECKING:
     from tachograph.replay._tape import Drain
 
-CONTENT_TYPE = "application/vnd.tachograph.recording+zip"
 KEPT_BYTES = 512 << 20
 KEPT_S = 7 * 86_400
 """Recordings that nobody takes are kept so long, and so many; the oldest go first."""
@@ -34,8 +34,8 @@ class Shipper:
     ) -> None:
         self._directory = directory
         base = endpoint.rstrip("/").removesuffix("/v1/traces").rstrip("/")
-        self._url = f"{base}/api/v1/recordings"
-        self._headers = {**headers, "Content-Type": CONTENT_TYPE}
+        self._url = f"{base}{RECORDINGS}"
+        self._headers = {**headers, "Content-Type": RECORDING_TYPE}
         self._timeout_s = timeout_s
         self._unwanted = False
 

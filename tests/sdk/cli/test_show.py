@@ -49,7 +49,7 @@ def test_show_of_no_run_says_so(recorded, run_id):
 
 def test_show_as_json_has_the_columns_and_the_eight_answers(recorded):
     shown = recorded("show", "1111", "--json").json
-    assert set(shown) == {"run", "account"}
+    assert set(shown) == {"run", "account", "bill"}
     assert set(shown["run"]) == {column.name for column in fields(RunRow)}
     account = shown["account"]
     assert list(account["sections"]) == QUESTIONS

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import subprocess
+import sys
 import time
 
 import pytest
+from programs import edit, record
 from taped import assert_identical
 
 import tachograph as tacho
@@ -184,3 +188,42 @@ def test_args_mutated_later(tapes):
     _, recording = tapes.record(mutates)
     assert [call.args for call in recording.calls] == [{"order": [1]}, {"order": [1, 2]}]
     assert_identical(replay(recording, mutates))
+
+
+SPINNING = """
+    import threading
+    import tachograph as tacho
+
+    @tacho.tool
+    def look(order):
+        return order
+
+    @tacho.run
+    def handle(order):
+        return look(order)
+
+    if __name__ == "__main__":
+        tacho.init()
+        handle("a")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stuck", "said"),
+    [("while True: pass", "ran for 0.2"), ("threading.Event().wait()", "waited for 3")],
+)
+def test_an_agent_that_is_stuck_is_ended(tmp_path, stuck, said):
+    """By the processor's time, or, waiting for a lock that nobody gives back, by the clock's."""
+    recording = record(tmp_path, SPINNING)
+    edit(tmp_path / "desk.py", "return look", f"{stuck}\n    return look")
+    words = ["--code", str(tmp_path), "--patience-s", "0.2"]
+    process = subprocess.run(
+        [sys.executable, "-m", "tachograph.replay", str(recording), *words],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    found = json.loads(process.stdout)["divergence"]
+    assert found["kind"] == "BUDGET"
+    assert said in found["message"]
+    assert "desk.py:" in found["where"]

@@ -1,0 +1,109 @@
+"""``tacho worker``: replays what is asked for in the dashboard, where the code is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tachograph.cli.control_api import call, client
+from tachograph.cli.problem import ANSWER_IS_NO, Problem
+from tachograph.cli.recordings import package_of
+from tachograph.cli.replay_many import TIMEOUT_S
+from tachograph.cli.replay_records import replay_result
+from tachograph_schemas.control import REPLAYS
+from tachograph_schemas.words import plain
+
+if TYPE_CHECKING:
+    from tachograph.replay._process import Processes
+    from tachograph_schemas.control_client import ControlClient
+
+_WAIT_S = 8.0
+"""How long the collector holds a question: less than the client waits for an answer."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "worker",
+        help="replay what is asked for in the dashboard",
+        description="Wait for replays that are asked for on the pages of runs, and do them with the code of this "
+        "folder, offline, until Ctrl-C. Neither the dashboard nor the collector runs any code; without a worker "
+        "nothing happens. It does replays alone: forks ask models and change the world, and are yours to start.",
+    )
+    parser.add_argument(
+        "--code", type=Path, default=Path(), help="the program's folder; default: this one"
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="end when nothing is asked for, instead of waiting"
+    )
+    parser.set_defaults(run=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Work until it is interrupted; with --once 0 when nothing is left.
+
+    Raises:
+        Problem: the collector cannot be reached.
+    """
+    from tachograph.replay._process import Processes
+
+    to = client()
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    processes = Processes(TIMEOUT_S)
+    wait_s = 0.0 if arguments.once else _WAIT_S
+    print(f"Waiting for replays, with the code of {arguments.code.resolve()}.", flush=True)
+    try:
+        while True:
+            taken = _take(to, name, wait_s)
+            if taken is not None:
+                _work(to, name, taken, arguments.code, processes)
+            elif arguments.once:
+                return 0
+    finally:
+        processes.end()
+
+
+def _take(to: ControlClient, name: str, wait_s: float) -> Mapping[str, Any] | None:
+    path = f"{REPLAYS}/take"
+    found = call(to, "POST", path, {"worker": name}, wait_s=wait_s)["replay"]
+    return found if isinstance(found, dict) else None
+
+
+def _work(
+    to: ControlClient,
+    name: str,
+    taken: Mapping[str, Any],
+    code: Path,
+    processes: Processes,
+) -> None:
+    result = _result(taken, code, processes)
+    verdict = result.get("problem") or ("identical" if result["identical"] else "it differs")
+    print(plain(f"{taken['run_id']}  {verdict}"), flush=True)
+    answer = to.call("POST", f"{REPLAYS}/{taken['id']}/result", {"worker": name, "result": result})
+    if not answer:
+        print(plain(f"{taken['run_id']}  was not put down: {answer.why}"), flush=True)
+
+
+def _result(taken: Mapping[str, Any], code: Path, processes: Processes) -> dict[str, Any]:
+    from tachograph.replay._process import replayed
+    from tachograph.replay._recording import RecordingError
+
+    if taken["kind"] != "replay":
+        return {"problem": "A worker only replays."}
+    # An id, and never a path: what is asked for comes over the network.
+    if not str(taken["run_id"]).isalnum():
+        return {"problem": "This is no id of a run."}
+    lenient = bool(taken["options"].get("lenient"))
+    try:
+        package = package_of(str(taken["run_id"]))
+        return replay_result(replayed(package, code, lenient=lenient, among=processes))
+    except RecordingError as error:
+        return {"problem": f"It cannot be replayed: {error}."}
+    except Problem as problem:
+        if problem.code != ANSWER_IS_NO:
+            raise
+        return {"problem": str(problem)}
