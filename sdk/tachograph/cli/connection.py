@@ -72,7 +72,7 @@ def find_place(values: Mapping[str, Any] | None = None) -> Place:
         if elsewhere:
             raise Problem(
                 f"No collector runs with TACHO_HOME {folder}, and the runs of the one at {elsewhere} cannot be read "
-                "from here: set TACHO_CLICKHOUSE to its storage (`tacho dsn` over there prints it).",
+                "from here. Set TACHO_CLICKHOUSE to its storage (`tacho dsn` over there prints it).",
                 code=UNREACHABLE,
             )
         raise Problem(

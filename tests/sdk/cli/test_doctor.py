@@ -28,7 +28,9 @@ def test_doctor_finds_a_running_installation_well(recorded):
         assert (name, "ok") in states(result), result.json["checks"]
 
 
-def test_doctor_without_a_collector_fails_and_says_what_to_do(tacho):
+def test_doctor_without_a_collector_fails_and_says_what_to_do(tacho, environment):
+    # Something may well listen at the ordinary address.
+    environment.setenv("TACHO_ENDPOINT", "http://127.0.0.1:9")
     result = tacho("doctor", "--json")
     assert result.code == 1
     assert {("Collector", "fail"), ("Storage", "fail")} <= states(result)
