@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +22,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
-from tachograph_schemas.control import APPROVALS, KEYS, ORDERS
+from tachograph_collector.control.database import Database
+from tachograph_collector.control.tables import DRIFT_ALARMS
+from tachograph_collector.control.tables_alerts import EVENTS
+from tachograph_schemas.control import ALERTS, APPROVALS, BUDGETS, DRIFT, KEYS, ORDERS, REPLAYS
 from tachograph_schemas.control_client import ControlClient
 
 OWNER = "owner-of-this-collector"
@@ -58,7 +62,9 @@ def two_projects(collector: Collector) -> Projects:
         collector.url,
         ours,
         keys["theirs"].data["key"],
-        fill(collector.url, ours) | {"key_id": keys["ours"].data["id"]},
+        fill(collector.url, ours)
+        | raise_alarms(collector.home)
+        | {"key_id": keys["ours"].data["id"]},
     )
 
 
@@ -85,7 +91,45 @@ def fill(url: str, key: str) -> dict[str, str]:
     operator = ControlClient(url, made.data["key"])
     links = f"{APPROVALS}/{request.data['id']}/links"
     assert operator.call("POST", links, {"approver": MARK})
-    return {"approval_id": request.data["id"], "run_id": MARK}
+    rule = {"name": MARK, "metric": "runs", "critical": 1, "targets": [MARK], "note": MARK}
+    window = {"name": MARK, "starts_ns": 1, "ends_ns": 2, "agents": [MARK]}
+    for path, body in (
+        (f"{ALERTS}/targets", {"name": MARK, "url": "https://example.com/x"}),
+        (f"{ALERTS}/windows", window),
+        (f"{ALERTS}/digests", {"name": MARK, "targets": [MARK]}),
+        (BUDGETS, {"budgets": [{"name": MARK, "limit": 1}]}),
+    ):
+        said = ours.call("POST", path, body)
+        assert said, said.why
+    kept = ours.call("POST", f"{ALERTS}/rules", {"rule": rule})
+    assert kept, kept.why
+    replay = ours.call("POST", REPLAYS, {"run_id": MARK})
+    assert replay, replay.why
+    return {
+        "approval_id": request.data["id"],
+        "run_id": MARK,
+        "rule_id": kept.data["id"],
+        "replay_id": replay.data["id"],
+        "name": MARK,
+    }
+
+
+def raise_alarms(home: Path) -> dict[str, str]:
+    """Put an alarm of drift and a change of an alert into the first project, which take days to come by themselves."""
+    alarm = {"agent": MARK, "metric": "cost_usd", "direction": "up", "state": "open", "data": "{}"}
+    alarm |= {"baseline_version": 1, "raised_ns": 1, "last_ns": 1, "times": 1}
+    event = {"rule_id": "0" * 15 + "1", "rule_name": MARK, "group_key": MARK, "seq": 1}
+    event |= {"kind": "fires", "from_level": "ok", "to_level": "critical", "value": 1.0}
+    event |= {"sentence": MARK, "muted": "", "at_ns": 1}
+    ids = {"alarm_id": "a" * 16, "event_id": "e" * 16}
+    database = Database(f"sqlite:///{home / 'control.db'}")
+    with database.write() as connection:
+        connection.execute(
+            DRIFT_ALARMS.insert().values(id=ids["alarm_id"], project="ours", **alarm)
+        )
+        connection.execute(EVENTS.insert().values(id=ids["event_id"], project="ours", **event))
+    database.close()
+    return ids
 
 
 def operations(url: str) -> Iterator[Any]:
@@ -172,7 +216,14 @@ def _bodies(path: str) -> list[dict[str, Any] | None]:
     decision = {"decision": "allow", "params_hash": "0" * 64, "approver": "x"}
     if path.endswith("/decision"):
         return [decision, decision | {"decision": "escalate"}, {}]
-    return [{"approver": "x"}] if path.endswith("/links") else [None]
+    last = path.rpartition("/")[2]
+    wanted = {
+        "links": {"approver": "x"},
+        "snooze": {"for_s": 60},
+        "ack": {"learn": False} if path.startswith(DRIFT) else {},
+        "result": {"worker": "x", "result": {}},
+    }
+    return [wanted.get(last)]
 
 
 def sights(projects: Projects) -> dict[str, str]:
@@ -182,6 +233,11 @@ def sights(projects: Projects) -> dict[str, str]:
         f"{APPROVALS}?status=pending&status=approved&status=refused&status=expired",
         ORDERS,
         KEYS,
+        BUDGETS,
+        *(f"{ALERTS}/{kind}" for kind in ("rules", "targets", "windows", "digests")),
+        *(f"{ALERTS}/{kind}" for kind in ("firing", "history", "deliveries")),
+        f"{DRIFT}/alarms",
+        f"{DRIFT}/agents",
         "/api/v1/audit",
         "/api/v1/audit/verify",
         "/api/v1/quarantine",

@@ -54,7 +54,7 @@ class Pipeline:
                 KINDS[signal],
             )
         for _ in bodies:
-            assert left.acquire(timeout=10)
+            assert left.acquire(timeout=60)
         assert verdicts == [None] * len(bodies)
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ class Pipeline:
             client.close()
 
 
-def until(condition, timeout_s: float = 20.0) -> None:
+def until(condition, timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"

@@ -23,8 +23,6 @@ DEFAULT_WINDOW = "7d"
 OUTCOME_LABELS: Mapping[str, Outcome] = {word: outcome for outcome, word in OUTCOME_WORDS.items()}
 ORDER_LABELS: tuple[Order, ...] = get_args(Order)
 DEFAULT_ORDER: Order = "newest"
-NARROWING = ("q", "agent", "customer", "outcome", "session", "tag")
-"""The parameters of the address that narrow the list."""
 # A moment's rounding, so that a query asked again a second later is the same query.
 _GRAIN_S = 30
 

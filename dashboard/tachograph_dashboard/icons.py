@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tachograph_schemas.names import LAYERS, Layer, Outcome
+from tachograph_schemas.names import Layer, Outcome
 
 LAYER_PATHS: Final[dict[Layer, str]] = {
     "run": "M8 1.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13Zm0 1.9a4.6 4.6 0 1 1 0 9.2 4.6 4.6 0 0 1 0-9.2Z"
@@ -93,5 +93,3 @@ OUTCOME_TONES: Final[dict[Outcome, str]] = {
     "stopped": "warn",
     "interrupted": "bad",
 }
-
-LAYER_INDEX: Final[dict[str, int]] = {layer: index for index, layer in enumerate(LAYERS)}

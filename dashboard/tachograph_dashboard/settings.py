@@ -19,7 +19,6 @@ from tachograph_schemas.settings import (
     resolve,
 )
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _USED = {
     "TACHO_HOST",
     "TACHO_DASHBOARD_PORT",

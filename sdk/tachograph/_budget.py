@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, cast, get_args
 
 from opentelemetry.context import Context, attach, detach, set_value
 
+from tachograph._blocks import AsyncToo
 from tachograph._budget_state import Action, BudgetState
 from tachograph._facts import misused
 from tachograph._frame import FRAME_KEY, Frame, frame_of
@@ -22,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Hook = Callable[[BudgetExceeded], Any]
 
 
-class Budget:
+class Budget(AsyncToo):
     """A budget as a block or a decorator; see :func:`budget`. A decorated call has one of its own."""
 
     def __init__(self, make: Callable[[], BudgetState]) -> None:
@@ -48,17 +49,6 @@ class Budget:
     ) -> None:
         _, token = self._entered.pop()
         detach(token)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
     def __call__(self, function: F) -> F:
         """Give every call of ``function`` a budget of its own.

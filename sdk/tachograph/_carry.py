@@ -15,6 +15,7 @@ from opentelemetry.context import Context, attach, detach, get_current, set_valu
 from opentelemetry.trace import Span, get_current_span
 
 from tachograph import _recorder
+from tachograph._blocks import AsyncToo
 from tachograph._failure import safe_text
 from tachograph._frame import FRAME_KEY, Frame, RunState, frame_of
 from tachograph._guard import guarded
@@ -59,7 +60,7 @@ def context_headers() -> dict[str, str]:
     return carrier
 
 
-class Continued:
+class Continued(AsyncToo):
     """A run that is gone on with in this process; see :func:`continue_from`."""
 
     def __init__(self, headers: Headers) -> None:
@@ -114,17 +115,6 @@ class Continued:
                 self._handle.end()
         if self._token is not None:
             detach(self._token)
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
 
 def continue_from(headers: Headers) -> Continued:

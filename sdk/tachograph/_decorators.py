@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, overload
 from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Binder, Option
+from tachograph._blocks import AsyncToo
 from tachograph._call import Spec
 from tachograph._consent import Consent
 from tachograph._facts import misused, text
@@ -211,7 +212,7 @@ def agent(
     )
 
 
-class Block:
+class Block(AsyncToo):
     """A layer as a decorator, or as a block: ``with tacho.normalize(name="mail"): ...``."""
 
     def __init__(
@@ -256,17 +257,6 @@ class Block:
         if error is not None:
             handle.record_error(error)
         handle.end()
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
 
 class Named:

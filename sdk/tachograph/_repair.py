@@ -5,13 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from tachograph._blocks import AsyncToo
 from tachograph._facts import begin, misused
 from tachograph._failure import safe_text
 from tachograph._spans import Activation, SpanHandle
 from tachograph_schemas import names
 
 
-class Repair:
+class Repair(AsyncToo):
     """A repair loop being recorded; see :func:`repair`."""
 
     def __init__(self, what: str, max_attempts: int) -> None:
@@ -79,17 +80,6 @@ class Repair:
         self.outcome = self.outcome or "repaired"
         self._handle.set({names.REPAIR_ATTEMPT: self.attempts, names.REPAIR_OUTCOME: self.outcome})
         self._handle.end()
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
 
 
 def repair(what: str, max_attempts: int = 3) -> Repair:

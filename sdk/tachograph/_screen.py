@@ -90,11 +90,6 @@ _CARD_CHARS: Final = 20
 """More than what stands before or behind the piece."""
 
 
-def may_hold_secret(content: bytes, *, emails: bool = False) -> bool:
-    """Whether ``content``, UTF-8 or a span as protobuf, has to be examined."""
-    return bool(suspects([content], emails=emails))
-
-
 def suspects(contents: Sequence[bytes], *, emails: bool = False) -> list[int]:
     """The places of those that have to be examined, in their order."""
     found: list[int] = []

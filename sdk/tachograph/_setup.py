@@ -23,6 +23,7 @@ from tachograph import (
     _threads,
 )
 from tachograph._guard import LOGGER, guarded, under_pytest
+from tachograph_schemas import names
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -181,7 +182,7 @@ def _sender_for(
 
     destination = _orphans.destination_of(transport, redactor)
     resource, scope = _otlp.resource(provider.resource), _otlp.field(0x0A, b"tachograph")
-    service = str(provider.resource.attributes.get("service.name", ""))
+    service = str(provider.resource.attributes.get(names.SERVICE_NAME, ""))
     spool = Spool(
         folder if config.spool_max_bytes else None,
         _orphans.about(service, destination, resource, scope),
@@ -227,9 +228,9 @@ def _provider(config: Config) -> TracerProvider:
         "OTEL_RESOURCE_ATTRIBUTES", ""
     )
     if config.service or not named:
-        attributes["service.name"] = config.service or _script_name()
+        attributes[names.SERVICE_NAME] = config.service or _script_name()
     if config.service_version:
-        attributes["service.version"] = config.service_version
+        attributes[names.SERVICE_VERSION] = config.service_version
     ours = _own_provider(Resource.create(attributes))
     trace.set_tracer_provider(ours)
     return ours

@@ -54,7 +54,7 @@ class Face:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def _run(self):
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -74,7 +74,7 @@ class Face:
         return f"http://127.0.0.1:{self.port}"
 
     def post(self, body: bytes, *, path="/v1/traces", method="POST", **headers: str):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             named = {"content-type": PROTOBUF} | {
                 name.replace("_", "-").lower(): value for name, value in headers.items()
@@ -83,7 +83,7 @@ class Face:
             answer = connection.getresponse()
             return answer.status, dict(answer.headers), answer.read()
 
-    def call(self, body: bytes, *, service=TRACE_SERVICE, timeout_s=10, **options):
+    def call(self, body: bytes, *, service=TRACE_SERVICE, timeout_s=60, **options):
         """One gRPC call with these bytes; raises ``grpc.RpcError``."""
         unlimited = [("grpc.max_send_message_length", -1)]
         with grpc.insecure_channel(self.grpc, options=unlimited) as channel:
@@ -103,12 +103,12 @@ class Face:
     def begin_stop(self):
         """Stop to listen; calls under way go on."""
         self._server.should_exit = True
-        assert self._stopping.wait(10)
+        assert self._stopping.wait(60)
 
     def close(self):
         """Stop and close all; does nothing the second time."""
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         self.log.close()
         self._socket.close()

@@ -195,9 +195,9 @@ def test_stopping_lets_a_call_under_way_finish(open_face):
     answers = []
     thread = threading.Thread(target=lambda: answers.append(face.call(plain_body(1, 1))))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     face.begin_stop()
     for done, error in held:
         done(error)
-    thread.join(10)
+    thread.join(60)
     assert answers == [b""]

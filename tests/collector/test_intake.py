@@ -351,12 +351,12 @@ def test_a_duplicate_waits_for_the_first_ones_verdict(open_face, slow_disk):
     ]
     for thread in threads:
         thread.start()
-    assert slow_disk.appended.acquire(timeout=10)
+    assert slow_disk.appended.acquire(timeout=60)
     until(lambda: face.count("log_queue_depth") == 4)
     assert answers == []
     slow_disk.answer()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert answers == [200] * 4
     assert face.stored() == [body]
 
@@ -373,7 +373,7 @@ def until(condition) -> None:
 
 def begin(face, body: bytes, *, declared: int) -> socket.socket:
     """Send the head of a request and only a part of its body."""
-    opened = socket.create_connection(("127.0.0.1", face.port), timeout=10)
+    opened = socket.create_connection(("127.0.0.1", face.port), timeout=60)
     head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {declared}\r\n\r\n"
     opened.sendall(head.encode() + body)
     return opened
@@ -419,7 +419,7 @@ def test_a_body_that_stalls_is_dropped_with_its_connection(open_face):
 
 
 def test_a_connection_is_kept_for_the_next_body(face):
-    connection = http.client.HTTPConnection("127.0.0.1", face.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", face.port, timeout=60)
     ports = set()
     for number in range(3):
         connection.request(

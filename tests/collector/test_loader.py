@@ -314,7 +314,7 @@ def test_a_lost_insert_of_logs_is_found_and_stored_again(pipeline, monkeypatch):
 def test_a_record_of_a_later_version_goes_aside_and_stops_nothing(pipeline):
     done = threading.Event()
     pipeline.log.append("default", b"from the future", 1, lambda error: done.set(), 200)
-    assert done.wait(10)
+    assert done.wait(60)
     pipeline.send(plain_body(1, 3))
     pipeline.start()
     pipeline.stop()
@@ -348,7 +348,7 @@ def test_a_start_behind_a_body_that_was_set_aside_does_not_store_the_whole_log_a
     first.send(plain_body(1, 3))
     done = threading.Event()
     first.log.append("default", b"from the future", 1, lambda error: done.set(), 200)
-    assert done.wait(10)
+    assert done.wait(60)
     first.stop()
     assert len(first.kept_aside.bodies()) == 1
     second = Pipeline(engine_home).start()

@@ -21,7 +21,7 @@ SPANS = 400
 
 
 def post(url: str, path: str, body: bytes) -> int:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
         connection.request("POST", path, body, {"Content-Type": "application/x-protobuf"})
         answer = connection.getresponse()
@@ -57,7 +57,7 @@ class Load:
             export = channel.unary_unary(f"/{TRACES.service}/Export")
             while True:
                 try:
-                    export(plain_body(trace, SPANS), timeout=10)
+                    export(plain_body(trace, SPANS), timeout=60)
                 except grpc.RpcError as error:
                     self._note(trace, error.code().name, is_taken=False)
                     if "stopping" not in error.details():

@@ -32,7 +32,7 @@ def append(log: Log, *bodies: bytes) -> list[OSError | None]:
 
     for body in bodies:
         log.append("default", body, 1, done)
-    assert all_done.wait(10)
+    assert all_done.wait(60)
     return verdicts
 
 

@@ -70,7 +70,7 @@ def agent(collector):
     until(lambda: collector.rows("SELECT 1 FROM spans WHERE layer = 'gate'"))
     yield process
     process.kill()
-    process.wait(10)
+    process.wait(60)
     process.stdout.close()
 
 

@@ -47,7 +47,7 @@ def post(url: str, body: bytes, **headers: str) -> int:
     request = urllib.request.Request(
         f"{url}/v1/traces", body, {"Content-Type": "application/x-protobuf"} | headers
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.status
 
 

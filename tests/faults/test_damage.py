@@ -25,7 +25,7 @@ def append(log: Log, *bodies: bytes) -> None:
         done = threading.Event()
         verdicts = []
         log.append("default", body, 1, lambda e, v=verdicts, d=done: (v.append(e), d.set()))
-        assert done.wait(10)
+        assert done.wait(60)
         assert verdicts == [None]
 
 
@@ -331,7 +331,7 @@ def test_records_keep_their_kind(tmp_path):
     log = Log(tmp_path, SMALL)
     done = threading.Event()
     log.append("default", b"a metric", 3, lambda error: done.set(), 2)
-    assert done.wait(10)
+    assert done.wait(60)
     append(log, b"spans")
     log.close()
     reopened = Log(tmp_path, SMALL)

@@ -345,3 +345,14 @@ def test_a_call_that_two_runs_tell_of_counts_in_one_of_them_over_several_batches
     load(told(4, "unrelated"))
     totals = ask("SELECT count(), sum(model_calls), sum(input_tokens) FROM runs")
     assert totals == [(4, 5, 50)]
+
+
+def test_a_model_call_is_told_with_its_own_agent_and_with_its_run_s(load, ask):
+    trace = (
+        Trace(30)
+        .span(1, "invoke_agent desk", ms=50, gen_ai__agent__name="desk")
+        .span(2, "invoke_agent writer", 1, at_ms=5, ms=30, gen_ai__agent__name="writer")
+        .span(3, "chat", 2, at_ms=10, gen_ai__agent__name="writer", **CALL)
+    )
+    load(trace.body())
+    assert ask("SELECT run_agent, agent FROM model_calls") == [("desk", "writer")]

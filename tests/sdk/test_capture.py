@@ -224,7 +224,7 @@ def test_huge_arguments_cost_little(value):
     """Only as much is looked at as fits into the record."""
     started = time.process_time()
     text, cut_bytes = capture(value, LIMIT)
-    assert time.process_time() - started < 0.2
+    assert time.process_time() - started < 1
     assert len(text) <= LIMIT
     assert cut_bytes > 1_000_000
 

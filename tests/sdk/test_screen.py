@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tachograph._redact import Redactor
-from tachograph._screen import may_hold_secret, suspects
+from tachograph._screen import suspects
 
 SECRETS = [
     "sk-ant-abcdefgh12345678", "sk_live_abcdefghijkl", "rk_test_abcdefghijkl1", "whsec_abcdefghijklmnop",
@@ -69,27 +69,27 @@ def test_text_that_would_be_masked_is_never_waved_through(text):
     """Whatever stands around the secret."""
     text = text.encode("utf-8", "replace").decode()
     _, count = REDACTOR.redact("tacho.input", text)
-    assert not count or may_hold_secret(span_bytes("tacho.input", text))
+    assert not count or suspects([span_bytes("tacho.input", text)])
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_every_shape_is_known_to_both(secret):
     """A shape that only one of them knows would be masked by luck."""
     assert REDACTOR.redact("note", f"a {secret} b")[1]
-    assert may_hold_secret(f"a {secret} b".encode())
+    assert suspects([f"a {secret} b".encode()])
 
 
 @pytest.mark.parametrize("name", ["password", "http.request.header.authorization", "x-api-key"])
 def test_attribute_named_for_a_secret_is_examined(name):
     """Its value may look like anything."""
-    assert may_hold_secret(span_bytes(name, "plain"))
+    assert suspects([span_bytes(name, "plain")])
 
 
 def test_ordinary_records_pass():
     """Else nothing would be gained."""
     text = '{"customer":"C-1","top_k":5,"note":"the token budget of this model is a key figure, pass it on"}'
-    assert not may_hold_secret(span_bytes("gen_ai.tool.call.arguments", text))
-    assert not may_hold_secret(span_bytes("gen_ai.usage.total", "1700000000"))
+    assert not suspects([span_bytes("gen_ai.tool.call.arguments", text)])
+    assert not suspects([span_bytes("gen_ai.usage.total", "1700000000")])
 
 
 @settings(max_examples=30, deadline=None)
@@ -100,7 +100,7 @@ def test_each_of_many_is_judged_as_if_it_were_alone(found, filling_bytes):
         span_bytes("tacho.input", text.encode("utf-8", "replace").decode() + filling_bytes * "x")
         for text in found
     ]
-    alone = [place for place, content in enumerate(contents) if may_hold_secret(content)]
+    alone = [place for place, content in enumerate(contents) if suspects([content])]
     assert suspects(contents) == alone
 
 

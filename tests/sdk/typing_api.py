@@ -165,6 +165,8 @@ async def facts() -> None:
     ) as budget:
         assert_type(budget, tacho.Budget)
         assert_type(budget.used("usd"), float)
+    assert_type(tacho.degraded(), bool)
+    tacho.on_degrade(lambda reached: reached.unit)
     tacho.handoff("to", reason="r", payload=1)
     tacho.breaker_event("n", "closed", "open", "r")
     tacho.breaker_refused("n", "call", reason="r")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from clickhouse_connect.driver.client import Client
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
+from tachograph_collector.alerts.named import NamedRows
 from tachograph_collector.alerts.outbox import Outbox
-from tachograph_collector.control.audit import Audit
-from tachograph_collector.control.database import Database, now_ns
+from tachograph_collector.control.database import now_ns
 from tachograph_collector.control.tables_alerts import DIGESTS, EVENTS
 from tachograph_schemas import alerts, queries, words
 from tachograph_schemas.find import RunFilter
@@ -34,62 +33,17 @@ class Due:
     until: datetime
 
 
-class Digests:
-    """The digests of every project. Methods block on the database."""
+class Digests(NamedRows):
+    """The digests of every project."""
 
-    def __init__(self, database: Database, audit: Audit) -> None:
-        self._database = database
-        self._audit = audit
+    table = DIGESTS
+    lists = "targets"
+    action = "alert.digest"
+    hidden = NamedRows.hidden | {"sent_until_ns"}
 
     def put(self, project: str, values: dict[str, Any], actor: str) -> dict[str, Any]:
         """Make one, in place of the one of that name; its first period is the one under way."""
-        row = values | {
-            "id": secrets.token_hex(8),
-            "project": project,
-            "targets": json.dumps(values["targets"]),
-            "sent_until_ns": now_ns(),
-        }
-        where = (DIGESTS.c.project == project, DIGESTS.c.name == values["name"])
-        with self._audit.change() as connection:
-            connection.execute(delete(DIGESTS).where(*where))
-            connection.execute(insert(DIGESTS).values(row))
-            self._record(connection, project, actor, "alert.digest", row["id"], values)
-            return _shown(connection.execute(select(DIGESTS).where(*where)).one())
-
-    def remove(self, project: str, name: str, actor: str) -> dict[str, Any] | None:
-        """Remove one; ``None`` when there is none."""
-        where = (DIGESTS.c.project == project, DIGESTS.c.name == name)
-        with self._audit.change() as connection:
-            row = connection.execute(select(DIGESTS).where(*where)).first()
-            if row is None:
-                return None
-            connection.execute(delete(DIGESTS).where(*where))
-            self._record(connection, project, actor, "alert.digest_remove", row.id, {"name": name})
-        return _shown(row)
-
-    def listed(self, project: str) -> list[dict[str, Any]]:
-        """The digests of a project."""
-        query = select(DIGESTS).where(DIGESTS.c.project == project).order_by(DIGESTS.c.name)
-        with self._database.read() as connection:
-            return [_shown(row) for row in connection.execute(query)]
-
-    def _record(
-        self,
-        connection: Connection,
-        project: str,
-        actor: str,
-        action: str,
-        subject: str,
-        detail: dict[str, Any],
-    ) -> None:
-        self._audit.record(
-            connection,
-            project=project,
-            actor=actor,
-            action=action,
-            subject=subject,
-            detail=detail,
-        )
+        return self.replace(project, values, {"sent_until_ns": now_ns()}, actor)
 
 
 def due(connection: Connection, at_ns: int) -> list[Due]:
@@ -182,9 +136,3 @@ def told(connection: Connection, client: Client, digest: Due) -> list[str]:
     named = ", ".join(f"{name} {words.times(number)}" for name, number in fired)
     lines.append(f"Alerts: {named}." if named else "No alert fired.")
     return lines
-
-
-def _shown(row: Any) -> dict[str, Any]:
-    hidden = {"id", "project", "sent_until_ns"}
-    found = {name: value for name, value in row._mapping.items() if name not in hidden}
-    return found | {"targets": json.loads(row.targets)}

@@ -238,4 +238,4 @@ def test_stopping_cancels_what_still_runs():
         client.close()
         connection.close()
         server.process.stdin.close()
-        assert server.process.wait(15) == 0
+        assert server.process.wait(60) == 0

@@ -121,4 +121,4 @@ def test_reading_takes_a_bounded_look_at_hostile_payloads():
         payload.messages(text)
         payload.task(text)
         payload.arguments(text)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 5

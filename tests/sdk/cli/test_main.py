@@ -120,7 +120,7 @@ def on_a_terminal(collector, *words, **environment):
             break
         printed += chunk
     os.close(master)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     return printed.decode()
 
 

@@ -32,7 +32,7 @@ def test_stream_helper_is_recorded_whole(client, spans, ask, parsed):
     assert span.attributes[names.GEN_AI_RESPONSE_ID] == message.id
     assert span.attributes[names.GEN_AI_USAGE_OUTPUT_TOKENS] == message.usage.output_tokens
     assert span.attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] == ("end_turn",)
-    assert 0 < span.attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK_S] < 5
+    assert 0 < span.attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK_S] < 60
     assert names.ABANDONED not in span.attributes
 
 
