@@ -64,7 +64,9 @@ def test_what_is_no_answer_is_told_and_not_raised(answer):
 
 @pytest.mark.parametrize("status", [b"200", b"503"])
 @pytest.mark.parametrize("head", [b"", b"Content-Length: 1000\r\n\r\n"], ids=["head", "body"])
-def test_an_answer_that_trickles_in_is_not_waited_for_longer_than_one_that_does_not_come(status, head):
+def test_an_answer_that_trickles_in_is_not_waited_for_longer_than_one_that_does_not_come(
+    status, head
+):
     started_s = monotonic()
     with answering(HEAD.replace(b"200", status) + head, b"x" * 500) as url:
         said = ControlClient(url).call("GET", "/x", timeout_s=0.3)

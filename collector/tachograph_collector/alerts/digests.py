@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tachograph_collector.alerts.outbox import Outbox
+from tachograph_collector.control import limits
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import DIGESTS, EVENTS
@@ -53,6 +54,7 @@ class Digests:
         with self._audit.change() as connection:
             connection.execute(delete(DIGESTS).where(*where))
             connection.execute(insert(DIGESTS).values(row))
+            limits.check(connection, DIGESTS, project, limits.MOST_DIGESTS)
             self._record(connection, project, actor, "alert.digest", row["id"], values)
             return _shown(connection.execute(select(DIGESTS).where(*where)).one())
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, insert, select
 
 from tachograph_collector.alerts.rules import Rule
+from tachograph_collector.control import limits
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 from tachograph_collector.control.tables_alerts import WINDOWS
@@ -69,6 +70,7 @@ class Windows:
                 )
             )
             connection.execute(insert(WINDOWS).values(row))
+            limits.check(connection, WINDOWS, project, limits.MOST_WINDOWS)
             self._audit.record(
                 connection,
                 project=project,
