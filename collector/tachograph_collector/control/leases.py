@@ -9,6 +9,7 @@ Every request says where its lease is to stand, not by how much it moves: it can
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ _SLACK = 1e-9
 """So much over the limit is the limit: sums of fractions are never exact."""
 _KEPT_NS = 400 * 86_400 * _NS
 _CLEAN_EVERY = 1_000
+_FOLDED_AFTER_NS = 86_400 * _NS
+_HOUR_NS = 3_600 * _NS
 _MOST_ACCOUNTS = 200
 
 
@@ -96,6 +99,7 @@ class Leases:
             self._answered += 1
             if self._answered % _CLEAN_EVERY == 0:
                 connection.execute(delete(LEASES).where(LEASES.c.bucket_ns < now - _KEPT_NS))
+                fold(connection, now - _FOLDED_AFTER_NS)
         return given
 
     def _stand(
@@ -191,6 +195,34 @@ class Leases:
                 at_ns = min(window.since_ns + (int(row.place) + 1) * piece_ns, now)
                 line.append((at_ns, total))
         return [*line, (now, total)]
+
+
+def fold(connection: Connection, before_ns: int) -> None:
+    """Leases that were given back before then become one for each account, part of a window, and hour of taking.
+
+    Whoever asks waits for the sum over an account's leases; a process more must not make everyone slower for a month.
+    A last word that is sent again after so long finds no lease, and changes nothing.
+    """
+    hour = (LEASES.c.taken_ns - LEASES.c.taken_ns % _HOUR_NS).label("hour_ns")
+    same = [
+        getattr(LEASES.c, name) for name in ("project", "budget", "account", "unit", "bucket_ns")
+    ]
+    over = (LEASES.c.closed == 1, LEASES.c.expires_ns < before_ns)
+    groups = (
+        select(*same, hour, func.sum(LEASES.c.used).label("used"), func.max(LEASES.c.refused_ns))
+        .where(*over)
+        .group_by(*same, hour)
+        .having(func.count() > 1)
+    )
+    for *about, hour_ns, used, refused_ns in connection.execute(groups).all():
+        mine = [column == value for column, value in zip(same, about, strict=True)]
+        connection.execute(delete(LEASES).where(*over, *mine, hour == hour_ns))
+        row: dict[str, Any] = {
+            column.name: value for column, value in zip(same, about, strict=True)
+        }
+        row |= {"id": secrets.token_hex(16), "holder": "", "used": used, "granted": used}
+        row |= {"taken_ns": hour_ns, "expires_ns": before_ns - 1, "closed": 1}
+        connection.execute(insert(LEASES).values(row | {"refused_ns": refused_ns}))
 
 
 def _grant(rule: Rule, others: float, used: float, before: float, need: float) -> float:
