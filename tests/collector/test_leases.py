@@ -137,40 +137,39 @@ def test_windows_begin_where_people_expect():
     assert at - rolling.since_ns < 3661 * NS
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
-def test_leases_given_back_long_ago_become_one_and_count_as_before(engine, tmp_path):
-    with (
-        postgres()
-        if engine == "postgresql"
-        else nullcontext(f"sqlite:///{tmp_path / 'c.db'}") as url
-    ):
-        database = Database(url)
-        budgets, leases = (
-            Budgets(database, Audit(database, tmp_path / "head"), str),
-            Leases(database),
-        )
-        (rule,) = budgets.set("default", [rule_from(DAY)], "maria", prune=False)
-        for number in range(30):
-            lease = f"{number:016x}"
-            leases.stand("default", "h", [ask(lease, need=0.1)])
-            leases.stand("default", "h", [ask(lease, used=0.1, done=True)])
-        leases.stand("default", "h", [ask("open", need=1)])
-        before = leases.accounts("default", rule)
-        with database.write() as connection:
-            fold(connection, 0)
-            assert number_of(connection) == 31, "none of them is old enough"
-            fold(connection, now_ns() + NS)
-            assert number_of(connection) in {2, 3}, "an hour may have begun meanwhile"
-        after = leases.accounts("default", rule)
-        assert [each.account for each in after] == [each.account for each in before]
-        assert after[0].spent == pytest.approx(before[0].spent)
-        assert after[0].held == before[0].held
-        assert leases.burn("default", rule)[-1][1] == pytest.approx(4, abs=1.1)
-        # The last word comes again, late.
-        leases.stand("default", "h", [ask(f"{5:016x}", used=0.1, done=True)])
-        assert leases.accounts("default", rule) == after
-        database.close()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    place = (
+        postgres() if request.param == "postgresql" else nullcontext(f"sqlite:///{tmp_path}/c.db")
+    )
+    with place as url:
+        opened = Database(url)
+        yield opened
+        opened.close()
 
 
 def number_of(connection) -> int:
     return connection.execute(select(func.count()).select_from(LEASES)).scalar_one()
+
+
+def test_leases_given_back_long_ago_become_one_and_count_as_before(database, tmp_path):
+    budgets = Budgets(database, Audit(database, tmp_path / "head"), str)
+    leases = Leases(database)
+    (rule,) = budgets.set("default", [rule_from(DAY)], "maria", prune=False)
+    for number in range(30):
+        lease = f"{number:016x}"
+        leases.stand("default", "h", [ask(lease, need=0.1)])
+        leases.stand("default", "h", [ask(lease, used=0.1, done=True)])
+    leases.stand("default", "h", [ask("open", need=1)])
+    (before,) = leases.accounts("default", rule)
+    with database.write() as connection:
+        fold(connection, 0)
+        assert number_of(connection) == 31, "none of them is old enough"
+        fold(connection, now_ns() + NS)
+        assert number_of(connection) in {2, 3}, "an hour may have begun meanwhile"
+    (after,) = leases.accounts("default", rule)
+    assert after.spent == pytest.approx(before.spent)
+    assert after.held == pytest.approx(before.held)
+    # The last word comes again, late.
+    leases.stand("default", "h", [ask(f"{5:016x}", used=0.1, done=True)])
+    assert leases.accounts("default", rule) == [after]
