@@ -42,7 +42,7 @@ _PROTOCOLS: dict[bytes, Protocol] = {
     JSON: "http/json",
 }
 _SIGNALS = {face.path: face for face in signals.FACES.values()}
-_GRPC_CODES = {400: 3, 401: 16, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 503: 14}
+_GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 503: 14}
 _STALL_S = 30.0
 
 
@@ -68,8 +68,13 @@ class Intake:
         if scope["method"] != "POST":
             await _refuse(send, 405, "Send OTLP with POST.", is_json, [(b"allow", b"POST")])
             return
-        project = self._keys.project(headers.get(b"authorization", b""))
         signal = next(_SIGNALS[path] for path in _SIGNALS if scope["path"].endswith(path))
+        if b"origin" in headers:
+            # Whatever a page sends says where it comes from, also when its name was bent to this machine's address.
+            self._receiver.count_refusal("unauthorized", signal.name)
+            await _refuse(send, 403, "Pages of a browser may not send here.", is_json)
+            return
+        project = self._keys.project(headers.get(b"authorization", b""))
         if project is None:
             self._receiver.count_refusal("unauthorized", signal.name)
             await _refuse(send, 401, KEY_NEEDED, is_json, [(b"www-authenticate", b"Bearer")])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tachograph_collector.control.access import Access, Name, actor
 from tachograph_collector.control.audit import Audit
@@ -18,6 +18,7 @@ from tachograph_schemas import pricing
 from tachograph_schemas.control import PRICES
 from tachograph_schemas.pricing import UserPrice
 
+_FIRST, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
 Usd = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -62,12 +63,20 @@ class Lines(BaseModel):
     actor: Name = ""
 
 
+def _in_range(moment: datetime) -> datetime:
+    """What the engine can hold: nanoseconds since 1970 in 64 bits. Without a zone it is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not _FIRST <= aware < _END:
+        raise ValueError("it is no time between 1970 and 2262")
+    return aware.astimezone(UTC)
+
+
 class Since(BaseModel):
     """From when on to price anew."""
 
     model_config = ConfigDict(extra="forbid")
 
-    since: datetime
+    since: Annotated[datetime, AfterValidator(_in_range)]
     actor: Name = ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import ipaddress
 import json
 import urllib.error
@@ -12,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from tachograph_schemas.control import RECORDING_TYPE, RECORDINGS, Answer
+from tachograph_schemas.timely_http import TimelyHandler, TimelySecureHandler
 
 _ANSWER_LIMIT_BYTES: Final = 16 << 20
 _TIMEOUT_S: Final = 10.0
@@ -35,7 +37,11 @@ class ControlClient:
         self._headers = {"Content-Type": "application/json", **(headers or {})}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        handlers: list[urllib.request.BaseHandler] = [
+            _NoRedirect(),
+            TimelyHandler(),
+            TimelySecureHandler(),
+        ]
         if _is_loopback(parts.hostname):
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
@@ -55,7 +61,9 @@ class ControlClient:
         query: Mapping[str, Any] | None = None,
         timeout_s: float = _TIMEOUT_S,
     ) -> Answer:
-        """One call. Blocks for about ``timeout_s`` at most; never raises for what the network does."""
+        """One call. Blocks for ``timeout_s`` to connect and for as long again until the answer is whole, however it
+        trickles in; never raises for what the network or whoever answers does.
+        """
         url = f"{self.base}{quote(path)}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, self._headers, method=method)  # noqa: S310
@@ -70,14 +78,20 @@ class ControlClient:
 
     def _open(self, request: urllib.request.Request, timeout_s: float) -> Answer:
         try:
+            return self._answered(request, timeout_s)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            said = str(getattr(error, "reason", None) or error)
+            # It may quote what came over the network, and ends in logs and terminals.
+            reason = "".join(each if each.isprintable() else "?" for each in said[:300])
+            return Answer(0, why=f"the collector at {self.base} does not answer: {reason}")
+
+    def _answered(self, request: urllib.request.Request, timeout_s: float) -> Answer:
+        try:
             with self._opener.open(request, timeout=timeout_s) as answer:
                 return _answer(int(answer.status), answer.read(_ANSWER_LIMIT_BYTES))
         except urllib.error.HTTPError as error:
             with error:
                 return _answer(error.code, error.read(_ANSWER_LIMIT_BYTES))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            return Answer(0, why=f"the collector at {self.base} does not answer: {reason}")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -90,7 +104,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _answer(status: int, body: bytes) -> Answer:
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         # Something answers that is no collector of ours.

@@ -28,6 +28,10 @@ _ANSWER_S: Final = 3.0
 _SILENCE_S: Final = 2.0
 """After a collector did not answer, how long calls do not ask it again."""
 _REPORT_S: Final = 1.0
+_IDLE_S: Final = 2 * LEASE_S
+"""After how long without use an account is let go of."""
+_MOST: Final = 1e24
+"""More than any account can have been charged; no number beyond it is one."""
 
 
 class SharedAccount:
@@ -197,12 +201,39 @@ class SharedAccount:
             if self._room() > 0:
                 self._empty_until_s = 0.0
 
+    def touch(self) -> None:
+        """It is about to be used."""
+        self._last_use_s = monotonic()
+
+    def is_over(self) -> bool:
+        """Whether nothing is held, owed or remembered under it, and has not been for long."""
+        with self._lock:
+            owes = self._finished or self._granted or self._used or self._held
+            told = self._allowed_over or self._warned or self.degraded
+            return not owes and not told and monotonic() - self._last_use_s > _IDLE_S
+
     def wants_to_speak(self) -> bool:
         """Whether there is news for the collector, or a share to renew."""
         with self._lock:
             renew = self._granted > 0 and self._expires_s - monotonic() < LEASE_S / 2
             low = self._granted > 0 and self._room() < self._granted / 4
             return bool(self._finished) or self._used > self._reported or renew or low
+
+
+def _makes_sense(given: Any, said: list[dict[str, Any]]) -> bool:
+    """Whether an answer is one about these leases; whatever else answers is no collector of ours."""
+    if not isinstance(given, list) or len(given) != len(said):
+        return False
+    return all(
+        isinstance(each, dict)
+        and each.get("lease") == asked["lease"]
+        and all(_is_amount(each.get(name)) for name in ("granted", "used", "spent", "expires_s"))
+        for each, asked in zip(given, said, strict=True)
+    )
+
+
+def _is_amount(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= _MOST
 
 
 def _least(rule: Rule) -> float:
@@ -237,11 +268,20 @@ class Office:
         """The account of a rule for ``key``; opened when there is none."""
         name = (rule.name, rule.version, key)
         found = self._accounts.get(name)
-        if found is None:
+        if found is not None:
+            found.touch()
+        if found is None or self._accounts.get(name) is not found:
             with self._lock:
                 found = self._accounts.setdefault(name, SharedAccount(self, rule, key))
                 self._start()
         return found
+
+    def _forget_idle(self) -> None:
+        """Let go of accounts that nobody uses: a process that serves many customers would keep all of them."""
+        with self._lock:
+            for name, account in list(self._accounts.items()):
+                if account.is_over():
+                    del self._accounts[name]
 
     def wake(self) -> None:
         """There is something to report soon."""
@@ -270,11 +310,11 @@ class Office:
         with unrecorded():
             answer = self._client.call("POST", LEASES, body, timeout_s=timeout_s)
         given = answer.data.get("leases") if answer else None
-        if not isinstance(given, list) or len(given) != len(said):
+        if not _makes_sense(given, [each for _, each in said]):
             self._silent_until_s = monotonic() + _SILENCE_S
             return
         self._silent_until_s = 0.0
-        for (account, _), each in zip(said, given, strict=True):
+        for (account, _), each in zip(said, cast(list[dict[str, Any]], given), strict=True):
             account.heard(each)
 
     def _start(self) -> None:
@@ -293,3 +333,4 @@ class Office:
                 listed = [a for a in list(self._accounts.values()) if a.wants_to_speak()]
                 if listed and not self.is_silent and not self._closing:
                     self.stand(listed)
+                self._forget_idle()

@@ -12,9 +12,11 @@ from drift_simulator import LEARNT, Change, runs
 from postgres_server import postgres
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
+from tachograph_collector.drift import keeping
 from tachograph_collector.drift.keeping import DriftTables, OvertakenError
 from tachograph_collector.drift.service import DriftService
 from tachograph_schemas import ingest, pricing
+from tachograph_schemas.drift.agent import AgentWatch
 from tachograph_schemas.drift.reading import agent_runs
 
 BATCH = 700
@@ -142,3 +144,21 @@ def test_what_a_run_did_becomes_its_values(client, load):
     assert sum(read.values["tools"].values()) == pytest.approx(1)
     assert read.values["output_shape"] == {"text": 1.0}
     assert "approval_refused" not in read.values
+
+
+def test_an_agent_that_calls_itself_anew_each_time_does_not_fill_the_database(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(keeping, "MOST_AGENTS", 10)
+    database = Database(f"sqlite:///{tmp_path / 'control.db'}")
+    tables = DriftTables(database)
+    for number in range(4):
+        watches = {("p", f"agent {number} {each}"): AgentWatch() for each in range(5)}
+        watches["other", "lasts"] = AgentWatch()
+        place = tables.place()
+        with tables.write() as connection:
+            tables.save(connection, place, watches)
+    names = [each["agent"] for each in tables.standings("p")]
+    assert names == [f"agent {number} {each}" for number in (2, 3) for each in range(5)]
+    assert len(tables.standings("other")) == 1
+    database.close()

@@ -461,3 +461,12 @@ def field(number: int, content: bytes) -> bytes:
         out.append(size & 127 | 128)
         size >>= 7
     return bytes(out) + bytes([size]) + content
+
+
+@pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", "http://127.0.0.1:4318"])
+def test_a_page_of_a_browser_sends_no_spans_even_under_a_name_that_leads_here(face, origin):
+    """DNS rebinding: for the browser such a page and the collector are the same site, but it says its name."""
+    status, _, _ = face.post(b"", origin=origin, host="elsewhere.example")
+    assert status == 403
+    assert face.stored() == []
+    assert face.post(b"")[0] == 200

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
+from postgres_server import postgres
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.budgets import Budgets
-from tachograph_collector.control.database import Database
-from tachograph_collector.control.leases import Ask, Leases
+from tachograph_collector.control.database import Database, now_ns
+from tachograph_collector.control.leases import Ask, Leases, fold
 from tachograph_collector.control.tables import LEASES
 from tachograph_schemas.budgets import BudgetError, rule_from, rules_from, window_at
 
@@ -133,3 +135,41 @@ def test_windows_begin_where_people_expect():
     rolling = window_at(rule_from(DAY | {"window": "rolling", "rolling_s": 3600}), at)
     assert rolling.since_ns <= at - 3600 * NS
     assert at - rolling.since_ns < 3661 * NS
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    place = (
+        postgres() if request.param == "postgresql" else nullcontext(f"sqlite:///{tmp_path}/c.db")
+    )
+    with place as url:
+        opened = Database(url)
+        yield opened
+        opened.close()
+
+
+def number_of(connection) -> int:
+    return connection.execute(select(func.count()).select_from(LEASES)).scalar_one()
+
+
+def test_leases_given_back_long_ago_become_one_and_count_as_before(database, tmp_path):
+    budgets = Budgets(database, Audit(database, tmp_path / "head"), str)
+    leases = Leases(database)
+    (rule,) = budgets.set("default", [rule_from(DAY)], "maria", prune=False)
+    for number in range(30):
+        lease = f"{number:016x}"
+        leases.stand("default", "h", [ask(lease, need=0.1)])
+        leases.stand("default", "h", [ask(lease, used=0.1, done=True)])
+    leases.stand("default", "h", [ask("open", need=1)])
+    (before,) = leases.accounts("default", rule)
+    with database.write() as connection:
+        fold(connection, 0)
+        assert number_of(connection) == 31, "none of them is old enough"
+        fold(connection, now_ns() + NS)
+        assert number_of(connection) in {2, 3}, "an hour may have begun meanwhile"
+    (after,) = leases.accounts("default", rule)
+    assert after.spent == pytest.approx(before.spent)
+    assert after.held == pytest.approx(before.held)
+    # The last word comes again, late.
+    leases.stand("default", "h", [ask(f"{5:016x}", used=0.1, done=True)])
+    assert leases.accounts("default", rule) == [after]

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from tachograph_collector.alerts.outbox import Outbox
 from tachograph_collector.alerts.rules import Rule
 from tachograph_collector.alerts.states import close
+from tachograph_collector.control import limits
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import RULES, STATES
@@ -63,6 +64,7 @@ class Book:
                 }
                 row |= {"version": 1, "snoozed_until_ns": 0}
                 connection.execute(insert(RULES).values(row | values))
+                limits.check(connection, RULES, project, limits.MOST_RULES)
             else:
                 close(connection, self._outbox, _kept(known), "the rule was changed")
                 values["version"] = known.version + 1

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select, update
 
 from tachograph_collector.alerts.named import NamedRows
 from tachograph_collector.alerts.outbox import Outbox
+from tachograph_collector.control import limits
 from tachograph_collector.control.database import now_ns
 from tachograph_collector.control.tables_alerts import DIGESTS, EVENTS
 from tachograph_schemas import alerts, queries, words
@@ -37,6 +38,7 @@ class Digests(NamedRows):
     """The digests of every project."""
 
     table = DIGESTS
+    most = limits.MOST_DIGESTS
     lists = "targets"
     action = "alert.digest"
     hidden = NamedRows.hidden | {"sent_until_ns"}

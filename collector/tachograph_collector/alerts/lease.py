@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
 
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import LEASES
+
+_TERMS_AHEAD = 10
+_AHEAD_NS = 60 * 10**9
 
 
 class Lease:
@@ -22,7 +27,7 @@ class Lease:
         with self._database.read() as connection:
             row = connection.execute(select(LEASES).where(LEASES.c.name == self._name)).first()
         at = now_ns()
-        if row is not None and row.holder != self._holder and row.until_ns > at:
+        if row is not None and row.holder != self._holder and self._is_live(row, at):
             return False
         # Ours for long enough: nothing to write every time.
         if (
@@ -45,13 +50,17 @@ class Lease:
         with self._database.write() as connection:
             connection.execute(update(LEASES).where(*mine).values(until_ns=0))
 
+    def _is_live(self, row: Row[Any], at_ns: int) -> bool:
+        """Whether a lease holds. One that ends long after any term is of a clock that was ahead, and put back."""
+        return bool(at_ns < row.until_ns <= at_ns + max(_TERMS_AHEAD * self._term_ns, _AHEAD_NS))
+
     def _renew(self, connection: Connection, at_ns: int) -> bool:
         row = connection.execute(select(LEASES).where(LEASES.c.name == self._name)).first()
         values = {"holder": self._holder, "until_ns": at_ns + self._term_ns}
         if row is None:
             connection.execute(insert(LEASES).values(values | {"name": self._name}))
             return True
-        if row.holder != self._holder and row.until_ns > at_ns:
+        if row.holder != self._holder and self._is_live(row, at_ns):
             return False
         connection.execute(update(LEASES).where(LEASES.c.name == self._name).values(values))
         return True

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from tachograph_collector.alerts.named import NamedRows
 from tachograph_collector.alerts.rules import Rule
+from tachograph_collector.control import limits
 from tachograph_collector.control.tables_alerts import WINDOWS
 
 _REPEATS_NS = {"day": 86_400 * 10**9, "week": 7 * 86_400 * 10**9}
@@ -49,6 +50,7 @@ class Windows(NamedRows):
     """The maintenance windows of every project."""
 
     table = WINDOWS
+    most = limits.MOST_WINDOWS
     lists = "agents"
     action = "alert.window"
     order = "starts_ns"

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, select
 
+from tachograph_collector.control import limits
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 
@@ -17,6 +18,8 @@ class NamedRows:
     """Rows of ``table``, which has an id, a project and a name. Methods block on the database."""
 
     table: Table
+    most: int
+    """How many of them a project may have."""
     lists: str
     """The column that holds a list as JSON."""
     action: str
@@ -33,12 +36,17 @@ class NamedRows:
     def replace(
         self, project: str, values: Mapping[str, Any], kept: Mapping[str, Any], actor: str
     ) -> dict[str, Any]:
-        """Make one of ``values``, in place of the one of that name; ``kept`` is what else its row holds."""
+        """Make one of ``values``, in place of the one of that name; ``kept`` is what else its row holds.
+
+        Raises:
+            TooManyError: the project has as many as it may.
+        """
         row = {**values, **kept, "id": secrets.token_hex(8), "project": project}
         row[self.lists] = json.dumps(values[self.lists])
         with self._audit.change() as connection:
             connection.execute(delete(self.table).where(*self._where(project, values["name"])))
             connection.execute(insert(self.table).values(row))
+            limits.check(connection, self.table, project, self.most)
             self._audit.record(
                 connection,
                 project=project,

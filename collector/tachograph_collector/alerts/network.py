@@ -12,6 +12,16 @@ from collections.abc import Sequence
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Ways into this machine or its own network that `is_global` counts as public: IPv4 in other clothes, a site's own
+# translators and addresses, and cloud providers' agents that answer from every machine.
+_NOT_PUBLIC = (
+    ipaddress.IPv6Network("::/96"),
+    ipaddress.IPv6Network("::ffff:0:0:0/96"),
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+    ipaddress.IPv6Network("fec0::/10"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+    ipaddress.IPv4Network("192.0.0.0/24"),
+)
 
 
 class BlockedError(Exception):
@@ -32,7 +42,10 @@ def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
     """Whether a connection to this address may be made."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     return any(ip in network for network in allowed) or all(
-        each.is_global and not each.is_multicast for each in _meant(ip)
+        each.is_global
+        and not each.is_multicast
+        and not any(each in network for network in _NOT_PUBLIC)
+        for each in _meant(ip)
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, exists, func, insert, or_, select, update
 
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import OUTBOX, TARGETS
@@ -21,6 +21,9 @@ LEASE_S = 60.0
 """Longer than any attempt may take."""
 GIVE_UP_AFTER_S = 24 * 3_600
 _LONGEST_PAUSE_S = 900
+_AHEAD_NS = 2 * _LONGEST_PAUSE_S * 10**9
+MOST_OF_A_PROJECT = 3
+"""Sent at once, of the courier's four: targets that hang must not keep other projects from being told."""
 _OPEN = ("waiting", "sending")
 _SAID_CHARS = 500
 
@@ -104,9 +107,7 @@ class Outbox:
             if connection.execute(self._due(at).limit(1)).first() is None:
                 return []
         with self._database.write() as connection:
-            rows = connection.execute(
-                self._due(at).order_by(OUTBOX.c.created_ns, OUTBOX.c.seq).limit(most)
-            ).all()
+            rows = self._turns(connection, at)[:most]
             values = {
                 "status": "sending",
                 "holder": self._holder,
@@ -127,6 +128,30 @@ class Outbox:
             for row in rows
         ]
 
+    def _turns(self, connection: Connection, at_ns: int) -> list[Any]:
+        """What is due, the oldest first; of no project so much that the others' has to wait for its targets."""
+        place = func.row_number().over(
+            partition_by=OUTBOX.c.project, order_by=(OUTBOX.c.created_ns, OUTBOX.c.seq)
+        )
+        due = self._due(at_ns).add_columns(place.label("place")).subquery()
+        under_way = (
+            select(OUTBOX.c.project, func.count())
+            .where(OUTBOX.c.status == "sending", OUTBOX.c.holder == self._holder)
+            .where(OUTBOX.c.due_ns > at_ns)
+            .group_by(OUTBOX.c.project)
+        )
+        busy = {row[0]: row[1] for row in connection.execute(under_way)}
+        query = (
+            select(due)
+            .where(due.c.place <= MOST_OF_A_PROJECT)
+            .order_by(due.c.created_ns, due.c.seq)
+        )
+        return [
+            row
+            for row in connection.execute(query)
+            if row.place + busy.get(row.project, 0) <= MOST_OF_A_PROJECT
+        ]
+
     @staticmethod
     def _due(at_ns: int) -> Any:
         earlier = OUTBOX.alias()
@@ -135,9 +160,9 @@ class Outbox:
             earlier.c.status.in_(_OPEN),
             earlier.c.seq < OUTBOX.c.seq,
         )
-        return select(OUTBOX).where(
-            and_(OUTBOX.c.status.in_(_OPEN), OUTBOX.c.due_ns <= at_ns), ~blocked
-        )
+        # What is due later than any pause lasts was written by a clock that was ahead, and put back.
+        is_time = or_(OUTBOX.c.due_ns <= at_ns, OUTBOX.c.due_ns > at_ns + _AHEAD_NS)
+        return select(OUTBOX).where(and_(OUTBOX.c.status.in_(_OPEN), is_time), ~blocked)
 
     def finish(self, parcel: Parcel, said: str) -> None:
         """It was taken; ``said`` is the receiver's answer in short."""

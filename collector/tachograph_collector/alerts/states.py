@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _STATE_COLUMNS = tuple(field.name for field in fields(State))
 _KEY_CHARS = 200
+_MOST_STATES = 1_000
+"""Of one rule; a new group then waits until an old one is forgotten."""
 _FORGET_AFTER_NS = 86_400 * 10**9
 _WRITTEN_EVERY_NS = 30 * 10**9
 
@@ -106,8 +108,13 @@ def _figures(found: Round, known: Mapping[str, Any]) -> dict[str, tuple[float | 
     }
     expected = rule.only.get(rule.group_by, ()) if rule.group_by else ("",)
     absent = 0.0 if rule.what.zero_when_absent else None
-    for key in [*known, *map(_key, expected)]:
+    wanted = {*known, *map(_key, expected)}
+    for key in sorted(wanted):
         figures.setdefault(key, (absent, 0))
+    # Names of groups are an agent's, hence anybody's: whoever makes new ones all the time fills no memory with them.
+    room = max(_MOST_STATES - len(wanted), 0)
+    for key in [key for key in figures if key not in wanted][room:]:
+        del figures[key]
     return figures
 
 

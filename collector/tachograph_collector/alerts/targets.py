@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from tachograph_collector.alerts import webhook
 from tachograph_collector.alerts.rules import Rule
+from tachograph_collector.control import limits
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import RULES, TARGETS
@@ -99,6 +100,7 @@ class Targets:
                 }
                 row |= {"url": url, "secret": told, "created_ns": now_ns()}
                 connection.execute(insert(TARGETS).values(row))
+                limits.check(connection, TARGETS, project, limits.MOST_TARGETS)
             target = _target(connection.execute(select(TARGETS).where(*where)).one())
             self._audit.record(
                 connection,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tachograph_collector.control.access import Access, Name, actor
 from tachograph_collector.control.budgets import Budgets
@@ -27,12 +27,19 @@ _MOST_RULES = 1_000
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
 
+def _can_name(name: str) -> str:
+    """Names are parts of paths, where ``.`` and ``..`` lead elsewhere, and words in tables of a terminal."""
+    if not name.isprintable() or name in {".", ".."}:
+        raise ValueError("a name is made of letters that can be seen")
+    return name
+
+
 class Definition(BaseModel):
     """One budget."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_can_name)]
     limit: Amount
     unit: Name | None = None
     scope: Name | None = None

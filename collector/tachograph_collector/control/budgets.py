@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from tachograph_collector.control import limits
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables import BUDGET_VERSIONS, BUDGETS, LEASES
@@ -52,6 +53,8 @@ class Budgets:
                     if rule.name not in named:
                         self._remove(connection, project, rule, actor)
                         changed = True
+            in_force = BUDGETS.c.removed_ns.is_(None)
+            limits.check(connection, BUDGETS, project, limits.MOST_BUDGETS, in_force)
             found = rules_in_force(connection, project)
         if changed:
             self._changed(project)

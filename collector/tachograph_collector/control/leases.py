@@ -9,6 +9,7 @@ Every request says where its lease is to stand, not by how much it moves: it can
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,12 @@ _SLACK = 1e-9
 """So much over the limit is the limit: sums of fractions are never exact."""
 _KEPT_NS = 400 * 86_400 * _NS
 _CLEAN_EVERY = 1_000
+_FOLDED_AFTER_NS = 86_400 * _NS
+_FOLDED_AT_ONCE = 5_000
+_FOLDED = "(many)"
+_SAME = ("project", "budget", "account", "unit", "bucket_ns")
+_IDS_AT_ONCE = 500
+_HOUR_NS = 3_600 * _NS
 _MOST_ACCOUNTS = 200
 
 
@@ -96,6 +103,7 @@ class Leases:
             self._answered += 1
             if self._answered % _CLEAN_EVERY == 0:
                 connection.execute(delete(LEASES).where(LEASES.c.bucket_ns < now - _KEPT_NS))
+                fold(connection, now - _FOLDED_AFTER_NS)
         return given
 
     def _stand(
@@ -191,6 +199,33 @@ class Leases:
                 at_ns = min(window.since_ns + (int(row.place) + 1) * piece_ns, now)
                 line.append((at_ns, total))
         return [*line, (now, total)]
+
+
+def fold(connection: Connection, before_ns: int, most: int = _FOLDED_AT_ONCE) -> None:
+    """Leases that were given back before then become one for each account, part of a window, and hour of taking.
+
+    Whoever asks waits for the sum over an account's leases; a process more must not make everyone slower for a month.
+    A last word that is sent again after so long finds no lease, and changes nothing. At most ``most`` at a time:
+    nobody else writes meanwhile.
+    """
+    over = (LEASES.c.closed == 1, LEASES.c.expires_ns < before_ns, LEASES.c.holder != _FOLDED)
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for row in connection.execute(select(LEASES).where(*over).limit(most)):
+        key = (*(getattr(row, name) for name in _SAME), row.taken_ns // _HOUR_NS)
+        groups.setdefault(key, []).append(row)
+    for (*about, hour), rows in groups.items():
+        if len(rows) == 1:
+            continue
+        for first in range(0, len(rows), _IDS_AT_ONCE):
+            ids = [row.id for row in rows[first : first + _IDS_AT_ONCE]]
+            mine = (LEASES.c.project == about[0], LEASES.c.id.in_(ids))
+            connection.execute(delete(LEASES).where(*mine))
+        used = math.fsum(row.used for row in rows)
+        refused_ns = max((row.refused_ns for row in rows if row.refused_ns), default=None)
+        one: dict[str, Any] = dict(zip(_SAME, about, strict=True))
+        one |= {"id": secrets.token_hex(16), "holder": _FOLDED, "used": used, "granted": used}
+        one |= {"taken_ns": hour * _HOUR_NS, "expires_ns": before_ns - 1, "closed": 1}
+        connection.execute(insert(LEASES).values(one | {"refused_ns": refused_ns}))
 
 
 def _grant(rule: Rule, others: float, used: float, before: float, need: float) -> float:

@@ -24,6 +24,7 @@ from tachograph_collector.control.budgets import Budgets
 from tachograph_collector.control.database import Database, DatabaseError
 from tachograph_collector.control.keys import KeyStore
 from tachograph_collector.control.leases import Leases
+from tachograph_collector.control.limits import TooManyError
 from tachograph_collector.control.links import Links
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Orders
@@ -84,6 +85,7 @@ class ControlPlane:
         add_times(api, self.alerts, access)
         api.add_middleware(BoundedBodies)
         api.add_exception_handler(DatabaseError, _not_now)
+        api.add_exception_handler(TooManyError, _too_many)
         api.add_exception_handler(RequestValidationError, explained)
         self.store.start()
 
@@ -96,6 +98,10 @@ class ControlPlane:
         """Blocks until nothing uses the database any more."""
         self.store.stop()
         self.database.close()
+
+
+def _too_many(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=409)
 
 
 def _not_now(_request: Request, _error: Exception) -> JSONResponse:

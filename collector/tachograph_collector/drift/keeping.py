@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables import (
@@ -33,6 +33,9 @@ MOST_FED = 50_000
 """Runs that are known to have been fed; one that comes again after so many others counts twice."""
 
 
+MOST_AGENTS = 5_000
+"""Watched in one project."""
+_MOST_SHOWN = 1_000
 _PROJECT_CHARS, _AGENT_CHARS = 64, 200
 
 
@@ -112,11 +115,17 @@ class DriftTables:
         return AgentWatch.from_json(_unpacked(row.state) | {"budget_runs": budget_runs}, baseline)
 
     def standings(self, project: str) -> list[dict[str, Any]]:
-        """How the agents of a project are watched, by name; without their alarms."""
+        """How the agents of a project are watched, by name, without their alarms; the last thousand that ran."""
         table = DRIFT_WATCHES.c
-        query = select(table.standing).where(table.project == project).order_by(table.agent)
+        newest = (
+            select(table.agent, table.standing)
+            .where(table.project == project)
+            .order_by(table.updated_ns.desc(), table.agent)
+            .limit(_MOST_SHOWN)
+        )
         with self._database.read() as connection:
-            return [json.loads(text) for text in connection.execute(query).scalars()]
+            rows = sorted(connection.execute(newest), key=lambda row: row.agent)
+        return [json.loads(row.standing) for row in rows]
 
     def save(
         self,
@@ -144,6 +153,8 @@ class DriftTables:
             connection.execute(update(DRIFT_PLACE).values(values))
         for key, watch in watches.items():
             _save_watch(connection, key, watch)
+        for project in {key[0] for key in watches}:
+            _forget_surplus(connection, project)
         for key, alarm in alarms:
             _save_alarm(connection, key, alarm)
         place.generation += 1
@@ -215,6 +226,24 @@ def _save_watch(connection: Connection, key: Key, watch: AgentWatch) -> None:
             "frozen_ns": now_ns(),
         }
         connection.execute(insert(DRIFT_BASELINES).values(row | data))
+
+
+def _forget_surplus(connection: Connection, project: str) -> None:
+    """Let go of agents that have not run for longest: one that calls itself anew each time would fill the database."""
+    mine = DRIFT_WATCHES.c.project == project
+    count = select(func.count()).select_from(DRIFT_WATCHES).where(mine)
+    surplus = connection.execute(count).scalar_one() - MOST_AGENTS
+    if surplus <= 0:
+        return
+    oldest = (
+        select(DRIFT_WATCHES.c.agent)
+        .where(mine)
+        .order_by(DRIFT_WATCHES.c.updated_ns, DRIFT_WATCHES.c.agent)
+        .limit(surplus)
+    )
+    for agent in connection.execute(oldest).scalars().all():
+        for table in (DRIFT_WATCHES, DRIFT_BASELINES):
+            connection.execute(delete(table).where(*_of(table, (project, agent))))
 
 
 def _save_alarm(connection: Connection, key: Key, alarm: Alarm) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tachograph.cli.control_api import actor, add_actor, call, client
+from tachograph.cli.documents import read_document
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.terminal import fit, print_json, print_lines
 from tachograph_schemas import words
@@ -179,10 +178,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
     Raises:
         Problem: it cannot be read, or holds something else.
     """
-    try:
-        found = _parsed(path, path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Problem(f"{path} cannot be read: {error}", code=USAGE) from error
+    found = read_document(path) or {}
     unknown = set(found) - set(_PARTS) if isinstance(found, Mapping) else {"no mapping"}
     if unknown:
         sentence = f"{path} holds {min(unknown)!r}; there can be {', '.join(_PARTS)}."
@@ -192,23 +188,6 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise Problem(f"{path}: {part} is a list of tables.", code=USAGE)
     return parts
-
-
-def _parsed(path: Path, text: str) -> Any:
-    if path.suffix == ".json":
-        return json.loads(text)
-    if path.suffix == ".toml":
-        return tomllib.loads(text)
-    try:
-        import yaml
-    except ImportError as error:
-        raise Problem(
-            "YAML needs `pip install tachograph[server]`; TOML and JSON do not.", code=USAGE
-        ) from error
-    try:
-        return yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
 
 
 def _with_variables(url: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tachograph.cli.control_api import actor, add_actor, call, client
+from tachograph.cli.documents import read_document
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.terminal import fit, print_json, print_lines
 from tachograph_schemas import words
@@ -101,32 +100,6 @@ def _apply(arguments: argparse.Namespace) -> int:
         raise Problem(f"{arguments.file}: {error}.", code=USAGE) from error
     wanted = [{k: v for k, v in rule.as_dict().items() if k != "version"} for rule in rules]
     return _put(arguments, wanted, prune=arguments.prune)
-
-
-def read_document(path: Path) -> Any:
-    """What a YAML, TOML or JSON file holds.
-
-    Raises:
-        Problem: it cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            return json.loads(text)
-        if path.suffix == ".toml":
-            return tomllib.loads(text)
-        import yaml
-
-        return yaml.safe_load(text)
-    except ImportError as error:
-        raise Problem(
-            "YAML needs PyYAML: pip install 'tachograph[server]', or use TOML or JSON.", code=USAGE
-        ) from error
-    except OSError as error:
-        raise Problem(f"{path} cannot be read: {error.strerror}.", code=USAGE) from error
-    except Exception as error:
-        # Every parser has its own kind of error.
-        raise Problem(f"{path} cannot be read: {error}.", code=USAGE) from error
 
 
 def _put(arguments: argparse.Namespace, wanted: list[dict[str, Any]], *, prune: bool) -> int:

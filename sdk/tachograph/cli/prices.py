@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tachograph.cli.budget import read_document
 from tachograph.cli.control_api import actor, add_actor, call, client
+from tachograph.cli.documents import read_document
 from tachograph.cli.problem import USAGE, Problem
 from tachograph.cli.terminal import fit, print_json, print_lines
 from tachograph_schemas import words
