@@ -190,7 +190,10 @@ class _Host:
             print(f"  {name:<11} {value}")
         if instance.collector != DEFAULT_ENDPOINT:
             print(f"\nPrograms find it with TACHO_ENDPOINT={instance.collector}")
-        print("\nRecord something with `tacho demo`. Ctrl-C stops.", flush=True)
+        if self._then is None:
+            print("\nRecord something with `tacho demo`. Ctrl-C stops.", flush=True)
+        else:
+            print("\nThe demo agents are at work, for half a minute. Ctrl-C stops.", flush=True)
 
     def stop(self) -> None:
         """Stop the dashboard, if there is one."""
