@@ -62,7 +62,10 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"entries": entries})
         return 0
-    print_lines(listed(_COLUMNS, [_row(entry) for entry in entries]))
+    if entries:
+        print_lines(listed(_COLUMNS, [_row(entry) for entry in entries]))
+    else:
+        print("Nothing has been changed or decided yet.")
     return 0
 
 

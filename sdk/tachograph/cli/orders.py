@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.connection import reading
+from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.terminal import print_json
 from tachograph_schemas import words
