@@ -57,15 +57,18 @@ def flag(text: str) -> bool:
 
 def size_bytes(text: str) -> int:
     """Read a size: a number of bytes, or one with the suffix KiB, MiB or GiB."""
-    for suffix, factor in (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)):
-        if text.strip().endswith(suffix):
-            return int(float(text.strip().removesuffix(suffix)) * factor)
-    return int(text)
+    try:
+        for suffix, factor in (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)):
+            if text.strip().endswith(suffix):
+                return int(float(text.strip().removesuffix(suffix)) * factor)
+        return int(text)
+    except ValueError as error:
+        raise ValueError("expected a number of bytes, or one such as 64 MiB") from error
 
 
 def port(text: str) -> int:
     """Read a port, 0 (pick a free one) to 65535."""
-    number = int(text)
+    number = int(text) if text.strip().isdecimal() else -1
     if not 0 <= number <= 65535:
         raise ValueError("expected a port from 0 to 65535")
     return number
@@ -249,8 +252,10 @@ def resolve(
         try:
             value = setting.parse(_text(text))
         except (ValueError, OverflowError) as error:
+            # What int() says of a wrong text is for programmers.
+            why = "expected a number" if setting.parse in {int, float} else error
             raise SettingsError(
-                f"{setting.env}={_without_password(text)!r} cannot be used: {error}."
+                f"{setting.env}={_without_password(text)!r} cannot be used: {why}."
             ) from error
         values[setting.key] = _checked(setting, value, text)
     return values

@@ -117,7 +117,7 @@ def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) 
         ]
         if rule is None:
             if not versions:
-                raise HTTPException(404, "There is no budget of this name.")
+                raise HTTPException(404, f"There is no budget {name!r}.")
             return {"removed": True, "versions": versions}
         line = [] if rule.is_local else leases.burn(caller.project, rule)
         state = _state(leases, caller.project, rule)
@@ -129,7 +129,7 @@ def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) 
     ) -> dict[str, Any]:
         """Take a budget out of force."""
         if not budgets.remove(caller.project, name, actor(by, caller)):
-            raise HTTPException(404, "There is no budget of this name.")
+            raise HTTPException(404, f"There is no budget {name!r}.")
         return {"removed": name}
 
 

@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from tachograph.cli.problem import USAGE, Problem
 
@@ -40,14 +41,23 @@ _MODULES = (
     "recover",
     "doctor",
 )
+_LISTS = frozenset({"alert", "budget", "key", "prices"})
+"""Commands of several verbs; without one they list, as ``approvals``, ``agents`` and ``drift`` do."""
 _INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is one line, not a page of options with the line below it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}. `{self.prog} --help` says more.\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Never raises, and never shows a traceback."""
     _tolerate_any_terminal()
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parsed(list(sys.argv[1:] if argv is None else argv))
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except SystemExit as leaving:
@@ -64,8 +74,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _parsed(given: list[str]) -> argparse.Namespace:
+    parser = _parser()
+    if not given:
+        parser.print_help(sys.stderr)
+        parser.exit(USAGE)
+    if given[0] in _LISTS and set(given[1:]) <= {"--json"}:
+        given.insert(1, "list")
+    return parser.parse_args(given)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tacho",
         description="Tachograph, the flight recorder for AI agents.",
         epilog="`tacho COMMAND --help` says more. Settings are TACHO_* variables; `tacho doctor --settings` lists them.",

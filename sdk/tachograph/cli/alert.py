@@ -10,7 +10,7 @@ from typing import Any
 from tachograph.cli import alert_show, alert_targets
 from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
-from tachograph.cli.terminal import print_json, print_lines
+from tachograph.cli.terminal import at_most, print_json, print_lines
 from tachograph_schemas import words
 from tachograph_schemas.control import ALERTS
 from tachograph_schemas.control_client import ControlClient
@@ -90,7 +90,13 @@ def _add_on_rules(verbs: Any) -> None:
         if name == "ack":
             verb.add_argument("--note", default="", help="for the others")
         if name == "history":
-            verb.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+            verb.add_argument(
+                "--limit",
+                type=at_most(1_000),
+                default=50,
+                metavar="N",
+                help="at most this many (default: 50)",
+            )
             verb.add_argument("--deliveries", action="store_true", help="what was sent to whom")
         verb.add_argument("--json", action="store_true", help="the data, as JSON")
         add_actor(verb)
@@ -169,12 +175,11 @@ def _snooze(arguments: argparse.Namespace) -> int:
 
 def _history(arguments: argparse.Namespace) -> int:
     to = client()
-    limit = max(1, min(arguments.limit, 1_000))
     if arguments.deliveries:
-        sent = call(to, "GET", f"{ALERTS}/deliveries", limit=limit)["deliveries"]
+        sent = call(to, "GET", f"{ALERTS}/deliveries", limit=arguments.limit)["deliveries"]
         return _answer(arguments, {"deliveries": sent}, alert_show.deliveries(sent))
     rule_id = _rule(to, arguments.rule)["id"] if arguments.rule else None
-    events = call(to, "GET", f"{ALERTS}/history", limit=limit, rule_id=rule_id)["events"]
+    events = call(to, "GET", f"{ALERTS}/history", limit=arguments.limit, rule_id=rule_id)["events"]
     return _answer(arguments, {"events": events}, alert_show.events(events))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tachograph.cli.terminal import fit, width
+from tachograph.cli.table import Cell, Column, listed
+from tachograph.cli.terminal import fit
 from tachograph_schemas import words
 
 DEFINITION = (
@@ -16,51 +17,80 @@ DEFINITION = (
 _Rows = Sequence[Mapping[str, Any]]
 
 
+_TONES = {"critical": "bad", "warning": "warn", "no_data": "warn", "failed": "bad"}
+_RULES = (Column("STATE", 8), Column("RULE", 28), Column("WATCHES"))
+_FIRING = (
+    Column("LEVEL", 8),
+    Column("SINCE", 23, spared=2),
+    Column("RULE", 24, spared=1),
+    Column("SAYS"),
+    Column("TAKEN CARE OF BY", 20, spared=3, optional=True),
+)
+_METRICS = (
+    Column("METRIC", 24),
+    Column("UNIT", 8, spared=2),
+    Column("WHAT", 34, spared=1),
+    Column("BY"),
+)
+_EVENTS = (
+    Column("WHEN", 23, spared=2),
+    Column("WHAT", 8),
+    Column("LEVEL", 8),
+    Column("RULE", 20, spared=1),
+    Column("SAYS"),
+    Column("NOTE", 24, spared=3, optional=True),
+)
+_DELIVERIES = (
+    Column("WHEN", 23, spared=2),
+    Column("STATUS", 8),
+    Column("TARGET", 16, spared=1),
+    Column("TITLE"),
+    Column("ANSWER", 20, spared=3, optional=True),
+)
+
+
 def rules(found: _Rows) -> list[str]:
     """One line a rule."""
     if not found:
         return ["There are no rules. `tacho alert set NAME --metric ...` makes one."]
-    lines = []
-    for each in found:
-        firing = each["firing"]
-        state = "critical" if "critical" in firing else firing[0] if firing else "ok"
-        state = state.replace("_", " ") if each["enabled"] else "off"
-        facts = [fit(state, 8), fit(words.plain(each["name"]), 28)]
-        lines.append("  ".join([*facts, words.excerpt(each["summary"], max(30, width() - 40))]))
-    return lines
+    return listed(_RULES, [(_state(each), each["name"], each["summary"]) for each in found])
+
+
+def _state(rule: Mapping[str, Any]) -> Cell:
+    firing = rule["firing"]
+    if not rule["enabled"]:
+        return "off"
+    return _level("critical" if "critical" in firing else firing[0]) if firing else "ok"
+
+
+def _level(level: str) -> Cell:
+    return level.replace("_", " "), _TONES.get(level, "")
 
 
 def firing(found: _Rows) -> list[str]:
     """One line a group that is not well."""
     if not found:
         return ["Nothing fires."]
-    return [
-        "  ".join(
-            [
-                fit(each["level"].replace("_", " "), 8),
-                words.moment_ns(each["since_ns"]),
-                fit(words.plain(each["rule_name"]), 24),
-                words.excerpt(each["sentence"], max(30, width() - 62)),
-                f"[{words.plain(each['acked_by'])}]" if each["acked_by"] else "",
-            ]
-        ).rstrip()
+    rows = [
+        (
+            _level(each["level"]),
+            words.moment_ns(each["since_ns"]),
+            each["rule_name"],
+            each["sentence"],
+            each["acked_by"] or "",
+        )
         for each in found
     ]
+    return listed(_FIRING, rows)
 
 
 def metrics(found: _Rows) -> list[str]:
     """One line a metric."""
-    return [
-        "  ".join(
-            [
-                fit(each["name"], 24),
-                fit(each["unit"], 8),
-                fit(each["title"], 34),
-                ", ".join(group for group in each["groups"] if group),
-            ]
-        )
+    rows = [
+        (each["name"], each["unit"], each["title"], ", ".join(filter(None, each["groups"])))
         for each in found
     ]
+    return listed(_METRICS, rows)
 
 
 def rule(found: Mapping[str, Any]) -> list[str]:
@@ -97,34 +127,32 @@ def events(found: _Rows) -> list[str]:
     """One line an event."""
     if not found:
         return ["Nothing has fired."]
-    lines = []
-    for each in found:
-        beside = f"[{each['muted']}]" if each["muted"] else ""
-        beside += f"[{each['acked_by']}]" if each["acked_by"] else ""
-        facts = [
+    rows = [
+        (
             words.moment_ns(each["at_ns"]),
-            fit(each["kind"], 8),
-            fit(each["to_level"].replace("_", " "), 8),
-            fit(words.plain(each["rule_name"]), 20),
-        ]
-        sentence = words.excerpt(each["sentence"], max(30, width() - 68))
-        lines.append("  ".join([*facts, sentence, words.plain(beside)]).rstrip())
-    return lines
+            each["kind"],
+            _level(each["to_level"]),
+            each["rule_name"],
+            each["sentence"],
+            ", ".join(filter(None, (each["muted"], each["acked_by"]))),
+        )
+        for each in found
+    ]
+    return listed(_EVENTS, rows)
 
 
 def deliveries(found: _Rows) -> list[str]:
     """One line a message and target."""
     if not found:
         return ["Nothing was sent."]
-    return [
-        "  ".join(
-            [
-                words.moment_ns(each["created_ns"]),
-                fit(each["status"], 8),
-                fit(words.plain(each["target"]), 16),
-                fit(words.plain(each["title"]), 36),
-                words.excerpt(each["said"], max(20, width() - 92)),
-            ]
-        ).rstrip()
+    rows = [
+        (
+            words.moment_ns(each["created_ns"]),
+            (each["status"], _TONES.get(each["status"], "")),
+            each["target"],
+            each["title"],
+            each["said"] or "",
+        )
         for each in found
     ]
+    return listed(_DELIVERIES, rows)

@@ -13,6 +13,7 @@ from typing import Any
 from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.documents import read_document
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
+from tachograph.cli.table import Column, listed
 from tachograph.cli.terminal import fit, print_json, print_lines
 from tachograph_schemas import words
 from tachograph_schemas.control import ALERTS
@@ -22,6 +23,7 @@ _WEEKDAYS = tuple(
     f"every {day}"
     for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 )
+_TARGETS = (Column("TARGET", 24), Column("KIND", 8, spared=1), Column("ADDRESS"))
 _PARTS = ("targets", "rules", "windows", "digests")
 
 
@@ -85,11 +87,10 @@ def _list_targets(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"targets": targets})
         return 0
-    print_lines(
-        f"{fit(words.plain(each['name']), 24)}  {fit(each['kind'], 8)}  {words.plain(each['url'])}"
-        for each in targets
-    )
-    if not targets:
+    if targets:
+        rows = [(each["name"], each["kind"], each["url"]) for each in targets]
+        print_lines(listed(_TARGETS, rows))
+    else:
         print("There are no targets. `tacho alert target set NAME URL` makes one.")
     return 0
 

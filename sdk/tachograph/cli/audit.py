@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from tachograph.cli.control_api import call, client
 from tachograph.cli.problem import ANSWER_IS_NO
-from tachograph.cli.terminal import fit, print_json, print_lines, width
+from tachograph.cli.table import Column, listed
+from tachograph.cli.terminal import at_most, print_json, print_lines
 from tachograph_schemas import words
 from tachograph_schemas.control import AUDIT
+
+_COLUMNS = (
+    Column("NO", 8, right=True, spared=4),
+    Column("WHEN", 23),
+    Column("ACTION", 19),
+    Column("SUBJECT", 16, spared=3),
+    Column("WHO", 20, spared=1),
+    Column("DETAIL", spared=2),
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,7 +31,13 @@ def add_parser(subparsers: Any) -> None:
         description="The newest changes and decisions; --verify follows the chain of the whole log.",
     )
     parser.add_argument("--verify", action="store_true", help="check that nothing was altered")
-    parser.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+    parser.add_argument(
+        "--limit",
+        type=at_most(1_000),
+        default=50,
+        metavar="N",
+        help="at most this many (default: 50)",
+    )
     parser.add_argument("--json", action="store_true", help="the data, as JSON")
     parser.set_defaults(run=_run)
 
@@ -41,20 +58,23 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    entries = call(client(), "GET", AUDIT, limit=max(1, min(arguments.limit, 1_000)))["entries"]
+    entries = call(client(), "GET", AUDIT, limit=arguments.limit)["entries"]
     if arguments.json:
         print_json({"entries": entries})
         return 0
-    print_lines(
-        "  ".join(
-            [
-                fit(str(entry["seq"]), 6, right=True),
-                words.moment_ns(entry["at_ns"]),
-                fit(entry["action"], 16),
-                fit(words.plain(entry["subject"]), 16),
-                words.excerpt(f"{entry['actor']}  {entry['detail']}", max(20, width() - 70)),
-            ]
-        )
-        for entry in entries
-    )
+    if entries:
+        print_lines(listed(_COLUMNS, [_row(entry) for entry in entries]))
+    else:
+        print("Nothing has been changed or decided yet.")
     return 0
+
+
+def _row(entry: Mapping[str, Any]) -> list[str]:
+    return [
+        str(entry["seq"]),
+        words.moment_ns(entry["at_ns"]),
+        entry["action"],
+        entry["subject"],
+        entry["actor"],
+        entry["detail"],
+    ]

@@ -50,6 +50,11 @@ def call(
     answer = to.call(method, path, body, query=given, timeout_s=timeout_s)
     if answer:
         return answer.data
+    if answer.status and not answer.data:
+        raise Problem(
+            f"What answers at {to.base} is no collector of Tachograph ({answer.why}). Set TACHO_ENDPOINT to one.",
+            code=UNREACHABLE,
+        )
     if answer.status in {401, 403}:
         raise Problem(f"{answer.why} TACHO_API_KEY is the key that is used.", code=ANSWER_IS_NO)
     if answer.status in {404, 409}:

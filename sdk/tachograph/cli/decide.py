@@ -9,7 +9,8 @@ from typing import Any
 
 from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
-from tachograph.cli.terminal import fit, print_json, print_lines, width
+from tachograph.cli.table import Column, listed
+from tachograph.cli.terminal import at_most, print_json, print_lines
 from tachograph_schemas import words
 from tachograph_schemas.control import APPROVALS
 from tachograph_schemas.control_client import ControlClient
@@ -22,6 +23,14 @@ _ANSWERS = {
     "escalate": "pass a request on to somebody else, who then decides",
 }
 _WORDS = {"approve": "allow", "refuse": "deny", "escalate": "escalate"}
+_COLUMNS = (
+    Column("ID", 16),
+    Column("STATUS", 8, spared=2),
+    Column("ASKED", 23, spared=3),
+    Column("RISK", 8, spared=1),
+    Column("AGENT", 16, spared=1),
+    Column("ACTION"),
+)
 _ALL = ("pending", "approved", "refused", "expired")
 
 
@@ -33,26 +42,41 @@ def add_parser(subparsers: Any) -> None:
         description="List the requests that wait, the oldest first, or show one whole.",
     )
     listing.add_argument(
-        "id", nargs="?", help="show this one; the beginning of its id will do; or the word `link`"
+        "id", nargs="?", metavar="ID", help="show this one whole; the beginning of its id will do"
     )
-    listing.add_argument("of", nargs="?", help="`link ID`: make links with which a person decides")
-    listing.add_argument("--for", dest="approver", help="whose links they are (default: yours)")
     listing.add_argument(
-        "--hours", type=float, help="how long they hold at most (default: as long as it waits)"
+        "of", nargs="?", metavar="link ID", help="make two links with which a person decides on it"
+    )
+    listing.add_argument(
+        "--for", dest="approver", metavar="NAME", help="link: whose they are (default: yours)"
+    )
+    listing.add_argument(
+        "--hours", type=float, metavar="N", help="link: for how long (default: as long as it waits)"
     )
     listing.add_argument("--all", action="store_true", help="decided and expired ones too")
-    listing.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+    listing.add_argument(
+        "--limit",
+        type=at_most(1_000),
+        default=50,
+        metavar="N",
+        help="at most this many (default: 50)",
+    )
     listing.add_argument("--json", action="store_true", help="the data, as JSON")
     add_actor(listing)
     listing.set_defaults(run=_list)
     for name, does in _ANSWERS.items():
         deciding = subparsers.add_parser(name, help=does, description=f"{does.capitalize()}.")
-        deciding.add_argument("id", help="of the request; its beginning will do")
-        deciding.add_argument("--reason", default="", help="why, in a sentence")
+        deciding.add_argument("id", metavar="ID", help="of the request; its beginning will do")
+        deciding.add_argument(
+            "--reason", default="", metavar="TEXT", help="why; it is in the record of the run"
+        )
         if name == "approve":
-            deciding.add_argument("--params", help="other arguments to go on with, as JSON")
+            deciding.add_argument(
+                "--params", metavar="JSON", help="other arguments to go on with, as JSON"
+            )
         else:
             deciding.set_defaults(params=None)
+        deciding.add_argument("--json", action="store_true", help="the data, as JSON")
         add_actor(deciding)
         deciding.set_defaults(run=_decide, word=_WORDS[name])
 
@@ -71,17 +95,17 @@ def _list(arguments: argparse.Namespace) -> int:
             print_lines(_whole(found))
         return 0
     statuses = _ALL if arguments.all else ("pending",)
-    listed = call(to, "GET", APPROVALS, status=statuses, limit=max(1, min(arguments.limit, 1_000)))
+    found = call(to, "GET", APPROVALS, status=statuses, limit=arguments.limit)
     if arguments.json:
-        print_json(dict(listed))
+        print_json(dict(found))
         return 0
-    rows = listed["approvals"]
+    rows = found["approvals"]
     if not rows:
         print("Nothing waits for a decision." if not arguments.all else "There are no requests.")
         return 0
-    print_lines(_row(row) for row in rows)
-    if listed["total"] > len(rows):
-        print(f"… and {listed['total'] - len(rows):,} more; --limit shows more of them.")
+    print_lines(listed(_COLUMNS, [_row(row) for row in rows]))
+    if found["total"] > len(rows):
+        print(f"… and {found['total'] - len(rows):,} more; --limit shows more of them.")
     return 0
 
 
@@ -121,7 +145,10 @@ def _decide(arguments: argparse.Namespace) -> int:
         "params": arguments.params,
     }
     decided = call(to, "POST", f"{APPROVALS}/{found['id']}/decision", body)
-    print_lines(_whole(decided))
+    if arguments.json:
+        print_json(dict(decided))
+    else:
+        print_lines(_whole(decided))
     return 0
 
 
@@ -129,26 +156,20 @@ def _one(to: ControlClient, given: str, statuses: tuple[str, ...]) -> Mapping[st
     """The request whose id is ``given`` or starts like that."""
     wanted = given.strip().lower()
     if len(wanted) < _ID_CHARS:
-        listed = call(to, "GET", APPROVALS, status=statuses, limit=_LOOKED_AT)
-        ids = [row["id"] for row in listed["approvals"] if row["id"].startswith(wanted)]
+        found = call(to, "GET", APPROVALS, status=statuses, limit=_LOOKED_AT)
+        ids = [row["id"] for row in found["approvals"] if row["id"].startswith(wanted)]
         if len(ids) != 1:
             problem = "Several requests start" if ids else "No request starts"
-            raise Problem(f"{problem} with {given!r}.", code=ANSWER_IS_NO)
+            raise Problem(
+                f"{problem} with {given!r}; `tacho approvals --all` lists them.", code=ANSWER_IS_NO
+            )
         wanted = ids[0]
     return call(to, "GET", f"{APPROVALS}/{wanted}")
 
 
-def _row(row: Mapping[str, Any]) -> str:
-    waited = words.moment_ns(row["created_ns"])
-    facts = [
-        row["id"],
-        fit(row["status"], 8),
-        waited,
-        fit(row["risk"] or "-", 8),
-        fit(words.plain(row["agent"]) or "-", 16),
-    ]
-    left = max(20, width() - sum(map(len, facts)) - 2 * len(facts))
-    return "  ".join([*facts, fit(words.excerpt(row["action"], left), left).rstrip()])
+def _row(row: Mapping[str, Any]) -> list[str]:
+    asked = words.moment_ns(row["created_ns"])
+    return [row["id"], row["status"], asked, row["risk"] or "-", row["agent"] or "-", row["action"]]
 
 
 def _whole(found: Mapping[str, Any]) -> list[str]:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 from tachograph.cli.control_api import actor, add_actor, call, client
-from tachograph.cli.terminal import fit, print_json, print_lines
+from tachograph.cli.problem import USAGE, Problem
+from tachograph.cli.table import Column, listed
+from tachograph.cli.terminal import print_json, print_lines
 from tachograph_schemas import words
 from tachograph_schemas.control import KEYS
 
 _ROLES = ("ingest", "read", "operate", "admin")
+_ID = re.compile(r"[0-9a-f]{12}")
+_COLUMNS = (
+    Column("ID", 12),
+    Column("STATE", 7),
+    Column("ROLE", 7),
+    Column("PROJECT", 16, spared=1),
+    Column("CREATED", 23, spared=2),
+    Column("NAME"),
+)
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "key",
-        help="API keys: create, list, revoke",
+        help="API keys: list, create, revoke",
         description="API keys of the collector. Roles: ingest (agents), read, operate (decide, pause), admin (all).",
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -59,22 +71,24 @@ def _list(arguments: argparse.Namespace) -> int:
             key["role"],
             key["project"],
             words.moment_ns(key["created_ns"]),
-            words.plain(key["name"]),
+            key["name"],
         )
         for key in keys
     ]
-    sizes = (12, 7, 7, 16, 23, 40)
-    print_lines(
-        "  ".join(fit(text, size) for text, size in zip(row, sizes, strict=True)).rstrip()
-        for row in rows
-    )
-    if not rows:
+    if rows:
+        print_lines(listed(_COLUMNS, rows))
+    else:
         print("There are no keys. `tacho key create NAME` makes one.")
     return 0
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
     key_id = arguments.id.removeprefix("tacho_").partition("_")[0]
+    if not _ID.fullmatch(key_id):
+        raise Problem(
+            f"{arguments.id!r} is no id of a key, which has 12 digits; `tacho key list` shows them.",
+            code=USAGE,
+        )
     ended = call(client(), "DELETE", f"{KEYS}/{key_id}", by=actor(arguments))
     if arguments.json:
         print_json(dict(ended))

@@ -10,13 +10,21 @@ from typing import Any
 
 from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.documents import read_document
-from tachograph.cli.problem import USAGE, Problem
+from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
+from tachograph.cli.table import Column, listed
 from tachograph.cli.terminal import fit, print_json, print_lines
 from tachograph_schemas import words
 from tachograph_schemas.control import PRICES
 
 _CLASSES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _REPRICE_S = 600.0
+_COLUMNS = (
+    Column("MODEL"),
+    Column("PROVIDER", 12, spared=1),
+    Column("FROM", 10),
+    *(Column(name.replace("_", " ").upper(), 14, right=True) for name in _CLASSES[:2]),
+    *(Column(name.replace("_", " ").upper(), 14, right=True, spared=2) for name in _CLASSES[2:]),
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -68,7 +76,15 @@ def _set(arguments: argparse.Namespace) -> int:
 
 def _remove(arguments: argparse.Namespace) -> int:
     about = {"model": arguments.model, "provider": arguments.provider, "from": arguments.begins}
-    return _put(arguments, [_line(about)], remove=True)
+    line = _line(about)
+    known = call(client(), "GET", PRICES)["prices"]
+    if not any(all(each[key] == value for key, value in line.items()) for each in known):
+        raise Problem(
+            f"There is no such price of {arguments.model!r}; `tacho prices list` shows yours. One with a date or a "
+            "provider is removed by --from and --provider.",
+            code=ANSWER_IS_NO,
+        )
+    return _put(arguments, [line], remove=True)
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -126,14 +142,15 @@ def _show(arguments: argparse.Namespace, prices: list[dict[str, Any]]) -> int:
         return 0
     if not prices:
         print("There are no prices of your own; those of genai-prices hold.")
-    for each in prices:
-        since = datetime.fromtimestamp(each["from_s"], UTC).date() if each["from_s"] else "always"
-        rates = ", ".join(
-            f"{name.replace('_', ' ')} {each[f'{name}_usd'] * 1e6:g}" for name in _CLASSES
-        )
-        model = fit(words.plain(each["model"]), 32)
-        print(f"{model}  {fit(words.plain(each['provider']) or 'any', 12)}  {since}  {rates}")
+    else:
+        print_lines(listed(_COLUMNS, [_row(each) for each in prices]))
     return 0
+
+
+def _row(each: Mapping[str, Any]) -> list[str]:
+    since = datetime.fromtimestamp(each["from_s"], UTC).date() if each["from_s"] else "always"
+    rates = [f"{each[f'{name}_usd'] * 1e6:g}" for name in _CLASSES]
+    return [each["model"], each["provider"] or "any", str(since), *rates]
 
 
 def _reprice(arguments: argparse.Namespace) -> int:

@@ -30,9 +30,9 @@ def require_server(*modules: str) -> None:
 
 
 def needs_server(error: ImportError) -> Problem:
-    """The problem of a light installation that is asked for more."""
+    """The problem of a light installation that is asked for more. Not 1, which says that a replay diverged."""
     missing = error.name or "a package"
     return Problem(
         f'This command needs the server parts ({missing} is missing): pip install "tachograph[server]"',
-        code=ANSWER_IS_NO,
+        code=USAGE,
     )

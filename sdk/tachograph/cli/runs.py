@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tachograph.cli.connection import find_place, reading, settings
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.run_filters import add_filters, run_filter
+from tachograph.cli.table import Cell, Column
+from tachograph.cli.table import table as aligned
 from tachograph.cli.terminal import (
     Paint,
-    cells,
+    at_most,
     columns_of,
-    fit,
     paint_for,
     print_json,
     print_lines,
@@ -100,7 +100,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="only what comes behind this run in the list: the next page, as cheap as the first",
     )
     parser.add_argument(
-        "--limit", type=_limit, default=50, metavar="N", help="at most this many (default: 50)"
+        "--limit",
+        type=at_most(10_000),
+        default=50,
+        metavar="N",
+        help="at most this many (default: 50)",
     )
     parser.add_argument("--order", choices=_ORDERS, default="newest", help="default: newest")
     parser.add_argument("--width", type=int, metavar="COLUMNS", help="default: the terminal's")
@@ -126,13 +130,6 @@ def moment(text: str) -> datetime:
             f"{text!r} is no time; write 24h, 7d, or a date such as 2026-11-01"
         ) from error
     return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
-
-
-def _limit(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if not 1 <= number <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 10000")
-    return number
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -202,18 +199,6 @@ def _say_none(client: Client, which: object) -> None:
 # --- the table ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the table."""
-
-    title: str
-    text: Callable[[RunRow], str]
-    widest: int
-    right: bool = False
-    spared: int = 0
-    """Columns with a higher number are left out first when the terminal is narrow; 0 always stays."""
-
-
 def _tokens(row: RunRow) -> str:
     return words.tokens(row.total_tokens)
 
@@ -231,67 +216,51 @@ def _name(row: RunRow) -> str:
     return title(row, 200)
 
 
-def _columns(id_chars: int, now: datetime) -> list[Column]:
+_NARROWEST_REST = 27
+"""Columns of outcome and the least of a task, with the gaps: what an unusually long id must leave."""
+
+
+def _columns(id_chars: int) -> list[Column]:
     return [
-        Column("RUN", lambda row: row.run_id[:id_chars], id_chars),
-        Column("OUTCOME", lambda row: f"{_MARKS.get(row.outcome, ('?', ''))[0]} {row.outcome}", 13),
-        Column("AGENT", lambda row: row.agent, 20, spared=1),
-        Column("TASK", _name, 0),
-        Column("CUSTOMER", lambda row: row.customer, 16, spared=6),
-        Column("STARTED", lambda row: words.ago(row.started_at, now), 11, spared=2),
-        Column("TOOK", lambda row: words.duration(row.duration_ns), 12, right=True, spared=3),
-        Column("MODEL", lambda row: f"{row.model_calls:,}", 6, right=True, spared=8),
-        Column("TOOL", lambda row: f"{row.tool_calls:,}", 6, right=True, spared=7),
-        Column("TOKENS", _tokens, 12, right=True, spared=5),
-        Column("COST", _cost, 12, right=True, spared=4),
+        Column("RUN", id_chars),
+        Column("OUTCOME", 13),
+        Column("AGENT", 20, spared=1),
+        Column("TASK"),
+        Column("CUSTOMER", 16, spared=6, optional=True),
+        Column("STARTED", 11, spared=2),
+        Column("TOOK", 12, right=True, spared=3),
+        Column("MODEL", 6, right=True, spared=8),
+        Column("TOOL", 6, right=True, spared=7),
+        Column("TOKENS", 12, right=True, spared=5),
+        Column("COST", 12, right=True, spared=4),
     ]
 
 
-_NARROWEST_TASK = 24
-_NARROWEST_REST = 27
-"""Columns of outcome and the least of a task, with the gaps: what an unusually long id must leave."""
+def _cells(row: RunRow, id_chars: int, now: datetime) -> list[Cell]:
+    mark, style = _MARKS.get(row.outcome, ("?", "plain"))
+    return [
+        row.run_id[:id_chars],
+        (f"{mark} {row.outcome}", style),
+        row.agent,
+        _name(row),
+        row.customer,
+        words.ago(row.started_at, now),
+        words.duration(row.duration_ns),
+        f"{row.model_calls:,}",
+        f"{row.tool_calls:,}",
+        _tokens(row),
+        _cost(row),
+    ]
 
 
 def table(
     rows: Sequence[RunRow], columns: int, paint: Paint, now: datetime | None = None
 ) -> list[str]:
     """The runs as aligned lines of at most ``columns`` columns, display-safe, with a heading."""
-    widest_id = max(columns - _NARROWEST_REST, _SHORTEST_ID)
-    shown = _columns(min(_distinct(rows), widest_id), now or datetime.now(UTC))
-    texts = {column.title: [words.plain(column.text(row)) for row in rows] for column in shown}
-    if not any(texts["CUSTOMER"]):
-        shown = [column for column in shown if column.title != "CUSTOMER"]
-    sizes = {
-        column.title: min(column.widest, max(cells(column.title), *map(cells, texts[column.title])))
-        for column in shown
-    }
-    sizes["TASK"] = 0
-    while True:
-        left = columns - sum(sizes[column.title] for column in shown) - 2 * (len(shown) - 1)
-        spare = max(shown, key=lambda column: column.spared)
-        if left >= _NARROWEST_TASK or not spare.spared:
-            break
-        shown.remove(spare)
-    sizes["TASK"] = max(min(left, max([4, *map(cells, texts["TASK"])])), 10)
-    heading = "  ".join(fit(each.title, sizes[each.title], right=each.right) for each in shown)
-    lines = [paint(heading.rstrip(), "dim")]
-    for at, row in enumerate(rows):
-        line = [
-            _painted(
-                each, row, fit(texts[each.title][at], sizes[each.title], right=each.right), paint
-            )
-            for each in shown
-        ]
-        lines.append("  ".join(line).rstrip())
-    return lines
-
-
-def _painted(column: Column, row: RunRow, text: str, paint: Paint) -> str:
-    return (
-        paint(text, _MARKS.get(row.outcome, ("", "plain"))[1])
-        if column.title == "OUTCOME"
-        else text
-    )
+    chars = min(_distinct(rows), max(columns - _NARROWEST_REST, _SHORTEST_ID))
+    when = now or datetime.now(UTC)
+    lines = [_cells(row, chars, when) for row in rows]
+    return aligned(_columns(chars), lines, columns, paint)
 
 
 def _distinct(rows: Sequence[RunRow]) -> int:

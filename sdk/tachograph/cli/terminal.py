@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -110,3 +111,15 @@ def print_json(value: Any) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Lines on standard output, in one write."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def at_most(limit: int) -> Callable[[str], int]:
+    """The type of an option such as ``--limit``: a number from 1 to ``limit``."""
+
+    def number(text: str) -> int:
+        value = int(text) if text.isdecimal() else 0
+        if not 1 <= value <= limit:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {limit}")
+        return value
+
+    return number

@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from tachograph.cli.problem import needs_server
 from tachograph_schemas.instance import Instance, write_instance
 from tachograph_schemas.settings import DEFAULT_ENDPOINT, SettingsError, unknown_names
 
@@ -58,11 +59,7 @@ def serve(
         from tachograph_collector.errors import StartError
         from tachograph_collector.server import run
     except ImportError as error:
-        print(
-            f'The server is not installed ({error.name}): pip install "tachograph[server]"',
-            file=sys.stderr,
-        )
-        return 1
+        raise needs_server(error) from error
     _log_to_stderr(quiet=not as_json)
     try:
         settings = collector_settings.load()
@@ -193,7 +190,10 @@ class _Host:
             print(f"  {name:<11} {value}")
         if instance.collector != DEFAULT_ENDPOINT:
             print(f"\nPrograms find it with TACHO_ENDPOINT={instance.collector}")
-        print("\nRecord something with `tacho demo`. Ctrl-C stops.", flush=True)
+        if self._then is None:
+            print("\nRecord something with `tacho demo`. Ctrl-C stops.", flush=True)
+        else:
+            print("\nThe demo agents are at work, for half a minute. Ctrl-C stops.", flush=True)
 
     def stop(self) -> None:
         """Stop the dashboard, if there is one."""

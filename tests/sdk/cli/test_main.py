@@ -34,9 +34,10 @@ def test_version_is_that_of_the_package(tacho):
 @pytest.mark.parametrize("words", [[], ["fly"], ["runs", "--nope"], ["show"]])
 def test_wrong_usage_is_2_and_no_traceback(tacho, words):
     result = tacho(*words)
-    assert result.code == 2
-    assert "usage: tacho" in result.err
+    assert (result.code, result.out) == (2, "")
+    assert "--help` says more." in result.err
     assert "Traceback" not in result.err
+    assert len(result.err.splitlines()) == 1 or not words
 
 
 def test_settings_that_cannot_be_used_are_usage_errors(tacho, environment):
@@ -52,7 +53,7 @@ def test_a_missing_server_extra_says_how_to_install_it(collector):
     done = subprocess.run(
         words, env=collector.environment, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert 'pip install "tachograph[server]"' in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -154,7 +155,7 @@ def test_a_base_installation_is_told_what_to_install_before_anything_else(home, 
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert 'pip install "tachograph[server]"' in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -168,3 +169,44 @@ def test_the_account_knows_the_sdk_words_for_an_approval_without_an_approver():
     from tachograph_schemas.account.harness import NO_APPROVER
 
     assert tacho.approve("Refund $40").reason == NO_APPROVER
+
+
+def test_commands_of_several_verbs_list_when_no_verb_is_given(recorded):
+    for command in ("alert", "budget", "key", "prices"):
+        assert recorded(command) == recorded(command, "list")
+        assert recorded(command, "--json").json == recorded(command, "list", "--json").json
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["key", "revoke", "nosuch"], 2, "`tacho key list`"),
+        (["prices", "rm", "nosuch"], 1, "`tacho prices list`"),
+        (["budget", "rm", "nosuch"], 1, "'nosuch'"),
+        (["stop", "--run", "nosuch"], 1, "`tacho runs"),
+        (["pause", "--run", "2222"], 2, "Several runs start with '2222'"),
+        (["approve", "nosuch"], 1, "`tacho approvals --all`"),
+        (["audit", "--limit", "-3"], 2, "number from 1 to 1000"),
+        (["approvals", "--limit", "0"], 2, "number from 1 to 1000"),
+    ],
+)
+def test_what_is_not_there_is_named_and_changes_nothing(recorded, words, code, said):
+    before = recorded("audit", "--json").json
+    result = recorded(*words)
+    assert (result.code, result.out) == (code, "")
+    assert said in result.err
+    assert recorded("audit", "--json").json == before
+
+
+def test_an_order_for_the_beginning_of_an_id_is_for_the_run(recorded):
+    run_id = recorded("runs", "--agent", "nightly", "--json").json[0]["run_id"]
+    assert recorded("stop", "--run", run_id[:8], "--json").json["target"] == run_id
+    assert run_id in recorded("unpause", "--run", run_id[:8]).out
+    assert recorded("unpause", "--run", run_id).code == 1
+
+
+def test_what_is_no_collector_is_exit_code_3(tacho, environment, serve):
+    environment.setenv("TACHO_ENDPOINT", serve(404))
+    result = tacho("approvals")
+    assert (result.code, result.out) == (3, "")
+    assert "is no collector of Tachograph" in result.err
