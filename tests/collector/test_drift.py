@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -115,6 +116,30 @@ def test_the_made_up_past_of_the_demo_shows_one_of_each(client, load, service_of
         "demo-drifting": "one version",
         "demo-deployed": "changed",
     }
+
+
+def test_a_new_version_is_compared_by_itself_as_it_is_on_request(client, load, service_of):
+    before = list(runs(21, count=450))
+    after = list(itertools.islice(runs(22, Change(cost=1.7), LEARNT + 130, "v2"), LEARNT, None))
+    third = list(itertools.islice(runs(23, Change(cost=1.7), LEARNT + 15, "v3"), LEARNT, None))
+    at = 1
+    for part in (before, after[:70], after[70:], third):
+        load(*bodies("shop", part, at))
+        at += len(part)
+        # A new process each time, and pages that end anywhere.
+        drain(service_of("guard"), client, 211)
+    points = agent_runs(client, "default", "shop")
+    [kept] = service_of("guard").tables.guards("default", "shop")
+    assert kept["baseline"] == "version=v1 model=claude-haiku-4-5"
+    assert kept["candidate"] == "version=v2 model=claude-haiku-4-5"
+    asked = guard(of_version(points, "v1"), of_version(points, "v2"))
+    assert asked.verdict == "changed"
+    assert {name: kept[name] for name in asdict(asked)} == asdict(asked)
+    # Another collector that reads it all at once, and one that is asked for another project.
+    whole = service_of("guard at once")
+    drain(whole, client)
+    assert whole.tables.guards("default") == [kept]
+    assert whole.tables.guards("other") == []
 
 
 def test_late_runs_and_runs_that_come_again_are_each_fed_once(client, load, service_of):

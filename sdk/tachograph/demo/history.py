@@ -71,7 +71,7 @@ STORIES = (
 def bodies(now_ns: int) -> Iterator[bytes]:
     """OTLP requests with all runs until ``now_ns``, oldest first within each agent."""
     for story in STORIES:
-        chance = random.Random(story.agent)
+        chance = random.Random(story.agent)  # noqa: S311 - made up, and the same every time
         times_s = _times_s(chance, now_ns // _S_NS)
         for first in range(0, len(times_s), _RUNS_A_BODY):
             request = ExportTraceServiceRequest()
