@@ -15,6 +15,7 @@ from tachograph_schemas.drift.points import RunPoint, Value
 from tachograph_schemas.queries import _sql
 
 PAGE_RUNS = 10_000
+_MOST_NS = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,21 @@ def page(client: Client, after: Cursor, until_ns: int, limit: int = PAGE_RUNS) -
     Raises:
         StoreError: the engine refuses.
     """
-    values = {
-        "after_ns": after.computed_ns,
-        "after_end_ns": after.end_ns,
-        "after_project": after.project,
-        "after_run": after.run_id,
-        "until_ns": until_ns,
-        "limit": limit,
-    }
+    first = {f"after_{name}": each for name, each in _named(after).items()}
+    last = {f"until_{name}": each for name, each in _named(Cursor(until_ns, _MOST_NS)).items()}
+    values = first | last | {"limit": limit}
+    # Else the engine would sort all that is left, whole, for each page of it.
+    values["until_ns"] = _rows(client, "drift_until", "_drift_page", values)[0]["reach_ns"]
     return _read(client, "_drift_page", values)
+
+
+def _named(place: Cursor) -> dict[str, Any]:
+    return {
+        "ns": place.computed_ns,
+        "end_ns": place.end_ns,
+        "project": place.project,
+        "run": place.run_id,
+    }
 
 
 def agent_runs(client: Client, project: str, agent: str, limit: int = PAGE_RUNS) -> list[RunPoint]:
@@ -72,21 +79,28 @@ def agent_runs(client: Client, project: str, agent: str, limit: int = PAGE_RUNS)
 
 
 def _read(client: Client, which: str, values: dict[str, Any]) -> list[Finished]:
-    def rows(query: str) -> list[dict[str, Any]]:
-        text = _sql(query).replace("${drift_which}", _sql(which).strip())
-        return list(client.query(text, parameters=values).named_results())
-
-    found = rows("drift_runs")
+    found = _rows(client, "drift_runs", which, values)
     if not found:
         return []
-    values["from_ns"] = min(row["started_ns"] for row in found)
-    of_run = {(row["project"], row["run_id"]): row for row in rows("drift_spans")}
+    last = {f"until_{name}": each for name, each in _named(_place(found[-1])).items()}
+    since, until = min(row["started_ns"] for row in found), max(row["seen_ns"] for row in found)
+    values = values | last | {"from_ns": since, "seen_ns": until}
+    spans = _rows(client, "drift_spans", which, values)
+    of_run = {(row["project"], row["run_id"]): row for row in spans}
     return [_finished(row, of_run.get((row["project"], row["run_id"]))) for row in found]
 
 
+def _rows(client: Client, query: str, which: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    text = _sql(query).replace("${drift_which}", _sql(which).strip())
+    return list(client.query(text, parameters=values).named_results())
+
+
+def _place(row: dict[str, Any]) -> Cursor:
+    return Cursor(row["computed_at_ns"], row["ended_ns"], row["project"], row["run_id"])
+
+
 def _finished(row: dict[str, Any], spans: dict[str, Any] | None) -> Finished:
-    cursor = Cursor(row["computed_at_ns"], row["ended_ns"], row["project"], row["run_id"])
-    return Finished(row["project"], row["agent"], point_of(row, spans), cursor)
+    return Finished(row["project"], row["agent"], point_of(row, spans), _place(row))
 
 
 def point_of(row: dict[str, Any], spans: dict[str, Any] | None) -> RunPoint:
