@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -208,7 +208,7 @@ def _tool(chance: random.Random, now: Behaviour) -> str:
     return chance.choice([tool for tool in _TOOLS if tool != "search"])
 
 
-def _attributes(values: dict[str, Value]) -> list[KeyValue]:
+def _attributes(values: Mapping[str, Value]) -> list[KeyValue]:
     return [KeyValue(key=key, value=_any(value)) for key, value in values.items()]
 
 
