@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from sqlalchemy import select
 
 from tachograph_collector.alerts.book import Kept
 from tachograph_collector.alerts.control_figures import figures
@@ -13,6 +16,7 @@ from tachograph_collector.control.budgets import Budgets
 from tachograph_collector.control.database import Database
 from tachograph_collector.control.leases import Ask, Leases
 from tachograph_collector.control.tables import DRIFT_ALARMS
+from tachograph_collector.control.tables_alerts import OUTBOX
 from tachograph_schemas.budgets import rule_from
 
 PROJECT = "default"
@@ -50,15 +54,25 @@ def test_open_alarms_of_drift_are_counted_and_told_once(database, tmp_path):
     assert found(database, only={"agent": ["support"]}, metric="drift_alarms") == {"": 1}
 
     audit = Audit(database, tmp_path / "audit.head")
-    alerts = Alerts(database, audit, dsn="chdb:///nowhere", interval_s=1, allowed=())
+    alerts = Alerts(
+        database,
+        audit,
+        dsn="chdb:///nowhere",
+        interval_s=1,
+        allowed=(),
+        dashboard_url=lambda: "https://tacho.example/",
+    )
     alerts.targets.put(PROJECT, "team", "https://example.com/x", "test")
     rule = Rule(name="drift", critical=1, targets=["team"], only={"agent": ["support"]}, **by_agent)
     alerts.book.put(PROJECT, rule, "test")
     assert alerts.evaluator.look() == 1
     assert alerts.evaluator.look() == 0
-    assert [row["title"] for row in alerts.outbox.listed(PROJECT, 10)] == [
-        "Critical: drift (support)"
-    ]
+    [row] = alerts.outbox.listed(PROJECT, 10)
+    assert row["title"] == "Critical: drift (support)"
+    with database.read() as connection:
+        message = json.loads(connection.execute(select(OUTBOX.c.message)).scalar())
+    assert message["link"] == "https://tacho.example/drift?agent=support"
+    assert message["link"] in message["text"].split("\n")
 
 
 def test_the_share_used_of_budgets_is_the_worst_one(database, tmp_path):
