@@ -70,6 +70,12 @@ def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
         """How each agent is watched; with ``agent``, that one alone, with a picture of each metric."""
         return {"agents": _standings(service, caller.project, agent)}
 
+    _add_guards(api, service, access)
+
+
+def _add_guards(api: FastAPI, service: DriftService, access: Access) -> None:
+    looking = Depends(access.needs("look"))
+
     @api.get(f"{DRIFT}/guards")
     def guards(
         caller: Caller = looking,
@@ -77,7 +83,7 @@ def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     ) -> dict[str, Any]:
         """Each new version of an agent against the one before it, the newest first."""
-        return {"guards": tables.guards(caller.project, agent, limit)}
+        return {"guards": service.tables.guards(caller.project, agent, limit)}
 
 
 def _standings(service: DriftService, project: str, agent: str) -> list[dict[str, Any]]:
