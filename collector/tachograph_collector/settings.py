@@ -30,6 +30,12 @@ TABLE = SHARED + declare(
             "without it",
             web_address,
         ),
+        Setting(
+            "TACHO_DASHBOARD_PUBLIC_URL",
+            "",
+            "where people open the dashboard, for links in alerts; none are made beyond this machine without it",
+            web_address,
+        ),
         Setting("TACHO_RETENTION_DAYS", 30, "days after which spans and runs are deleted", int),
         Setting(
             "TACHO_MAX_BODY_BYTES",
@@ -106,6 +112,7 @@ class Settings:
     clickhouse_cluster: str
     control_db: str
     public_url: str
+    dashboard_public_url: str
     host: str
     http_port: int
     grpc_port: int

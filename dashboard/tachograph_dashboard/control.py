@@ -74,6 +74,13 @@ def drift_agents(agent: str = "") -> list[Mapping[str, Any]]:
     return list(found["agents"])
 
 
+def drift_guards(agent: str = "") -> list[Mapping[str, Any]]:
+    """Each new version of an agent, or of all, against the one before it; the newest first."""
+    query = {"agent": agent}
+    found = _lists.get(("guards", agent), lambda: call("GET", f"{DRIFT}/guards", query=query))
+    return list(found["guards"])
+
+
 def acknowledge(alarm_id: str, said: Mapping[str, Any]) -> None:
     """End an alarm of drift."""
     try:

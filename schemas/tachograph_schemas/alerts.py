@@ -33,7 +33,9 @@ class Metric:
     name: str
     title: str
     unit: Unit
-    source: Literal["calls", "runs", "spans", "breakers", "stuck", "silence", "approvals"]
+    source: Literal[
+        "calls", "runs", "spans", "breakers", "stuck", "silence", "approvals", "drift", "budgets"
+    ]
     groups: tuple[GroupBy, ...]
     zero_when_absent: bool
     """Whether nothing to measure is a figure of 0; else there is no figure then."""
@@ -134,9 +136,20 @@ METRICS: Final[Mapping[str, Metric]] = {
             ("", "agent"),
             True,
         ),
+        Metric("drift_alarms", "Open alarms of drift", "count", "drift", ("", "agent"), True),
+        Metric(
+            "budget_used",
+            "Used of a budget",
+            "rate",
+            "budgets",
+            ("", "agent", "customer"),
+            True,
+        ),
     )
 }
-"""Everything that a rule can watch, by name. Of source ``approvals`` the control database knows."""
+"""Everything that a rule can watch, by name."""
+CONTROL_SOURCES: Final = frozenset(("approvals", "drift", "budgets"))
+"""What the control database knows, not the engine."""
 
 FILTERS: Final[tuple[GroupBy, ...]] = ("agent", "customer", "model", "tool", "version")
 
@@ -155,7 +168,7 @@ def measure(
 
     Args:
         client: An open client; blocks until the answer is there.
-        metric: One of :data:`METRICS`, of any source but ``approvals``.
+        metric: One of :data:`METRICS`, of any source but :data:`CONTROL_SOURCES`.
         project: Whose data.
         group_by: One of ``metric.groups``.
         window_s: Seconds.

@@ -1,6 +1,6 @@
 """Drift: false alarms and delays on simulated agents, beside PSI, KS, ADWIN and Page-Hinkley; the deploy guard; the speed.
 
-python -m tests.benchmarks drift [--streams 100] [--changed 40] [--scan RUNS]
+python -m tests.benchmarks drift [--streams 100] [--changed 40] [--scan RUNS] [--beside RUNS]
 """
 
 from __future__ import annotations
@@ -37,12 +37,18 @@ def main(words: list[str]) -> None:
     parser.add_argument("--streams", type=int, default=100, help="unchanged streams")
     parser.add_argument("--changed", type=int, default=40, help="streams of each change")
     parser.add_argument("--scan", type=int, default=0, help="only: scan so many stored runs")
+    parser.add_argument(
+        "--beside", type=int, default=0, help="only: acknowledgements beside a scan of so many runs"
+    )
     given = parser.parse_args(words)
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    if given.scan:
-        from benchmarks.drift_scan import scan
+    if given.scan or given.beside:
+        from benchmarks import drift_scan
 
-        scan(given.scan)
+        if given.scan:
+            drift_scan.scan(given.scan)
+        if given.beside:
+            drift_scan.beside(given.beside)
         return
     speed()
     with ProcessPoolExecutor(2) as pool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import asdict
 
 import pytest
 
 from drift_bodies import bodies
 from drift_simulator import LEARNT, Change, runs
 from postgres_server import postgres
+from tachograph.demo.history import STORIES
+from tachograph.demo.history import bodies as history_bodies
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 from tachograph_collector.drift import keeping
@@ -17,9 +20,11 @@ from tachograph_collector.drift.keeping import DriftTables, OvertakenError
 from tachograph_collector.drift.service import DriftService
 from tachograph_schemas import ingest, pricing
 from tachograph_schemas.drift.agent import AgentWatch
+from tachograph_schemas.drift.guard import guard, of_version, versions
 from tachograph_schemas.drift.reading import agent_runs
 
 BATCH = 700
+NOW_NS = 1_795_257_000 * 10**9  # a Saturday
 
 
 @pytest.fixture
@@ -87,6 +92,56 @@ def test_streaming_with_restarts_finds_what_reading_all_at_once_finds(client, lo
     assert len(cost["before"]) == len(cost["after"]) == 5
     # Runs are named by trace ids that count up, so the estimated beginning can be compared.
     assert abs(int(cost["since_run"], 16) - LEARNT) < 60
+
+
+def test_the_made_up_past_of_the_demo_shows_one_of_each(client, load, service_of):
+    load(*history_bodies(NOW_NS))
+    service = service_of("demo")
+    drain(service, client)
+    assert {each["agent"] for each in told(service)} == {"demo-drifting", "demo-deployed"}
+    assert {"cost_usd", "tools"} <= {
+        each["metric"] for each in told(service) if each["agent"] == "demo-drifting"
+    }
+    runs_of = {story.agent: agent_runs(client, "default", story.agent) for story in STORIES}
+    # Whoever sends it again sends the same runs.
+    ids = [point.run_id for points in runs_of.values() for point in points]
+    assert len(set(ids)) == len(ids)
+    again = history_bodies(NOW_NS)
+    assert bytes.fromhex(runs_of["demo-healthy"][0].run_id) in next(again)
+    verdicts = {}
+    for agent, points in runs_of.items():
+        known = versions(points)
+        parts = [of_version(points, each) for each in known]
+        verdicts[agent] = guard(*parts).verdict if len(parts) == 2 else "one version"
+    assert verdicts == {
+        "demo-healthy": "no change seen",
+        "demo-drifting": "one version",
+        "demo-deployed": "changed",
+    }
+
+
+def test_a_new_version_is_compared_by_itself_as_it_is_on_request(client, load, service_of):
+    before = list(runs(21, count=450))
+    after = list(itertools.islice(runs(22, Change(cost=1.7), LEARNT + 130, "v2"), LEARNT, None))
+    third = list(itertools.islice(runs(23, Change(cost=1.7), LEARNT + 15, "v3"), LEARNT, None))
+    at = 1
+    for part in (before, after[:70], after[70:], third):
+        load(*bodies("shop", part, at))
+        at += len(part)
+        # A new process each time, and pages that end anywhere.
+        drain(service_of("guard"), client, 211)
+    points = agent_runs(client, "default", "shop")
+    [kept] = service_of("guard").tables.guards("default", "shop")
+    assert kept["baseline"] == "version=v1 model=claude-haiku-4-5"
+    assert kept["candidate"] == "version=v2 model=claude-haiku-4-5"
+    asked = guard(of_version(points, "v1"), of_version(points, "v2"))
+    assert asked.verdict == "changed"
+    assert {name: kept[name] for name in asdict(asked)} == asdict(asked)
+    # Another collector that reads it all at once, and one that is asked for another project.
+    whole = service_of("guard at once")
+    drain(whole, client)
+    assert whole.tables.guards("default") == [kept]
+    assert whole.tables.guards("other") == []
 
 
 def test_late_runs_and_runs_that_come_again_are_each_fed_once(client, load, service_of):

@@ -116,6 +116,10 @@ def test_the_guard_tells_versions_apart(collector):
     same = tacho(collector, "guard", "--agent", "orders", "--baseline", "v1", "--candidate", "v1")
     assert same.returncode == 0, same.stdout
     assert "can be excluded" in same.stdout
+    by_itself = tacho(collector, "guard")
+    assert by_itself.returncode == 0, by_itself.stderr
+    assert "orders  version=v1 → version=v2" in by_itself.stdout
+    assert "Changed: cost of a run" in by_itself.stdout
     unknown = tacho(collector, "guard", "--agent", "orders", "--candidate", "v9")
     assert unknown.returncode == 2
     assert "v9" in unknown.stderr
@@ -146,6 +150,13 @@ def test_the_page_leads_from_an_alarm_to_its_runs(collector, page, request):
     expect(drift).to_contain_text("40 of the first 100 runs")
     expect(drift.locator("figure")).to_have_count(0)
     page.shoot(f"drift-learning-{request.node.callspec.id}")
+    shown.locator(".inbox .card", has_text="version=v1 → version=v2").click()
+    page.idle()
+    expect(drift.locator("h1")).to_have_text("version=v1 → version=v2")
+    expect(drift).to_contain_text("Changed: cost of a run")
+    compared = drift.locator("section", has_text="What was compared").locator("tr")
+    expect(compared.filter(has_text="Cost of a run")).to_contain_text("changed, seen after")
+    page.shoot(f"drift-version-{request.node.callspec.id}")
     shown.locator(".inbox .card", has_text="Which tools are called").click()
     page.idle()
     examples.first.click()

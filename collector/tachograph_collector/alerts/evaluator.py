@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from clickhouse_connect.driver.client import Client
-from sqlalchemy import Connection, func, select
 
 from tachograph_collector.alerts import book, digests, mutes, states
 from tachograph_collector.alerts.book import Kept
+from tachograph_collector.alerts.control_figures import figures
 from tachograph_collector.alerts.lease import Lease
 from tachograph_collector.alerts.outbox import Outbox
 from tachograph_collector.alerts.states import Round
 from tachograph_collector.control.database import Database, DatabaseError, now_ns
-from tachograph_collector.control.tables import APPROVALS
 from tachograph_collector.control.tables_alerts import EVENTS
 from tachograph_schemas import alerts, store
-from tachograph_schemas.alerts import MOST_GROUPS, Measured
+from tachograph_schemas.alerts import CONTROL_SOURCES, Measured
 from tachograph_schemas.store import StoreError
 
 logger = logging.getLogger(__name__)
@@ -91,14 +90,9 @@ class Evaluator:
             return 0
         known = {_key(kept) for kept in rules}
         self._looked = {key: seen for key, seen in self._looked.items() if key in known}
-        rounds = [
-            Round(kept, self._waiting(kept))
-            for kept in rules
-            if kept.rule.what.source == "approvals"
-        ]
-        rounds += self._engine_rounds(
-            [kept for kept in rules if kept.rule.what.source != "approvals"]
-        )
+        of_control = [kept for kept in rules if kept.rule.what.source in CONTROL_SOURCES]
+        rounds = [Round(kept, figures(self._database, kept)) for kept in of_control]
+        rounds += self._engine_rounds([kept for kept in rules if kept not in of_control])
         changes = self._settle(rounds) if rounds else 0
         return changes + (self._digest(due) if due else 0)
 
@@ -127,8 +121,8 @@ class Evaluator:
         Raises:
             StoreError: the engine.
         """
-        if kept.rule.what.source == "approvals":
-            return self._waiting(kept)
+        if kept.rule.what.source in CONTROL_SOURCES:
+            return figures(self._database, kept)
         with self._client() as client:
             return self._measured(client, kept)
 
@@ -167,10 +161,6 @@ class Evaluator:
             only={str(column): names for column, names in rule.only.items()},
             until=datetime.now(UTC),
         )
-
-    def _waiting(self, kept: Kept) -> list[Measured]:
-        with self._database.read() as connection:
-            return _approvals(connection, kept)
 
     def _settle(self, rounds: list[Round]) -> int:
         with self._database.write() as connection:
@@ -214,26 +204,3 @@ class Evaluator:
 
 def _key(kept: Kept) -> tuple[str, int]:
     return kept.id, kept.version
-
-
-def _approvals(connection: Connection, kept: Kept) -> list[Measured]:
-    """How many requests wait, or how long the oldest has waited, seconds."""
-    rule = kept.rule
-    key = APPROVALS.c.agent if rule.group_by == "agent" else func.substr("", 1)
-    at = now_ns()
-    query = (
-        select(key, func.count(), func.min(APPROVALS.c.created_ns))
-        .where(
-            APPROVALS.c.project == kept.project,
-            APPROVALS.c.status == "pending",
-            APPROVALS.c.expires_ns > at,
-        )
-        .group_by(key)
-        .limit(MOST_GROUPS)
-    )
-    if rule.only.get("agent"):
-        query = query.where(APPROVALS.c.agent.in_(rule.only["agent"]))
-    rows = connection.execute(query).all()
-    if rule.metric == "approvals_waiting":
-        return [Measured(group, float(number), number) for group, number, _ in rows]
-    return [Measured(group, (at - oldest) / 1e9, number) for group, number, oldest in rows]

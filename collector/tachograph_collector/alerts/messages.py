@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from tachograph_collector.alerts.rules import Rule
 from tachograph_schemas import words
@@ -24,8 +25,22 @@ TYPES = {"ok": "success", "warning": "warning", "critical": "failure", "no_data"
 """Apprise's words for levels: they choose colours and icons."""
 
 
-def alert_message(rule: Rule, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The message about one event."""
+def page_of(rule: Rule, group: str) -> str:
+    """The page of the dashboard that shows what a rule watches, as a path with a query."""
+    source = rule.what.source
+    agent = {"agent": group} if rule.group_by == "agent" and group else {}
+    if source == "drift":
+        return f"/drift?{urlencode(agent)}" if agent else "/drift"
+    if source == "approvals":
+        return "/approvals"
+    if source == "budgets" or rule.what.unit == "usd":
+        return "/costs"
+    return f"/agents?{urlencode({'name': group})}" if agent else "/alerts"
+
+
+def alert_message(rule: Rule, event: Mapping[str, Any], dashboard_url: str = "") -> dict[str, Any]:
+    """The message about one event; with a link when it is known where people open the dashboard."""
+    link = dashboard_url.rstrip("/") + page_of(rule, event["group_key"]) if dashboard_url else ""
     head = _HEADS[event["kind"]].format(level=_LEVELS[event["to_level"]])
     title = f"{head[0].upper()}{head[1:]}: {rule.name}"
     if rule.group_by:
@@ -33,6 +48,8 @@ def alert_message(rule: Rule, event: Mapping[str, Any]) -> dict[str, Any]:
     lines = [event["sentence"] + "."]
     if rule.note:
         lines += ["", rule.note]
+    if link:
+        lines += ["", link]
     lines += ["", f"{_moment(event['at_ns'])} · project {event['project']}"]
     return {
         "type": "alert",
@@ -54,6 +71,7 @@ def alert_message(rule: Rule, event: Mapping[str, Any]) -> dict[str, Any]:
         "warning": rule.warning,
         "critical": rule.critical,
         "window_s": rule.window_s,
+        "link": link,
         "at": datetime.fromtimestamp(event["at_ns"] / 1e9, UTC).isoformat(),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,18 @@ class Parcel:
 class Outbox:
     """The notifications of all projects. Methods block on the database."""
 
-    def __init__(self, database: Database, holder: str, lease_s: float = LEASE_S) -> None:
-        """``holder`` is the name of this collector, unlike any other's; its claims run out after ``lease_s``."""
+    def __init__(
+        self,
+        database: Database,
+        holder: str,
+        lease_s: float = LEASE_S,
+        dashboard_url: Callable[[], str] = str,
+    ) -> None:
+        """``holder`` is the name of this collector, unlike any other's; its claims run out after ``lease_s``.
+
+        ``dashboard_url`` tells where people open the dashboard, for links; empty when that is not known.
+        """
+        self.dashboard_url = dashboard_url
         self._lease_ns = int(lease_s * 1e9)
         self._database = database
         self._holder = holder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tachograph_collector.alerts.book import Book, Kept
 from tachograph_collector.alerts.courier import Courier
@@ -39,6 +39,7 @@ class Alerts:
         allowed: Sequence[Network],
         term_s: float = TERM_S,
         lease_s: float = LEASE_S,
+        dashboard_url: Callable[[], str] = str,
     ) -> None:
         """Nothing is looked at before :meth:`start`.
 
@@ -50,10 +51,11 @@ class Alerts:
             allowed: Networks that notifications may go to although they are not public.
             term_s: How long the collector that looks is waited for when it is silent.
             lease_s: The same for one that sends a notification; longer than that takes.
+            dashboard_url: Where people open the dashboard, for links; empty when that is not known.
         """
         self.database = database
         holder = f"{socket.gethostname()[:30]} {os.getpid()} {secrets.token_hex(6)}"
-        self.outbox = Outbox(database, holder, lease_s)
+        self.outbox = Outbox(database, holder, lease_s, dashboard_url)
         self.targets = Targets(database, audit)
         self.book = Book(database, audit, self.outbox)
         self.history = History(database, audit)

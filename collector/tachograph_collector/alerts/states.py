@@ -165,9 +165,8 @@ def _note(
     connection.execute(insert(EVENTS).values(event))
     if change.tells:
         lane = f"{kept.id} {_short(key)}"
-        outbox.put(
-            connection, kept.project, kept.rule.targets, alert_message(kept.rule, event), lane
-        )
+        message = alert_message(kept.rule, event, outbox.dashboard_url())
+        outbox.put(connection, kept.project, kept.rule.targets, message, lane)
 
 
 def _short(key: str) -> str:

@@ -14,6 +14,7 @@ from tachograph_collector.control.tables import (
     DECISIONS,
     DRIFT_ALARMS,
     DRIFT_BASELINES,
+    DRIFT_GUARDS,
     DRIFT_PLACE,
     DRIFT_WATCHES,
     KEYS,
@@ -63,4 +64,16 @@ def _replays(connection: Connection) -> None:
     METADATA.create_all(connection, tables=[REPLAYS])
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _drift, _links, _alerts, _budgets, _replays)
+def _guards(connection: Connection) -> None:
+    METADATA.create_all(connection, tables=[DRIFT_GUARDS])
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _first,
+    _drift,
+    _links,
+    _alerts,
+    _budgets,
+    _replays,
+    _guards,
+)

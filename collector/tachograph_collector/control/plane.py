@@ -31,6 +31,7 @@ from tachograph_collector.control.orders import Orders
 from tachograph_collector.control.replays import Replays
 from tachograph_collector.keys import Keys
 from tachograph_collector.settings import Settings
+from tachograph_schemas.instance import read_instance
 
 
 class ControlPlane:
@@ -53,10 +54,20 @@ class ControlPlane:
             dsn=settings.clickhouse,
             interval_s=settings.alert_interval_s,
             allowed=settings.alert_networks,
+            dashboard_url=self._dashboard_url,
         )
+        self._home = settings.home
+        self._dashboard_public_url = settings.dashboard_public_url
         self._news: News | None = None
         self._public_url = settings.public_url
         self._is_loopback = settings.is_loopback
+
+    def _dashboard_url(self) -> str:
+        """Where people open the dashboard; beyond this machine only when it is said."""
+        if self._dashboard_public_url or not self._is_loopback:
+            return self._dashboard_public_url
+        running = read_instance(self._home)
+        return (running.dashboard or "") if running is not None else ""
 
     def serve(self, api: FastAPI, address: str) -> None:
         """Add the routes, on the running event loop; ``address`` is where this collector listens."""

@@ -188,6 +188,21 @@ DRIFT_ALARMS = Table(
     Index("drift_alarms_open", "project", "state", "raised_ns"),
 )
 
+# Each new version of an agent against the one before it.
+DRIFT_GUARDS = Table(
+    "drift_guards",
+    METADATA,
+    Column("project", String(64), primary_key=True),
+    Column("id", String(16), primary_key=True),
+    Column("agent", String(200), nullable=False),
+    Column("since_ns", BigInteger, nullable=False),
+    Column("told", Text, nullable=False),
+    # What is needed to go on; null when it is over.
+    Column("state", LargeBinary),
+    Column("updated_ns", BigInteger, nullable=False),
+    Index("drift_guards_agent", "project", "agent", "since_ns"),
+)
+
 BUDGETS = Table(
     "budgets",
     METADATA,

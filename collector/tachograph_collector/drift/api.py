@@ -70,6 +70,21 @@ def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
         """How each agent is watched; with ``agent``, that one alone, with a picture of each metric."""
         return {"agents": _standings(service, caller.project, agent)}
 
+    _add_guards(api, service, access)
+
+
+def _add_guards(api: FastAPI, service: DriftService, access: Access) -> None:
+    looking = Depends(access.needs("look"))
+
+    @api.get(f"{DRIFT}/guards")
+    def guards(
+        caller: Caller = looking,
+        agent: Annotated[str, Query(max_length=200)] = "",
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> dict[str, Any]:
+        """Each new version of an agent against the one before it, the newest first."""
+        return {"guards": service.tables.guards(caller.project, agent, limit)}
+
 
 def _standings(service: DriftService, project: str, agent: str) -> list[dict[str, Any]]:
     known = service.tables.standings(project)

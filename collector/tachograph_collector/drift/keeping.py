@@ -17,12 +17,14 @@ from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables import (
     DRIFT_ALARMS,
     DRIFT_BASELINES,
+    DRIFT_GUARDS,
     DRIFT_PLACE,
     DRIFT_WATCHES,
 )
 from tachograph_schemas.drift.agent import AgentWatch
 from tachograph_schemas.drift.alarms import Alarm
 from tachograph_schemas.drift.baseline import Baseline
+from tachograph_schemas.drift.deploys import Deploy, told
 from tachograph_schemas.drift.reading import Cursor
 from tachograph_schemas.drift.standing import standing
 
@@ -83,7 +85,7 @@ class Place:
 
 
 class DriftTables:
-    """The four tables. Methods block and raise ``DatabaseError``."""
+    """The five tables. Methods block and raise ``DatabaseError``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -111,8 +113,11 @@ class DriftTables:
                     *_of(DRIFT_BASELINES, key), DRIFT_BASELINES.c.version == row.baseline_version
                 )
             ).first()
+            guards = connection.execute(_unfinished(key)).all()
         baseline = Baseline.from_json(_unpacked(kept.data)) if kept else None
-        return AgentWatch.from_json(_unpacked(row.state) | {"budget_runs": budget_runs}, baseline)
+        deploys = [Deploy.from_json(_unpacked(each.state)) for each in guards]
+        state = _unpacked(row.state) | {"budget_runs": budget_runs}
+        return AgentWatch.from_json(state, baseline, deploys)
 
     def standings(self, project: str) -> list[dict[str, Any]]:
         """How the agents of a project are watched, by name, without their alarms; the last thousand that ran."""
@@ -172,6 +177,16 @@ class DriftTables:
         with self._database.read() as connection:
             return [shown(row) for row in connection.execute(query)]
 
+    def guards(self, project: str, agent: str = "", limit: int = 100) -> list[dict[str, Any]]:
+        """What is known of new versions, the newest first."""
+        table = DRIFT_GUARDS.c
+        query = select(table.told).where(table.project == project)
+        if agent:
+            query = query.where(table.agent == agent)
+        query = query.order_by(table.since_ns.desc(), table.id).limit(limit)
+        with self._database.read() as connection:
+            return [json.loads(text) for text in connection.execute(query).scalars()]
+
     def alarm(self, project: str, alarm_id: str) -> dict[str, Any] | None:
         """One alarm; None when the project has none of this id."""
         query = select(DRIFT_ALARMS).where(
@@ -214,6 +229,8 @@ def _save_watch(connection: Connection, key: Key, watch: AgentWatch) -> None:
         "updated_ns": now_ns(),
     }
     connection.execute(insert(DRIFT_WATCHES).values(row | state))
+    for deploy in watch.deploys.under_way:
+        _save_guard(connection, key, deploy)
     if watch.baseline is None:
         return
     known = select(DRIFT_BASELINES.c.version).where(
@@ -242,8 +259,34 @@ def _forget_surplus(connection: Connection, project: str) -> None:
         .limit(surplus)
     )
     for agent in connection.execute(oldest).scalars().all():
-        for table in (DRIFT_WATCHES, DRIFT_BASELINES):
+        for table in (DRIFT_WATCHES, DRIFT_BASELINES, DRIFT_GUARDS):
             connection.execute(delete(table).where(*_of(table, (project, agent))))
+
+
+def _unfinished(key: Key) -> Any:
+    return (
+        select(DRIFT_GUARDS.c.state)
+        .where(*_of(DRIFT_GUARDS, key), DRIFT_GUARDS.c.state.is_not(None))
+        .order_by(DRIFT_GUARDS.c.since_ns, DRIFT_GUARDS.c.id)
+    )
+
+
+def _save_guard(connection: Connection, key: Key, deploy: Deploy) -> None:
+    project, agent = key
+    known = told(agent, deploy)
+    mine = {"project": project, "id": known["id"]}
+    values = {
+        "agent": agent,
+        "since_ns": deploy.since_ns,
+        "told": json.dumps(known),
+        "state": None if deploy.is_over else _packed(deploy.as_json()),
+        "updated_ns": now_ns(),
+    }
+    table = DRIFT_GUARDS.c
+    connection.execute(
+        delete(DRIFT_GUARDS).where(table.project == project, table.id == known["id"])
+    )
+    connection.execute(insert(DRIFT_GUARDS).values(mine | values))
 
 
 def _save_alarm(connection: Connection, key: Key, alarm: Alarm) -> None:

@@ -84,6 +84,8 @@ class DriftService:
                 if touched:
                     with self.tables.write() as connection:
                         self.tables.save(connection, place, touched, alarms)
+                    for watch in touched.values():
+                        watch.deploys.settled()
             except BaseException:
                 # What is in memory is ahead of what is kept.
                 self._forget()

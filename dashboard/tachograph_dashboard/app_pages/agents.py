@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from tachograph_dashboard import agents_data, components, data, states
+from tachograph_dashboard import agents_data, components, control, data, states
 from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
 from tachograph_dashboard.views import agent_figures, times
 from tachograph_dashboard.views import agents as views
+from tachograph_dashboard.views import versions as version_views
 from tachograph_schemas import words
 
 
@@ -76,11 +77,27 @@ def one(name: str) -> None:
     with right:
         st.markdown("#### Versions", anchors=False)
         components.sheet(views.versions_table(versions, where, now), key="versions")
+        compared(name)
         if breakers:
             st.markdown("#### Circuit breakers", anchors=False)
             components.sheet(views.breakers_table(breakers), key="breakers")
         st.markdown("#### Layers seen at work", anchors=False)
         components.maturity(views.layers(card), key="layers")
+
+
+def compared(name: str) -> None:
+    """What the deploy guard says of its new versions. The page is worth showing without it."""
+    try:
+        guards = control.drift_guards(name)
+    except control.ControlError:
+        return
+    for each in guards[:3]:
+        # Not as Markdown: a version may call itself anything.
+        st.text(version_views.sentence(each))
+    if guards:
+        st.page_link(
+            "app_pages/drift.py", label="Compare", query_params={"version": guards[0]["id"]}
+        )
 
 
 now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Which agents behave differently than before: alarms, and how each agent is watched. ``/drift?alarm=`` or ``?agent=``"""
+"""Which agents behave differently than before: alarms, and how each agent is watched. ``/drift?alarm=``, ``?agent=`` or ``?version=``"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import streamlit as st
 
 from tachograph_dashboard import components, control, states
 from tachograph_dashboard.views import drift as views
-from tachograph_dashboard.views import times
+from tachograph_dashboard.views import times, versions
 
 SAID = "drift_said"
 SETTLED = "Acknowledged"
@@ -16,7 +16,7 @@ SETTLED = "Acknowledged"
 
 def choose(**query: str) -> None:
     """Show something else."""
-    for name in ("alarm", "agent"):
+    for name in ("alarm", "agent", "version"):
         st.query_params.pop(name, None)
     st.query_params.update(query)
     st.rerun()
@@ -32,6 +32,11 @@ def lists() -> None:
             choose(alarm=opened)
     else:
         st.caption("No open alarm." if view == "Open" else "No alarm was acknowledged yet.")
+    if guards:
+        st.markdown("**New versions**", anchors=False)
+        opened = components.inbox(versions.cards(guards, version, now), key="versions")
+        if opened and opened != version:
+            choose(version=opened)
     st.markdown("**Agents**", anchors=False)
     chosen = components.inbox(views.agents(agents, agent), key="agents")
     if chosen and chosen != agent:
@@ -80,6 +85,10 @@ def detail() -> None:
     """The alarm or the agent that is chosen."""
     now = datetime.now(UTC)
     found = next((each for each in alarms if each["id"] == alarm_id), None)
+    compared = next((each for each in guards if each["id"] == version), None)
+    if compared is not None:
+        components.drift(versions.detail(compared, where, now), key=f"version_{version}")
+        return
     if found is not None:
         run_id = components.drift(views.alarm(found, where, now), key=f"alarm_{found['id']}")
         if found["state"] == "open":
@@ -88,7 +97,7 @@ def detail() -> None:
         [shown] = control.drift_agents(agent)
         run_id = components.drift(views.agent(shown, where, now), key="agent")
     else:
-        st.caption("This alarm or agent is not known here. Choose another one.")
+        st.caption("This alarm, agent or version is not known here. Choose another one.")
         return
     if run_id:
         st.switch_page("app_pages/run.py", query_params={"id": run_id})
@@ -108,6 +117,7 @@ view = st.segmented_control(
 try:
     alarms = control.drift_alarms("acknowledged" if view == SETTLED else "open")
     agents = control.drift_agents()
+    guards = control.drift_guards()
 except control.ControlError as error:
     states.no_control(str(error), "The collector cannot be reached")
     st.stop()
@@ -115,7 +125,8 @@ if not agents:
     states.no_drift()
     st.stop()
 alarm_id, agent = st.query_params.get("alarm", ""), st.query_params.get("agent", "")
-if not alarm_id and not agent:
+version = st.query_params.get("version", "")
+if not alarm_id and not agent and not version:
     alarm_id = alarms[0]["id"] if alarms else ""
     agent = "" if alarms else agents[0]["agent"]
 left, right = st.columns([0.3, 0.7], gap="medium")

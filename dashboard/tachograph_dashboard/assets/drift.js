@@ -13,7 +13,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const parts = h("div", "parts")
   for (const { label, runs } of data.examples)
     if (runs.length) parts.append(section(label, links(runs, setTriggerValue)))
-  if (data.where.length) parts.append(section("Where", where(data.where)))
+  if (data.where.length) parts.append(section(data.where_label ?? "Where", where(data.where)))
   if (data.checked.length) parts.append(section("What else was looked at", list(data.checked)))
   box.append(parts)
 }

@@ -16,6 +16,7 @@ from tachograph_schemas.drift.baseline import (
     freeze,
 )
 from tachograph_schemas.drift.bets import BETS, Bets, restarted
+from tachograph_schemas.drift.deploys import Deploy, Deploys
 from tachograph_schemas.drift.metrics import METRICS, Metric
 from tachograph_schemas.drift.points import RunPoint
 
@@ -66,6 +67,8 @@ class AgentWatch:
     """Values of a block that is not full yet, by metric."""
     recent: list[RunPoint] = field(default_factory=list)
     version: int = 0
+    deploys: Deploys = field(default_factory=Deploys)
+    """The versions that were seen, and comparisons of new ones."""
     _prepared: dict[str, Mapping[str, Bets]] = field(default_factory=dict)
     _weights: float = 0.0
 
@@ -75,6 +78,7 @@ class AgentWatch:
         found: list[Signal] = []
         self.recent.append(point)
         del self.recent[:-RECENT_RUNS]
+        self.deploys.feed(point, self.recent)
         if self.baseline is not None:
             for metric in METRICS:
                 if metric.key in point.values and self.baseline.has(metric):
@@ -196,7 +200,7 @@ class AgentWatch:
         self._prepared, self._weights = {}, 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """What :meth:`from_json` takes; the baseline is left out, because it does not change."""
+        """What :meth:`from_json` takes, without the baseline, which does not change, and the comparisons of versions."""
         return {
             "budget_runs": self.budget_runs,
             "runs": self.runs,
@@ -208,13 +212,18 @@ class AgentWatch:
             "waiting": self.waiting,
             "recent": [point.as_json() for point in self.recent],
             "version": self.version,
+            "versions": self.deploys.seen,
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], baseline: Baseline | None) -> AgentWatch:
-        """The watch that :meth:`as_json` gave."""
+    def from_json(
+        cls, data: Mapping[str, Any], baseline: Baseline | None, deploys: Sequence[Deploy] = ()
+    ) -> AgentWatch:
+        """The watch that :meth:`as_json` gave; the comparisons of versions that are under way are kept beside it."""
         points = {
             name: [RunPoint.from_json(each) for each in data[name]]
             for name in ("learning", "recent")
         }
-        return cls(**(dict(data) | points), baseline=baseline)
+        known = {name: value for name, value in data.items() if name != "versions"}
+        seen = Deploys(data.get("versions", {}), list(deploys))
+        return cls(**(known | points), baseline=baseline, deploys=seen)

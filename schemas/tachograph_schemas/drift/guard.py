@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal
 
 from tachograph_schemas.drift.baseline import Baseline, freeze
-from tachograph_schemas.drift.bets import GUARD_SHIFTS, kept
+from tachograph_schemas.drift.bets import GUARD_SHIFTS, Bets, kept
 from tachograph_schemas.drift.effect import effect
 from tachograph_schemas.drift.metrics import BY_KEY, METRICS, Metric
 from tachograph_schemas.drift.points import RunPoint
@@ -57,22 +57,113 @@ class Guarded:
     findings: list[Finding]
 
 
+@dataclass(slots=True)
+class Guarding:
+    """A comparison under way: runs of the candidate are fed one by one, and the verdict may be asked for at any time.
+
+    :meth:`as_json` survives a restart.
+    """
+
+    baseline: Baseline
+    runs_before: int
+    alpha: float = ALPHA
+    after: list[RunPoint] = field(default_factory=list)
+    held: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """What the bets hold, by metric and category."""
+    waiting: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    """Values of a block that is not full yet, by metric."""
+    changed: dict[str, list[Any]] = field(default_factory=dict)
+    """By metric: the category that changed, and after how many runs."""
+    _bets: dict[str, dict[str, Bets]] = field(default_factory=dict)
+
+    @classmethod
+    def against(cls, before: Sequence[RunPoint], alpha: float = ALPHA) -> Guarding:
+        """A comparison with these runs, oldest first; at least :data:`LEAST_BEFORE` of them."""
+        return cls(freeze(before, 1, len(before), before), len(before), alpha)
+
+    def feed(self, point: RunPoint) -> None:
+        """Take the next run of the candidate."""
+        self.after.append(point)
+        watched = self._watched()
+        weights = sum(metric.weight for metric in watched)
+        for metric in watched:
+            if metric.key in point.values and metric.key not in self.changed:
+                self._take(metric, point, weights / (self.alpha * metric.weight))
+
+    def result(self) -> Guarded:
+        """What is known by now."""
+        if len(self.after) < LEAST_AFTER:
+            return _too_few(self.runs_before, len(self.after))
+        findings = [
+            _finding(self.baseline, metric, self.after, *self.changed.get(metric.key, ("", 0)))
+            for metric in self._watched()
+        ]
+        return Guarded(
+            *_verdict(findings, len(self.after)), self.runs_before, len(self.after), findings
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` takes."""
+        return {
+            "baseline": self.baseline.as_json(),
+            "runs_before": self.runs_before,
+            "alpha": self.alpha,
+            "after": [point.as_json() for point in self.after],
+            "held": self.held,
+            "waiting": self.waiting,
+            "changed": self.changed,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Guarding:
+        """The comparison that :meth:`as_json` gave."""
+        points = [RunPoint.from_json(each) for each in data["after"]]
+        baseline = Baseline.from_json(data["baseline"])
+        return cls(**(dict(data) | {"baseline": baseline, "after": points}))
+
+    def _watched(self) -> list[Metric]:
+        return [metric for metric in METRICS if self.baseline.has(metric)]
+
+    def _take(self, metric: Metric, point: RunPoint, bound: float) -> None:
+        bets = self._bets_on(metric)
+        held = self.held.setdefault(
+            metric.key, {name: [1.0] * len(each) for name, each in bets.items()}
+        )
+        row = self.waiting.setdefault(metric.key, [])
+        row.append(self.baseline.positions(metric, point))
+        if len(row) < self.baseline.likeness[metric.key].block:
+            return
+        for name, money in held.items():
+            held[name] = kept(money, fmean([each[name] for each in row]), bets[name])
+        row.clear()
+        if sum(map(sum, held.values())) >= bound * sum(map(len, held.values())):
+            category = max(held, key=lambda name: max(held[name]))
+            self.changed[metric.key] = [category, len(self.after)]
+
+    def _bets_on(self, metric: Metric) -> dict[str, Bets]:
+        if metric.key not in self._bets:
+            bands = self.baseline.bands(metric)
+            self._bets[metric.key] = {name: band.bets(GUARD_SHIFTS) for name, band in bands.items()}
+        return self._bets[metric.key]
+
+
 def guard(before: Sequence[RunPoint], after: Sequence[RunPoint], alpha: float = ALPHA) -> Guarded:
     """Compare the runs of a version, oldest first, with those of the one before it."""
     before = before[-MOST_BEFORE:]
     if len(before) < LEAST_BEFORE or len(after) < LEAST_AFTER:
-        says = (
-            f"{len(before)} runs of the baseline and {len(after)} of the candidate: at least "
-            f"{LEAST_BEFORE} and {LEAST_AFTER} are needed."
-        )
-        return Guarded("not enough runs", says, len(before), len(after), [])
-    baseline = freeze(before, 1, len(before), before)
-    watched = [metric for metric in METRICS if baseline.has(metric)]
-    weights = sum(metric.weight for metric in watched)
-    findings = [
-        _finding(baseline, metric, after, weights / (alpha * metric.weight)) for metric in watched
-    ]
-    return Guarded(*_verdict(findings, len(after)), len(before), len(after), findings)
+        return _too_few(len(before), len(after))
+    guarding = Guarding.against(before, alpha)
+    for point in after:
+        guarding.feed(point)
+    return guarding.result()
+
+
+def _too_few(before: int, after: int) -> Guarded:
+    says = (
+        f"{before} runs of the baseline and {after} of the candidate: at least {LEAST_BEFORE} and "
+        f"{LEAST_AFTER} are needed."
+    )
+    return Guarded("not enough runs", says, before, after, [])
 
 
 def _verdict(findings: Sequence[Finding], runs: int) -> tuple[Verdict, str]:
@@ -90,9 +181,8 @@ def _verdict(findings: Sequence[Finding], runs: int) -> tuple[Verdict, str]:
 
 
 def _finding(
-    baseline: Baseline, metric: Metric, after: Sequence[RunPoint], bound: float
+    baseline: Baseline, metric: Metric, after: Sequence[RunPoint], category: str, at_run: int
 ) -> Finding:
-    category, at_run = _changed(baseline, metric, after, bound)
     found = {
         name: effect(baseline, metric, name, after, _any_look_z(metric, after))
         for name in ([category] if at_run else baseline.bands(metric))
@@ -119,29 +209,6 @@ def _finding(
         shown.as_json(),
         excluded,
     )
-
-
-def _changed(
-    baseline: Baseline, metric: Metric, after: Sequence[RunPoint], bound: float
-) -> tuple[str, int]:
-    """The category that changed, and after how many runs; 0 when none did."""
-    bets = {name: band.bets(GUARD_SHIFTS) for name, band in baseline.bands(metric).items()}
-    held = {name: [1.0] * len(each) for name, each in bets.items()}
-    block = baseline.likeness[metric.key].block
-    waiting: list[Mapping[str, float]] = []
-    for number, point in enumerate(after, 1):
-        if metric.key not in point.values:
-            continue
-        waiting.append(baseline.positions(metric, point))
-        if len(waiting) < block:
-            continue
-        for name, money in held.items():
-            value = fmean([each[name] for each in waiting])
-            held[name] = kept(money, value, bets[name])
-        waiting.clear()
-        if sum(map(sum, held.values())) >= bound * sum(map(len, held.values())):
-            return max(held, key=lambda name: max(held[name])), number
-    return "", 0
 
 
 def _any_look_z(metric: Metric, after: Sequence[RunPoint]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,9 @@ from tachograph_schemas.drift.points import RunPoint, Value
 from tachograph_schemas.queries import _sql
 
 PAGE_RUNS = 10_000
+_MOST_NS = 2**63 - 1
+_GENTLY = {"max_threads": 1, "max_block_size": 8_192}
+"""History is read beside the intake: it takes one core at most, and little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,21 @@ def page(client: Client, after: Cursor, until_ns: int, limit: int = PAGE_RUNS) -
     Raises:
         StoreError: the engine refuses.
     """
-    values = {
-        "after_ns": after.computed_ns,
-        "after_end_ns": after.end_ns,
-        "after_project": after.project,
-        "after_run": after.run_id,
-        "until_ns": until_ns,
-        "limit": limit,
+    first = {f"after_{name}": each for name, each in _named(after).items()}
+    last = {f"until_{name}": each for name, each in _named(Cursor(until_ns, _MOST_NS)).items()}
+    values = first | last | {"limit": limit}
+    # Else the engine would sort all that is left, whole, for each page of it.
+    values["until_ns"] = _rows(client, "drift_until", "_drift_page", values, _GENTLY)[0]["reach_ns"]
+    return _read(client, "_drift_page", values, _GENTLY)
+
+
+def _named(place: Cursor) -> dict[str, Any]:
+    return {
+        "ns": place.computed_ns,
+        "end_ns": place.end_ns,
+        "project": place.project,
+        "run": place.run_id,
     }
-    return _read(client, "_drift_page", values)
 
 
 def agent_runs(client: Client, project: str, agent: str, limit: int = PAGE_RUNS) -> list[RunPoint]:
@@ -71,22 +80,38 @@ def agent_runs(client: Client, project: str, agent: str, limit: int = PAGE_RUNS)
     return sorted(points, key=lambda point: (point.started_ns, point.run_id))
 
 
-def _read(client: Client, which: str, values: dict[str, Any]) -> list[Finished]:
-    def rows(query: str) -> list[dict[str, Any]]:
-        text = _sql(query).replace("${drift_which}", _sql(which).strip())
-        return list(client.query(text, parameters=values).named_results())
-
-    found = rows("drift_runs")
+def _read(
+    client: Client, which: str, values: dict[str, Any], settings: Mapping[str, Any] | None = None
+) -> list[Finished]:
+    found = _rows(client, "drift_runs", which, values, settings)
     if not found:
         return []
-    values["from_ns"] = min(row["started_ns"] for row in found)
-    of_run = {(row["project"], row["run_id"]): row for row in rows("drift_spans")}
+    last = {f"until_{name}": each for name, each in _named(_place(found[-1])).items()}
+    since, until = min(row["started_ns"] for row in found), max(row["seen_ns"] for row in found)
+    values = values | last | {"from_ns": since, "seen_ns": until}
+    spans = _rows(client, "drift_spans", which, values, settings)
+    of_run = {(row["project"], row["run_id"]): row for row in spans}
     return [_finished(row, of_run.get((row["project"], row["run_id"]))) for row in found]
 
 
+def _rows(
+    client: Client,
+    query: str,
+    which: str,
+    values: dict[str, Any],
+    settings: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    text = _sql(query).replace("${drift_which}", _sql(which).strip())
+    found = client.query(text, parameters=values, settings=dict(settings or {}))
+    return list(found.named_results())
+
+
+def _place(row: dict[str, Any]) -> Cursor:
+    return Cursor(row["computed_at_ns"], row["ended_ns"], row["project"], row["run_id"])
+
+
 def _finished(row: dict[str, Any], spans: dict[str, Any] | None) -> Finished:
-    cursor = Cursor(row["computed_at_ns"], row["ended_ns"], row["project"], row["run_id"])
-    return Finished(row["project"], row["agent"], point_of(row, spans), cursor)
+    return Finished(row["project"], row["agent"], point_of(row, spans), _place(row))
 
 
 def point_of(row: dict[str, Any], spans: dict[str, Any] | None) -> RunPoint:

@@ -7,6 +7,10 @@ from typing import Any
 
 from tachograph_schemas import words
 
+GUARD_PROMISE = (
+    "An unchanged version is called changed with 5 % chance at most, over all metrics and looks."
+)
+
 
 def amount(value: float, unit: str) -> str:
     """A value of a metric as people write it."""
@@ -56,3 +60,16 @@ def how_sure(alarm: Mapping[str, Any]) -> str:
     if alarm["young"]:
         sentence += " The baseline does not know a whole week yet: the time of day may explain it."
     return sentence
+
+
+def versions_apart(baseline: str, candidate: str) -> tuple[str, str]:
+    """Two fingerprints by what differs between them: ``version=1.4.0``, ``version=1.5.0``."""
+    known = [
+        dict(part.partition("=")[::2] for part in each.split(" ")) for each in (baseline, candidate)
+    ]
+    differ = [name for name in {**known[0], **known[1]} if known[0].get(name) != known[1].get(name)]
+    shown = [
+        " ".join(f"{name}={each[name]}" for name in differ if name in each) or "(nothing of it)"
+        for each in known
+    ]
+    return shown[0], shown[1]

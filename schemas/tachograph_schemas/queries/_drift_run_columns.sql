@@ -1,5 +1,6 @@
 project, run_id, agent, computed_at_ns,
     toUnixTimestamp64Nano(ifNull(ended_at, last_seen_at)) AS ended_ns, toUnixTimestamp64Nano(started_at) AS started_ns,
+    toUnixTimestamp64Nano(last_seen_at) AS seen_ns,
     -- the task in the user's words
     if(arrayFirst(t -> startsWith(t, 'task:'), tags) AS task != '', substring(task, 6), entrypoint) AS label,
     version, code_version, calls.model[1] AS first_model,

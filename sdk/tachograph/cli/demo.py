@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from tachograph.cli import demo_alert, up
+from tachograph.cli import demo_alert, demo_history, up
 from tachograph.cli.problem import require_server
 from tachograph_schemas.instance import Instance, read_instance
 from tachograph_schemas.settings import DEFAULT_ENDPOINT, SHARED, home, resolve
@@ -44,6 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--alert",
         action="store_true",
         help="with an alert, told to a webhook on this machine; always so with a collector of its own",
+    )
+    parser.add_argument(
+        "--no-history",
+        action="store_true",
+        help="without the three weeks of made-up runs (agents demo-healthy, demo-drifting, demo-deployed) that the "
+        "page of drift shows",
     )
     parser.add_argument("--list", action="store_true", help="say which agents there are")
     parser.add_argument("--json", action="store_true", help="print the recorded runs as JSON")
@@ -83,6 +89,8 @@ def command(arguments: argparse.Namespace) -> int:
             return 3
         print("No collector is running: recording into a temporary one.", file=sys.stderr)
         arguments.alert = True
+        # Nobody will look at a past that is gone in a moment.
+        arguments.no_history = True
         return _record(arguments, instance.collector, instance, show=True)
 
 
@@ -101,7 +109,10 @@ def _record(
 ) -> int:
     from tachograph import demo
 
-    with _alert(endpoint) if arguments.alert else nullcontext() as heard:
+    with_history = not (arguments.no_history or arguments.agents)
+    key = str(resolve(SHARED)["api_key"])
+    past = demo_history.sending(endpoint, key) if with_history else nullcontext()
+    with past, _alert(endpoint) if arguments.alert else nullcontext() as heard:
         results = demo.run_all(endpoint=endpoint, only=arguments.agents or None)
         stops = any(result.agent == demo_alert.AGENT for result in results)
         told = heard.sentence() if heard is not None and stops else ""
@@ -123,6 +134,8 @@ def _record(
             print(f"\n{text}")
     elif instance is not None and instance.dashboard:
         print(f"\nRead them at {instance.dashboard}")
+        if with_history:
+            print(f"Drift, on three weeks of made-up runs: {instance.dashboard}/drift")
         print(f"or with `tacho show {results[0].run_id[:8]}`.")
     else:
         print(f"\nRead one with `tacho show {results[0].run_id[:8]}`.")
@@ -137,7 +150,8 @@ def _alert(endpoint: str) -> AbstractContextManager[demo_alert.Heard]:
 def _up_and_record(arguments: argparse.Namespace) -> int:
     """Everything in one: the collector here, the demo as a process of its own beside it."""
     words = [sys.executable, "-m", "tachograph.cli", "demo", "--alert", *arguments.agents]
-    for name, value in demo_alert.NETWORKS.items():
+    words += ["--no-history"] if arguments.no_history else []
+    for name, value in (demo_alert.NETWORKS | demo_history.SETTLED_SOON).items():
         os.environ.setdefault(name, value)
 
     def record(instance: Instance) -> None:

@@ -6,9 +6,11 @@ import argparse
 from typing import Any
 
 from tachograph.cli.connection import reading
+from tachograph.cli.control_api import call, client
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem, require_server
 from tachograph.cli.terminal import print_json, print_lines, width, wrapped
 from tachograph_schemas import words
+from tachograph_schemas.control import DRIFT
 
 _LOOKED_AT_RUNS = 10_000
 
@@ -19,9 +21,10 @@ def add_parser(subparsers: Any) -> None:
         "guard",
         help="compare a version of an agent with the one before it",
         description="Exit 0: no change seen; 1: changed; 2: no such version, or not enough runs to tell. A version is a "
-        "fingerprint or a part of one: a version number, a commit, model=NAME, prompt=HASH, tools=HASH.",
+        "fingerprint or a part of one: a version number, a commit, model=NAME, prompt=HASH, tools=HASH. Without --agent: "
+        "what the collector has found by itself about new versions of every agent.",
     )
-    parser.add_argument("--agent", required=True, help="the agent's name")
+    parser.add_argument("--agent", default="", help="the agent's name")
     parser.add_argument(
         "--baseline", help="the version before (default: the one before the candidate)"
     )
@@ -31,6 +34,29 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.agent:
+        return _compare(arguments)
+    if arguments.baseline or arguments.candidate:
+        raise Problem("--baseline and --candidate are versions of an agent: name it.", code=USAGE)
+    guards = call(client(), "GET", f"{DRIFT}/guards")["guards"]
+    if arguments.json:
+        print_json({"guards": guards})
+    elif not guards:
+        print("No new version has had enough runs yet to be compared.")
+    for each in [] if arguments.json else guards:
+        print_lines(_kept(each))
+    return 0
+
+
+def _kept(found: dict[str, Any]) -> list[str]:
+    from tachograph_schemas.drift import sentences
+
+    before, after = sentences.versions_apart(found["baseline"], found["candidate"])
+    lines = wrapped(f"{words.plain(found['agent'])}  {before} → {after}", width())
+    return [*lines, *wrapped(found["says"], width(), "    ", "    ")]
+
+
+def _compare(arguments: argparse.Namespace) -> int:
     require_server()
     from dataclasses import asdict
 
@@ -38,8 +64,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from tachograph_schemas.drift.reading import agent_runs
     from tachograph_schemas.queries import DEFAULT_PROJECT
 
-    with reading() as client:
-        points = agent_runs(client, DEFAULT_PROJECT, arguments.agent, _LOOKED_AT_RUNS)
+    with reading() as store:
+        points = agent_runs(store, DEFAULT_PROJECT, arguments.agent, _LOOKED_AT_RUNS)
     known = versions(points)
     if not known:
         raise Problem(f"No finished run of an agent {arguments.agent!r} is stored.", code=USAGE)
