@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from tachograph_dashboard import navigation
 from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
 
 _ME = "me"
@@ -34,14 +35,21 @@ def choice(label: str, options: list[str], **more: Any) -> str:
 def window(on_change: Callable[[], None] | None = None) -> str:
     """The time window, at the right."""
     st.space("stretch")
+    wanted = st.session_state.pop(navigation.WANTED_WINDOW, None)
+    if wanted in WINDOWS:
+        st.session_state[navigation.WINDOW] = wanted
     return choice(
-        "Time window", list(WINDOWS), default=DEFAULT_WINDOW, key="window", on_change=on_change
+        "Time window",
+        list(WINDOWS),
+        default=DEFAULT_WINDOW,
+        key=navigation.WINDOW,
+        on_change=on_change,
     )
 
 
 def widen() -> None:
     """Show all times."""
-    st.session_state["window"] = "all"
+    st.session_state[navigation.WINDOW] = "all"
 
 
 def your_name(place: Any, key: str, **more: Any) -> None:

@@ -13,8 +13,11 @@ st.set_page_config(
     page_title="Tachograph", page_icon=str(_HERE / "static" / "icon.svg"), layout="wide"
 )
 st.logo(str(_HERE / "static" / "logo.svg"), size="medium")
-# The one rule aimed at Streamlit itself: the theme has no horizontal padding.
-st.html("<style>[data-testid=stMainBlockContainer]{padding-inline:1.75rem}</style>")
+# The rules aimed at Streamlit itself: the theme has no horizontal padding, and air around titles for documents.
+st.html(
+    "<style>[data-testid=stMainBlockContainer]{padding-inline:1.75rem}"
+    "[data-testid=stMainBlockContainer] h1{padding:3px 6px 17px 0}</style>"
+)
 
 waiting = navigation.waiting()
 

@@ -14,6 +14,7 @@ from tachograph_schemas.control import ALERTS, APPROVALS, DRIFT
 _WAITING_FRESH_S = 5.0
 # Every page asks before it is drawn: a collector that hangs must not hold them all.
 _WAITING_TIMEOUT_S = 0.5
+WINDOW, WANTED_WINDOW = "window", "wanted_window"
 _FILES = {
     "": "runs",
     "run": "run",
@@ -48,8 +49,13 @@ def link(page: str, **query: str) -> dict[str, Any]:
 
 def follow(clicked: Link | None) -> None:
     """Go where a link leads, if one was clicked."""
-    if clicked is not None:
-        st.switch_page(f"app_pages/{_FILES[clicked.page]}.py", query_params=clicked.query)
+    if clicked is None:
+        return
+    query = dict(clicked.query)
+    # A parameter that a widget of this page holds cannot be set here: the next page's widget takes it over.
+    if WINDOW in query:
+        st.session_state[WANTED_WINDOW] = query.pop(WINDOW)
+    st.switch_page(f"app_pages/{_FILES[clicked.page]}.py", query_params=query)
 
 
 def waiting() -> Mapping[str, int]:

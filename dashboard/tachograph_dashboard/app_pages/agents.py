@@ -42,7 +42,12 @@ def one(name: str) -> None:
     breakers = agents_data.breakers(name, when)
     with heading:
         shown = views.head(found, versions, chosen, where, now)
-        navigation.follow(components.agent_head(shown, key="agent_head"))
+        clicked = components.agent_head(shown, key="agent_head")
+    if clicked is not None and clicked.page == "agents":
+        # The same page: its time window is a widget's, and stays as it is.
+        st.query_params.pop("name", None)
+        st.rerun()
+    navigation.follow(clicked)
     course = agents_data.course(name, when)
     components.kpis(agent_figures.figures(found, course, breakers, when), key="agent_kpis", most=6)
     left, right = st.columns([0.58, 0.42], gap="large")
