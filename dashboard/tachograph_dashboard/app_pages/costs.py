@@ -8,6 +8,7 @@ import streamlit as st
 
 from tachograph_dashboard import components, control, costs, data, frame, navigation, states
 from tachograph_dashboard.filters import WINDOWS
+from tachograph_dashboard.views import burn, times
 from tachograph_dashboard.views import costs as views
 from tachograph_schemas.budgets import ACTIONS, SCOPES, UNITS, UNREACHABLE
 from tachograph_schemas.budgets import WINDOWS as BUDGET_WINDOWS
@@ -118,13 +119,24 @@ def fields(rule: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def burn_down(state: Mapping[str, Any]) -> None:
+    """The course of a budget, if it has one."""
+    drawn = burn.figure(state, times.zone(st.context.timezone))
+    if drawn is None:
+        return
+    config = {"displayModeBar": False}
+    st.plotly_chart(drawn, config=config, key="burn", alt=burn.told(state))
+
+
 def choice(place: Any, label: str, known: Sequence[str], now: str, about: str = "") -> str:
     return str(place.selectbox(label, known, index=known.index(now), help=HELP.get(about)))
 
 
 @st.dialog("Budget", width="medium")
-def edit(rule: Mapping[str, Any]) -> None:
-    """Make, change or remove one."""
+def edit(state: Mapping[str, Any]) -> None:
+    """How one is doing, and the form that makes, changes or removes it."""
+    rule = state.get("rule", {})
+    burn_down(state)
     definition = fields(rule)
     frame.your_name(st, "budget_actor")
     who = frame.me("budget_actor")
@@ -171,6 +183,6 @@ with right:
 opened = st.session_state.pop("budget_open", None)
 if opened is not None:
     try:
-        edit(costs.budget(opened).get("rule", {}))
+        edit(costs.budget(opened))
     except control.ControlError as error:
         st.text(str(error))
