@@ -10,7 +10,7 @@ _HERE = Path(__file__).parent
 
 # Icons of Streamlit's own names would be fetched from a font server; files of ours are not.
 st.set_page_config(
-    page_title="Tachograph", page_icon=str(_HERE / "static" / "icon.svg"), layout="wide"
+    page_title="Runs · Tachograph", page_icon=str(_HERE / "static" / "icon.svg"), layout="wide"
 )
 st.logo(str(_HERE / "static" / "logo.svg"), size="medium")
 # The rules aimed at Streamlit itself: the theme has no horizontal padding, and air around titles for documents.

@@ -62,7 +62,7 @@ def spending(by: str, window: str) -> None:
     if view.course:
         chart = views.course(view, by, since, until, slice_s)
         st.vega_lite_chart(spec=chart, height=270, key=f"course_{by}")
-    shown = views.table(view.groups, by, st.query_params.get("agent", ""))
+    shown = views.table(view.groups, by, st.query_params.get("name", ""))
     opened = components.sheet(shown, key="cost_table")
     if opened is not None:
         navigation.follow(views.leads(by, opened))
@@ -129,7 +129,16 @@ def burn_down(state: Mapping[str, Any]) -> None:
 
 
 def choice(place: Any, label: str, known: Sequence[str], now: str, about: str = "") -> str:
-    return str(place.selectbox(label, known, index=known.index(now), help=HELP.get(about)))
+    return str(
+        place.selectbox(
+            label, known, index=known.index(now), format_func=spoken, help=HELP.get(about)
+        )
+    )
+
+
+def spoken(name: str) -> str:
+    """The word of a budget's definition as people say it."""
+    return "US dollars" if name == "usd" else name.replace("_", " ").capitalize()
 
 
 @st.dialog("Budget", width="medium")

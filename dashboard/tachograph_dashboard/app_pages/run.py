@@ -201,6 +201,7 @@ def ask_replay() -> None:
         st.rerun(scope="fragment")
 
 
+st.set_page_config(page_title="Run · Tachograph")
 found = find(st.query_params.get("id", ""))
 if found is None:
     st.stop()

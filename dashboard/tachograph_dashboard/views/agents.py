@@ -111,7 +111,7 @@ def head(
         "back": link("agents", window=window),
         "links": [
             {"label": "Its runs", "link": link("", agent=runs.agent, window=window)},
-            {"label": "Its costs", "link": link("costs", agent=runs.agent, window=window)},
+            {"label": "Its costs", "link": link("costs", name=runs.agent, window=window)},
             {"label": "Its drift", "link": link("drift", agent=runs.agent)},
         ],
         "facts": [{"label": label, "value": value, "note": note} for label, value, note in facts],

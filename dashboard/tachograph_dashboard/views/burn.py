@@ -11,6 +11,7 @@ from tachograph_schemas import words
 
 HEIGHT_PX = 190
 _NS = 1_000_000_000
+_DAY_S = 86_400
 # In both looks, like the palette of costs.
 _SPENT, _AHEAD = "#2E7FD9", "#9BA5B5"
 
@@ -38,7 +39,7 @@ def figure(state: Mapping[str, Any], where: tzinfo) -> dict[str, Any] | None:
         traces.append(
             _line("At this pace", [shown[-1], end], where, rule["unit"], color=_AHEAD, dash="dot")
         )
-    return {"data": traces, "layout": _layout(rule["unit"])}
+    return {"data": traces, "layout": _layout(rule)}
 
 
 def told(state: Mapping[str, Any]) -> str:
@@ -81,16 +82,17 @@ def _clock(at_ns: int, where: tzinfo) -> str:
     )
 
 
-def _layout(unit: str) -> dict[str, Any]:
+def _layout(rule: Mapping[str, Any]) -> dict[str, Any]:
+    is_short = rule["window"] in {"hour", "day"} or 0 < rule["rolling_s"] <= _DAY_S
     return {
         "height": HEIGHT_PX,
         "margin": {"l": 0, "r": 8, "t": 8, "b": 0},
         "showlegend": True,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": {"showgrid": False},
+        "xaxis": {"showgrid": False, "tickformat": "%H:%M" if is_short else "%d %b"},
         "yaxis": {
             "rangemode": "tozero",
-            "tickprefix": "$" if unit == "usd" else "",
+            "tickprefix": "$" if rule["unit"] == "usd" else "",
             "nticks": 4,
         },
     }
