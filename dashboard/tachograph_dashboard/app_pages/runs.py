@@ -50,7 +50,7 @@ def filter_bar(known: Facets) -> None:
             live=True,
             bind="query-params",
             on_change=first_page,
-            width=270,
+            width=220,
         )
         name_filter("agent", known.agents)
         name_filter("customer", known.customers)
@@ -80,7 +80,7 @@ def name_filter(name: str, listed: list[str]) -> None:
         label_visibility="collapsed",
         bind="query-params",
         on_change=first_page,
-        width=200,
+        width=165,
     )
 
 
