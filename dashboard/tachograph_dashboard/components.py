@@ -20,6 +20,7 @@ from tachograph_dashboard.icons import (
     OUTCOME_TONES,
     OUTCOME_WORDS,
 )
+from tachograph_dashboard.navigation import Link
 from tachograph_schemas.names import LAYERS, OUTCOMES
 
 Data = Mapping[str, Any]
@@ -75,7 +76,6 @@ _alerts = _register("alerts", '<div class="alerts"></div>', ["alerts"])
 _sheet = _register("sheet", '<div class="sheet"></div>', ["sheet"])
 _maturity = _register("maturity", '<div class="maturity"></div>', ["maturity"])
 _agent_head = _register("agenthead", '<div class="agenthead"></div>', ["agenthead"])
-_costs = _register("costs", '<div class="costs"></div>', ["costs"])
 _budgets = _register("budgets", '<div class="budgets"></div>', ["budgets"])
 _compare = _register("compare", '<div class="compare"></div>', ["compare"])
 _replays = _register("replays", '<div class="replays"></div>', ["replays"])
@@ -109,13 +109,10 @@ def runs_table(data: Data, *, key: str) -> tuple[str | None, tuple[str, str] | N
     return (opened if isinstance(opened, str) else None), chosen
 
 
-def run_header(data: Data, *, key: str) -> dict[str, str] | None:
-    """The head of a run; the list's filters when a fact that leads there was clicked just now."""
-    result = _header(key=key, data=dict(data), height="content", on_runs_change=_nothing)
-    wanted = result.get("runs")
-    if not isinstance(wanted, dict):
-        return None
-    return {str(name): str(value) for name, value in wanted.items()}
+def run_header(data: Data, *, key: str) -> Link | None:
+    """The head of a run; the link in it that was clicked just now."""
+    result = _header(key=key, data=dict(data), height="content", on_go_change=_nothing)
+    return Link.clicked(result.get("go"))
 
 
 def comparison(data: Data, *, key: str) -> str | None:
@@ -154,17 +151,16 @@ def inbox(data: Data, *, key: str) -> str | None:
     return opened if isinstance(opened, str) else None
 
 
-def request(data: Data, *, key: str) -> bool:
-    """One request for approval; whether its run was asked for just now."""
-    result = _request(key=key, data=dict(data), height="content", on_run_change=_nothing)
-    return bool(result.get("run"))
+def request(data: Data, *, key: str) -> Link | None:
+    """One request for approval; the link in it that was clicked just now."""
+    result = _request(key=key, data=dict(data), height="content", on_go_change=_nothing)
+    return Link.clicked(result.get("go"))
 
 
-def drift(data: Data, *, key: str) -> str | None:
-    """An alarm, or how an agent is watched; the id of the run that was asked for just now."""
-    result = _drift(key=key, data=dict(data), height="content", on_run_change=_nothing)
-    wanted = result.get("run")
-    return wanted if isinstance(wanted, str) else None
+def drift(data: Data, *, key: str) -> Link | None:
+    """An alarm, or how an agent is watched; the link in it that was clicked just now."""
+    result = _drift(key=key, data=dict(data), height="content", on_go_change=_nothing)
+    return Link.clicked(result.get("go"))
 
 
 def alerts(rows: Sequence[Data], *, key: str) -> tuple[str, str] | None:
@@ -188,16 +184,10 @@ def maturity(data: Data, *, key: str) -> None:
     _maturity(key=key, data=dict(data), height="content")
 
 
-def agent_head(data: Data, *, key: str) -> str | None:
-    """The head of an agent; ``all`` or ``runs`` when a link to there was clicked just now."""
+def agent_head(data: Data, *, key: str) -> Link | None:
+    """The head of an agent; the link in it that was clicked just now."""
     result = _agent_head(key=key, data=dict(data), height="content", on_go_change=_nothing)
-    wanted = result.get("go")
-    return wanted if isinstance(wanted, str) else None
-
-
-def costs(data: Data, *, key: str) -> None:
-    """The table of costs; see ``views.costs``."""
-    _costs(key=key, data=dict(data), height="content")
+    return Link.clicked(result.get("go"))
 
 
 def budgets(cards: Sequence[Data], *, key: str) -> str | None:

@@ -114,9 +114,10 @@ def call(
     path: str,
     body: Mapping[str, Any] | None = None,
     query: Mapping[str, Any] | None = None,
+    timeout_s: float = _TIMEOUT_S,
 ) -> Mapping[str, Any]:
     """One call, and what it answers."""
-    answer: Answer = _client().call(method, path, body, query=query, timeout_s=_TIMEOUT_S)
+    answer: Answer = _client().call(method, path, body, query=query, timeout_s=timeout_s)
     if not answer:
         raise ControlError(answer.why, answer.status)
     return answer.data

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import streamlit as st
@@ -83,37 +84,41 @@ def _await_first_run() -> None:
     st.caption(":material/hourglass_empty: Waiting for the first run …")
 
 
+@contextmanager
+def _said(title: str) -> Iterator[None]:
+    """A card in the middle of the page; ``title`` is ours, never a visitor's."""
+    st.space("medium")
+    _, middle, _ = st.columns([0.2, 0.6, 0.2])
+    with middle, st.container(border=True, gap="small"):
+        st.space("small")
+        st.markdown(f"#### {title}", anchors=False)
+        yield
+        st.space("small")
+
+
 def nothing_matches(on_clear: Callable[[], None], *, narrowed: bool, widen: bool) -> None:
     """The filters leave nothing."""
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.markdown("#### No runs match", width="content", anchors=False)
-        reason = (
-            "Nothing has all of these filters."
-            if narrowed
-            else "Nothing was recorded in this time window."
-        )
-        if narrowed and widen:
-            reason = "Nothing in this time window has all of these filters."
-        st.caption(reason, width="content")
+    reason = (
+        "Nothing has all of these filters."
+        if narrowed
+        else "Nothing was recorded in this time window."
+    )
+    if narrowed and widen:
+        reason = "Nothing in this time window has all of these filters."
+    with _said("No runs match"):
+        st.caption(reason)
         label = "Clear filters" if narrowed else "Show all times"
         st.button(label, icon=":material/filter_alt_off:", key="clear", on_click=on_clear)
-        st.space("small")
 
 
 def store_down() -> None:
     """The store does not answer; recording goes on without it."""
-    st.space("medium")
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.markdown("#### The store does not answer", width="content", anchors=False)
+    with _said("The store does not answer"):
         st.caption(
             "Runs are still being recorded; what arrives now is shown as soon as the store is "
-            "back. This page tries again by itself.",
-            width="content",
+            "back. This page tries again by itself."
         )
         st.button("Try again", icon=":material/refresh:", key="retry", on_click=data.forget)
-        st.space("small")
     _await_store()
 
 
@@ -129,42 +134,29 @@ def _await_store() -> None:
 
 def no_run(title: str, sentences: str) -> None:
     """The address names no run; both texts are ours, never a visitor's."""
-    st.space("medium")
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.markdown(f"#### {title}", width="content", anchors=False)
-        st.caption(sentences, width="content")
+    with _said(title):
+        st.caption(sentences)
         st.page_link("app_pages/runs.py", label="All runs", icon=":material/arrow_back:")
-        st.space("small")
+
+
+def _widen_button(on_widen: Callable[[], None]) -> None:
+    st.button("Show all times", icon=":material/date_range:", key="widen", on_click=on_widen)
 
 
 def no_agents(on_widen: Callable[[], None], *, name: str = "", widen: bool) -> None:
     """No agent, or not the one of the address, has run in the time."""
-    st.space("medium")
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        title = "This agent has not run" if name else "No agent has run"
-        st.markdown(f"#### {title} in this time", width="content", anchors=False)
+    with _said(f"{'This agent has not run' if name else 'No agent has run'} in this time"):
         if name:
             # Not as Markdown: it came with the address.
-            st.text(name, width="content")
-        st.caption(
-            "Its figures are made of the runs that started in the time shown above.",
-            width="content",
-        )
-        with st.container(horizontal=True, horizontal_alignment="center", gap="small"):
+            st.text(name)
+        st.caption("Its figures are made of the runs that started in the time shown above.")
+        with st.container(horizontal=True, gap="small"):
             if widen:
-                st.button(
-                    "Show all times",
-                    icon=":material/filter_alt_off:",
-                    key="widen",
-                    on_click=on_widen,
-                )
+                _widen_button(on_widen)
             if name:
                 st.page_link(
                     "app_pages/agents.py", label="All agents", icon=":material/arrow_back:"
                 )
-        st.space("small")
 
 
 ASKS = """\
@@ -180,13 +172,7 @@ if decision:
 
 def no_approvals(*, waiting: bool) -> None:
     """Nobody has asked for anything; look for the first request every two seconds."""
-    st.space("medium")
-    _, middle, _ = st.columns([0.2, 0.6, 0.2])
-    with middle, st.container(border=True, gap="small"):
-        st.markdown(
-            "#### Nothing waits for a decision" if waiting else "#### Nothing was decided yet",
-            anchors=False,
-        )
+    with _said("Nothing waits for a decision" if waiting else "Nothing was decided yet"):
         st.caption("Requests appear here by themselves, when an agent asks for a person:")
         st.code(ASKS, language="python", wrap_lines=True)
         if waiting:
@@ -219,23 +205,15 @@ def no_budgets() -> None:
 
 def no_costs(*, widen: bool, on_widen: Callable[[], None]) -> None:
     """No run began in this time."""
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.markdown("#### Nothing was recorded in this time", width="content", anchors=False)
-        st.caption("Costs appear here as soon as an agent has run.", width="content")
+    with _said("Nothing was recorded in this time"):
+        st.caption("Costs appear here as soon as an agent has run.")
         if widen:
-            st.button(
-                "Show all times", icon=":material/date_range:", key="widen", on_click=on_widen
-            )
-        st.space("small")
+            _widen_button(on_widen)
 
 
 def no_drift() -> None:
     """No finished run has been looked at yet; look again every few seconds."""
-    st.space("medium")
-    _, middle, _ = st.columns([0.2, 0.6, 0.2])
-    with middle, st.container(border=True, gap="small"):
-        st.markdown("#### Nothing to compare yet", anchors=False)
+    with _said("Nothing to compare yet"):
         st.caption(
             "Finished runs are looked at a minute after their end. From 100 runs of an agent on large changes raise an "
             "alarm here; from 400 runs over a week on, small ones as well."
@@ -255,15 +233,11 @@ def _await_drift() -> None:
 
 def no_control(sentence: str, title: str = "The inbox cannot be reached") -> None:
     """The collector does not answer, or the dashboard's key is not enough; looks again by itself."""
-    st.space("medium")
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.markdown(f"#### {title}", width="content", anchors=False)
+    with _said(title):
         # Not as Markdown: it is another program's sentence.
-        st.text(sentence, width="content")
-        st.caption("Agents go on; this page tries again by itself.", width="content")
+        st.text(sentence)
+        st.caption("Agents go on; this page tries again by itself.")
         st.button("Try again", icon=":material/refresh:", key="retry", on_click=control.forget)
-        st.space("small")
     _await_control()
 
 
@@ -275,3 +249,27 @@ def _await_control() -> None:
     except control.ControlError:
         return
     st.rerun()
+
+
+ALERT = """\
+tacho alert target set team slack://TokenA/TokenB/TokenC/#agents
+tacho alert set "agent is expensive" --metric cost_usd --by agent \\
+    --window 1h --warning 5 --critical 20 --to team
+"""
+
+
+def no_rules(on_new: Callable[[], None]) -> None:
+    """Nothing is watched."""
+    with _said("Be told before somebody asks"):
+        st.caption(
+            "A rule watches a figure of your agents: cost, failures, latency, gates, approvals that wait. "
+            "Make the first one here or on the command line:"
+        )
+        st.code(ALERT, language="bash", wrap_lines=True)
+        st.button("New rule", type="primary", on_click=on_new, key="first_rule")
+
+
+def all_well(watching: str) -> None:
+    """Nothing fires; ``watching``: how many rules watch."""
+    with _said("All is well"):
+        st.caption(f"{watching} watch, and nothing fires. This page refreshes by itself.")

@@ -191,7 +191,7 @@ def forecast(spent: float, since_ns: int, now_ns: int, ends_ns: int) -> float:
 
 
 def limits_sentence(rule: Rule) -> str:
-    """``at most 5 usd a day for each customer``."""
+    """``at most $5 a day for each customer``."""
     each = {
         "project": "for the project",
         "run": "for each run",
@@ -202,4 +202,5 @@ def limits_sentence(rule: Rule) -> str:
         named = f"{rule.scope} " if rule.scope not in _INSIDE_RUNS else f"{rule.scope} of "
         each = f"for {'each ' if rule.scope in _INSIDE_RUNS else ''}{named}{rule.target}"
     span = f"in {rule.rolling_s:,} s" if rule.window == "rolling" else f"a {rule.window}"
-    return f"at most {rule.limit:g} {rule.unit}{'' if rule.is_local else f' {span}'} {each}"
+    most = f"${rule.limit:g}" if rule.unit == "usd" else f"{rule.limit:,g} {rule.unit}"
+    return f"at most {most}{'' if rule.is_local else f' {span}'} {each}"

@@ -4,41 +4,30 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from tachograph_dashboard import agents_data, components, control, data, states
-from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
+from tachograph_dashboard import (
+    agents_data,
+    components,
+    control,
+    data,
+    frame,
+    navigation,
+    states,
+)
+from tachograph_dashboard.filters import WINDOWS
 from tachograph_dashboard.views import agent_figures, times
 from tachograph_dashboard.views import agents as views
 from tachograph_dashboard.views import versions as version_views
 from tachograph_schemas import words
 
 
-def widen() -> None:
-    st.session_state["window"] = "all"
-
-
-def choose_window() -> str:
-    st.segmented_control(
-        "Time window",
-        list(WINDOWS),
-        default=DEFAULT_WINDOW,
-        required=True,
-        key="window",
-        label_visibility="collapsed",
-        bind="query-params",
-    )
-    return str(st.session_state.get("window") or DEFAULT_WINDOW)
-
-
 def everyone() -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.markdown("# Agents", anchors=False, width="content")
-        st.space("stretch")
-        chosen = choose_window()
+    with frame.head("Agents"):
+        chosen = frame.window()
     when = agents_data.window(WINDOWS[chosen], now)
     with st.skeleton(height=320):
         found = agents_data.listed(when)
     if not found:
-        states.no_agents(widen, widen=chosen != "all")
+        states.no_agents(frame.widen, widen=chosen != "all")
         return
     components.kpis(agent_figures.totals(found), key="agents_kpis")
     opened = components.sheet(views.table(found, now), key="agents_table")
@@ -49,24 +38,25 @@ def everyone() -> None:
 
 def one(name: str) -> None:
     heading, right = st.columns([0.72, 0.28], vertical_alignment="bottom")
-    with right, st.container(horizontal=True, horizontal_alignment="right"):
-        chosen = choose_window()
+    with right, st.container(horizontal=True):
+        chosen = frame.window()
     when = agents_data.window(WINDOWS[chosen], now)
     with st.skeleton(height=320):
         found = agents_data.agent(name, when)
     if found is None:
-        states.no_agents(widen, name=words.excerpt(name, 160), widen=chosen != "all")
+        states.no_agents(frame.widen, name=words.excerpt(name, 160), widen=chosen != "all")
         return
     where = times.zone(st.context.timezone)
     versions = agents_data.versions(name, when)
     breakers = agents_data.breakers(name, when)
     with heading:
-        wanted = components.agent_head(views.head(found, versions, where, now), key="agent_head")
-    if wanted == "all":
+        shown = views.head(found, versions, chosen, where, now)
+        clicked = components.agent_head(shown, key="agent_head")
+    if clicked is not None and clicked.page == "agents":
+        # The same page: its time window is a widget's, and stays as it is.
         st.query_params.pop("name", None)
         st.rerun()
-    if wanted == "runs":
-        st.switch_page("app_pages/runs.py", query_params={"agent": name})
+    navigation.follow(clicked)
     course = agents_data.course(name, when)
     components.kpis(agent_figures.figures(found, course, breakers, when), key="agent_kpis", most=6)
     left, right = st.columns([0.58, 0.42], gap="large")

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from tachograph_dashboard import alerts, components, control, states
+from tachograph_dashboard import alerts, components, control, frame, states
 from tachograph_dashboard.views import alert_form as form
 from tachograph_dashboard.views import alerts as views
 from tachograph_dashboard.views import times
@@ -15,22 +15,8 @@ from tachograph_schemas import words
 POLL_S = 3
 FORM_PX = 900
 SNOOZE_S = 3_600.0
-SAID, FOUND, ME = "alerts_said", "alerts_found", "alerts_me"
+SAID, FOUND = "alerts_said", "alerts_found"
 NOW, HISTORY, RULES, TARGETS = "Now", "History", "Rules", "Who is told"
-EXAMPLE = """\
-tacho alert target set team slack://TokenA/TokenB/TokenC/#agents
-tacho alert set "agent is expensive" --metric cost_usd --by agent \\
-    --window 1h --warning 5 --critical 20 --to team
-"""
-
-
-def me() -> str:
-    return str(st.session_state.get(ME) or "")
-
-
-def remember_me() -> None:
-    """The field is not drawn beside the form, and Streamlit forgets what is not drawn."""
-    st.session_state[ME] = str(st.session_state.get("my_name") or "").strip()
 
 
 def tried(action: Callable[..., Any], *arguments: Any) -> Any:
@@ -54,6 +40,10 @@ def open_rule(rule_id: str) -> None:
     st.session_state.pop(FOUND, None)
 
 
+def new_rule() -> None:
+    open_rule("new")
+
+
 def close_rule() -> None:
     st.query_params.pop("rule", None)
     st.session_state.pop(FOUND, None)
@@ -74,38 +64,24 @@ def firing() -> None:
         row_id, name = pressed
         rule_id, event_id, group = row_id.split(" ", 2)
         if name == "ack":
-            tried(alerts.acknowledge, event_id, me())
+            tried(alerts.acknowledge, event_id, frame.me("my_name"))
         else:
-            tried(alerts.snooze, rule_id, group, SNOOZE_S if name == "snooze" else 0, me())
+            tried(
+                alerts.snooze,
+                rule_id,
+                group,
+                SNOOZE_S if name == "snooze" else 0,
+                frame.me("my_name"),
+            )
         st.rerun()
 
 
 def well() -> None:
     """Nothing fires, or there is nothing yet that could."""
     if not rules:
-        empty()
+        states.no_rules(new_rule)
         return
-    watching = words.count(sum(1 for rule in rules if rule["enabled"]), "rule")
-    with st.container(border=True, horizontal_alignment="center", gap="small"):
-        st.space("small")
-        st.markdown("#### All is well", width="content", anchors=False)
-        st.caption(
-            f"{watching} watch, and nothing fires. This page refreshes by itself.", width="content"
-        )
-        st.space("small")
-
-
-def empty() -> None:
-    st.space("medium")
-    _, middle, _ = st.columns([0.15, 0.7, 0.15])
-    with middle, st.container(border=True, gap="small"):
-        st.markdown("#### Be told before somebody asks", anchors=False)
-        st.caption(
-            "A rule watches a figure of your agents: cost, failures, latency, gates, approvals that wait. "
-            "Make the first one here or on the command line:"
-        )
-        st.code(EXAMPLE, language="bash", wrap_lines=True)
-        st.button("New rule", type="primary", on_click=open_rule, args=("new",), key="first_rule")
+    states.all_well(words.count(sum(1 for rule in rules if rule["enabled"]), "rule"))
 
 
 def history() -> None:
@@ -119,7 +95,7 @@ def history() -> None:
 def rule_list() -> None:
     said()
     if not rules:
-        empty()
+        states.no_rules(new_rule)
         return
     pressed = components.alerts(views.rules(rules, datetime.now(UTC)), key="rules")
     if pressed:
@@ -157,9 +133,9 @@ def targets() -> None:
 
 def on_target(name: str, action: str) -> None:
     if action == "remove":
-        tried(alerts.remove_target, name, me())
+        tried(alerts.remove_target, name, frame.me("my_name"))
         return
-    found = tried(alerts.test, name, me())
+    found = tried(alerts.test, name, frame.me("my_name"))
     if found is not None:
         state = {"sent": "The test arrived", "failed": "The test did not arrive"}.get(
             found["status"], "The test is under way"
@@ -171,7 +147,10 @@ def add_target() -> None:
     """The form was sent. A new webhook's secret is shown this once."""
     name = str(st.session_state.get("target_name") or "").strip()
     made = tried(
-        alerts.put_target, name, str(st.session_state.get("target_url") or "").strip(), me()
+        alerts.put_target,
+        name,
+        str(st.session_state.get("target_url") or "").strip(),
+        frame.me("my_name"),
     )
     if made is not None:
         secret = f" Receivers check its signature with {made['secret']}" if made["secret"] else ""
@@ -207,7 +186,7 @@ def rule_form(rule_id: str, known: alerts.Row | None) -> None:
 
 
 def save(definition: dict[str, Any]) -> None:
-    if tried(alerts.save, definition, me()) is not None:
+    if tried(alerts.save, definition, frame.me("my_name")) is not None:
         close_rule()
         st.session_state["show"] = RULES
         st.session_state[SAID] = "Saved."
@@ -220,42 +199,29 @@ def look(definition: dict[str, Any]) -> None:
 
 
 def drop(rule_id: str) -> None:
-    tried(alerts.remove, rule_id, me())
+    tried(alerts.remove, rule_id, frame.me("my_name"))
     close_rule()
 
 
 where = times.zone(st.context.timezone)
-st.set_page_config(page_title="Alerts · Tachograph")
 try:
+    with frame.head("Alerts"):
+        chosen = st.query_params.get("rule", "")
+        if not chosen:
+            view = frame.choice("Show", [NOW, HISTORY, RULES, TARGETS], key="show")
+            st.space("stretch")
+            frame.your_name(
+                st,
+                "my_name",
+                placeholder="Your name, for the record",
+                label_visibility="collapsed",
+                width=220,
+            )
+            st.button("New rule", icon=":material/add:", on_click=new_rule, key="new_rule")
     rules = alerts.rules()
-    chosen = st.query_params.get("rule", "")
     if chosen:
         edit(chosen)
         st.stop()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        view = st.segmented_control(
-            "Show",
-            [NOW, HISTORY, RULES, TARGETS],
-            default=NOW,
-            required=True,
-            key="show",
-            label_visibility="collapsed",
-            bind="query-params",
-        )
-        st.space("stretch")
-        st.text_input(
-            "Your name",
-            me(),
-            key="my_name",
-            on_change=remember_me,
-            max_chars=100,
-            placeholder="Your name, for the record",
-            label_visibility="collapsed",
-            width=220,
-        )
-        st.button(
-            "New rule", icon=":material/add:", on_click=open_rule, args=("new",), key="new_rule"
-        )
     if view == NOW:
         st.fragment(firing, run_every=POLL_S, key="firing_fragment")()
     else:

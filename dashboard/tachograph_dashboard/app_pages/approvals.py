@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from tachograph_dashboard import components, control, data, states
+from tachograph_dashboard import components, control, data, frame, navigation, states
 from tachograph_dashboard.views import approvals as views
 from tachograph_dashboard.views import telling, times
 from tachograph_schemas.account.model import Account
@@ -77,7 +77,7 @@ def arguments(found: Mapping[str, Any]) -> None:
 def decide(found: Mapping[str, Any], word: str) -> None:
     """A button was pressed. What was written arrives with the click, so it is read here and not before."""
     text = st.session_state.get(f"params_{found['id']}")
-    name = str(st.session_state.get("approver") or "").strip()
+    name = frame.me("approver")
     reason = str(st.session_state.get(f"reason_{found['id']}") or "").strip()
     if not name:
         st.session_state[SAID] = "Say who you are first: the record names you."
@@ -101,7 +101,7 @@ def decide(found: Mapping[str, Any], word: str) -> None:
 def decision_form(found: Mapping[str, Any]) -> None:
     """Who, why, and the three answers."""
     who, why = st.columns([0.3, 0.7])
-    who.text_input("Your name", key="approver", max_chars=100, placeholder="As the record has it")
+    frame.your_name(who, "approver")
     why.text_input(
         "Reason",
         key=f"reason_{found['id']}",
@@ -142,8 +142,7 @@ def head(found: Mapping[str, Any]) -> None:
         found = now
     of = run_of(found)
     shown = views.request(found, of[0] if of else None, where, datetime.now(UTC))
-    if components.request(shown, key="request"):
-        show_run(found, "")
+    navigation.follow(components.request(shown, key="request"))
 
 
 def led_here(found: Mapping[str, Any]) -> None:
@@ -158,12 +157,7 @@ def led_here(found: Mapping[str, Any]) -> None:
     components.account(story, key="led_here", on_span=lambda: None)
     step = (st.session_state.get("led_here") or {}).get("span")
     if step:
-        show_run(found, str(step))
-
-
-def show_run(found: Mapping[str, Any], span_id: str) -> None:
-    query = {"id": found["run_id"]} | ({"span": span_id} if span_id else {})
-    st.switch_page("app_pages/run.py", query_params=query)
+        navigation.follow(navigation.Link("run", {"id": found["run_id"], "span": str(step)}))
 
 
 def detail(approval_id: str) -> None:
@@ -188,16 +182,8 @@ def detail(approval_id: str) -> None:
 
 
 where = times.zone(st.context.timezone)
-st.set_page_config(page_title="Approvals · Tachograph")
-view = st.segmented_control(
-    "Show",
-    ["Waiting", SETTLED],
-    default="Waiting",
-    required=True,
-    key="show",
-    label_visibility="collapsed",
-    bind="query-params",
-)
+with frame.head("Approvals"):
+    view = frame.choice("Show", ["Waiting", SETTLED], key="show")
 statuses = control.SETTLED if view == SETTLED else control.WAITING
 page = int(st.session_state.get("page") or 1)
 try:

@@ -98,6 +98,7 @@ def show(a: RunRow, b: RunRow) -> None:
         st.switch_page("app_pages/run.py", query_params={"id": opened})
 
 
+st.set_page_config(page_title="Compare runs · Tachograph")
 try:
     first, second = find("a"), find("b")
     if first is None:

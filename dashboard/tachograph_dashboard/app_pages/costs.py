@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from tachograph_dashboard import components, control, costs, data, states
-from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
+from tachograph_dashboard import components, control, costs, data, frame, navigation, states
+from tachograph_dashboard.filters import WINDOWS
+from tachograph_dashboard.views import burn, times
 from tachograph_dashboard.views import costs as views
 from tachograph_schemas.budgets import ACTIONS, SCOPES, UNITS, UNREACHABLE
 from tachograph_schemas.budgets import WINDOWS as BUDGET_WINDOWS
@@ -16,7 +17,6 @@ from tachograph_schemas.costs import GROUPS
 SLICES = 40
 REFRESH_S = 10
 NEW = ""
-SAID = "budget_said"
 HELP = {
     "target": "Which one. Empty: each has a budget of its own; for runs, steps and repair loops: of every agent.",
     "action": "What happens to the next call once it is used up.",
@@ -24,34 +24,11 @@ HELP = {
 }
 
 
-def widen() -> None:
-    st.session_state["window"] = "all"
-
-
 def bar() -> tuple[str, str]:
     """By what, and over which time; both are in the address."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        by = st.segmented_control(
-            "By",
-            list(GROUPS),
-            format_func=str.capitalize,
-            default="agent",
-            required=True,
-            key="by",
-            label_visibility="collapsed",
-            bind="query-params",
-        )
-        st.space("stretch")
-        window = st.segmented_control(
-            "Time window",
-            list(WINDOWS),
-            default=DEFAULT_WINDOW,
-            required=True,
-            key="window",
-            label_visibility="collapsed",
-            bind="query-params",
-        )
-    return str(by), str(window)
+    with frame.head("Costs"):
+        by = frame.choice("By", list(GROUPS), format_func=str.capitalize, key="by")
+        return by, frame.window()
 
 
 def asked(by: str, window: str) -> tuple[costs.CostsView, datetime, datetime, int]:
@@ -80,12 +57,15 @@ def spending(by: str, window: str) -> None:
     except data.StoreError:
         st.rerun()
     if not view.agents:
-        states.no_costs(widen=window != "all", on_widen=widen)
+        states.no_costs(widen=window != "all", on_widen=frame.widen)
         return
     if view.course:
         chart = views.course(view, by, since, until, slice_s)
         st.vega_lite_chart(spec=chart, height=270, key=f"course_{by}")
-    components.costs(views.table(view.groups, by), key="cost_table")
+    shown = views.table(view.groups, by, st.query_params.get("name", ""))
+    opened = components.sheet(shown, key="cost_table")
+    if opened is not None:
+        navigation.follow(views.leads(by, opened))
     if by == "tool":
         st.caption("Costs of the runs that used a tool: a run counts for every tool it used.")
 
@@ -139,17 +119,36 @@ def fields(rule: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def burn_down(state: Mapping[str, Any]) -> None:
+    """The course of a budget, if it has one."""
+    drawn = burn.figure(state, times.zone(st.context.timezone))
+    if drawn is None:
+        return
+    config = {"displayModeBar": False}
+    st.plotly_chart(drawn, config=config, key="burn", alt=burn.told(state))
+
+
 def choice(place: Any, label: str, known: Sequence[str], now: str, about: str = "") -> str:
-    return str(place.selectbox(label, known, index=known.index(now), help=HELP.get(about)))
+    return str(
+        place.selectbox(
+            label, known, index=known.index(now), format_func=spoken, help=HELP.get(about)
+        )
+    )
+
+
+def spoken(name: str) -> str:
+    """The word of a budget's definition as people say it."""
+    return "US dollars" if name == "usd" else name.replace("_", " ").capitalize()
 
 
 @st.dialog("Budget", width="medium")
-def edit(rule: Mapping[str, Any]) -> None:
-    """Make, change or remove one."""
+def edit(state: Mapping[str, Any]) -> None:
+    """How one is doing, and the form that makes, changes or removes it."""
+    rule = state.get("rule", {})
+    burn_down(state)
     definition = fields(rule)
-    who = st.text_input(
-        "Your name", key="budget_actor", max_chars=100, placeholder="As the record has it"
-    ).strip()
+    frame.your_name(st, "budget_actor")
+    who = frame.me("budget_actor")
     with st.container(horizontal=True, gap="small"):
         save = st.button("Save", type="primary", key="budget_save")
         gone = bool(rule) and st.button("Remove", type="tertiary", key="budget_remove")
@@ -169,13 +168,12 @@ def edit(rule: Mapping[str, Any]) -> None:
     st.text(said)
 
 
-st.set_page_config(page_title="Costs · Tachograph")
+by, window = bar()
 try:
     known = data.facets()
 except data.StoreError:
     states.store_down()
     st.stop()
-by, window = bar()
 if known.outcomes:
     st.fragment(figures, run_every=REFRESH_S, key="figures")(by, window)
 left, right = st.columns([0.68, 0.32], gap="medium")
@@ -183,7 +181,7 @@ with left:
     if known.outcomes:
         st.fragment(spending, run_every=REFRESH_S, key="spending")(by, window)
     else:
-        states.no_costs(widen=False, on_widen=widen)
+        states.no_costs(widen=False, on_widen=frame.widen)
 with right:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("### Budgets", anchors=False)
@@ -194,6 +192,6 @@ with right:
 opened = st.session_state.pop("budget_open", None)
 if opened is not None:
     try:
-        edit(costs.budget(opened).get("rule", {}))
+        edit(costs.budget(opened))
     except control.ControlError as error:
         st.text(str(error))

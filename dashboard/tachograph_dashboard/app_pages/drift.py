@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from tachograph_dashboard import components, control, states
+from tachograph_dashboard import components, control, frame, navigation, states
 from tachograph_dashboard.views import drift as views
 from tachograph_dashboard.views import times, versions
 
@@ -45,7 +45,7 @@ def lists() -> None:
 
 def end(found: Mapping[str, Any], learn: bool) -> None:
     """A button was pressed."""
-    name = str(st.session_state.get("actor") or "").strip()
+    name = frame.me("actor")
     if not name:
         st.session_state[SAID] = "Say who you are first: the record names you."
         return
@@ -60,7 +60,7 @@ def ending(found: Mapping[str, Any]) -> None:
     """Who, why, and the two ways to end an alarm."""
     st.space("small")
     who, why = st.columns([0.3, 0.7])
-    who.text_input("Your name", key="actor", max_chars=100, placeholder="As the record has it")
+    frame.your_name(who, "actor")
     why.text_input("Note", key=f"note_{found['id']}", max_chars=2_000, placeholder="Why it changed")
     with st.container(horizontal=True, gap="small"):
         for learn, label, help_text in (
@@ -90,30 +90,21 @@ def detail() -> None:
         components.drift(versions.detail(compared, where, now), key=f"version_{version}")
         return
     if found is not None:
-        run_id = components.drift(views.alarm(found, where, now), key=f"alarm_{found['id']}")
+        clicked = components.drift(views.alarm(found, where, now), key=f"alarm_{found['id']}")
         if found["state"] == "open":
             ending(found)
     elif agent in {each["agent"] for each in agents}:
         [shown] = control.drift_agents(agent)
-        run_id = components.drift(views.agent(shown, where, now), key="agent")
+        clicked = components.drift(views.agent(shown, where, now), key="agent")
     else:
         st.caption("This alarm, agent or version is not known here. Choose another one.")
         return
-    if run_id:
-        st.switch_page("app_pages/run.py", query_params={"id": run_id})
+    navigation.follow(clicked)
 
 
 where = times.zone(st.context.timezone)
-st.set_page_config(page_title="Drift · Tachograph")
-view = st.segmented_control(
-    "Show",
-    ["Open", SETTLED],
-    default="Open",
-    required=True,
-    key="show",
-    label_visibility="collapsed",
-    bind="query-params",
-)
+with frame.head("Drift"):
+    view = frame.choice("Show", ["Open", SETTLED], key="show")
 try:
     alarms = control.drift_alarms("acknowledged" if view == SETTLED else "open")
     agents = control.drift_agents()

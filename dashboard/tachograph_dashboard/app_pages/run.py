@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from tachograph_dashboard import components, control, data, states
+from tachograph_dashboard import components, control, data, navigation, states
 from tachograph_dashboard.links import Target, link
 from tachograph_dashboard.views import details, replays, telling, times
 from tachograph_dashboard.views.header import header
@@ -111,11 +111,7 @@ def head() -> None:
     """Title, verdict, facts; a fact may lead to the list of runs that share it."""
     export = link(Target("export", row.project, row.run_id, version))
     shown = header(row, account, where, datetime.now(UTC), export)
-    wanted = components.run_header(shown, key="run_header")
-    if wanted is not None and "a" in wanted:
-        st.switch_page("app_pages/compare.py", query_params=wanted)
-    if wanted is not None:
-        st.switch_page("app_pages/runs.py", query_params=wanted)
+    navigation.follow(components.run_header(shown, key="run_header"))
 
 
 def story_and_questions(selected: str) -> None:
@@ -205,6 +201,7 @@ def ask_replay() -> None:
         st.rerun(scope="fragment")
 
 
+st.set_page_config(page_title="Run · Tachograph")
 found = find(st.query_params.get("id", ""))
 if found is None:
     st.stop()

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from tachograph_dashboard import components, data, states
+from tachograph_dashboard import components, data, frame, states
 from tachograph_dashboard.filters import (
     DEFAULT_ORDER,
-    DEFAULT_WINDOW,
     ORDER_LABELS,
     OUTCOME_LABELS,
     WINDOWS,
@@ -41,7 +40,7 @@ def clear() -> None:
 
 def filter_bar(known: Facets) -> None:
     """The widgets; each is bound to the address, so that a link is the view."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with frame.head("Runs"):
         st.text_input(
             "Search runs",
             key="q",
@@ -51,7 +50,7 @@ def filter_bar(known: Facets) -> None:
             live=True,
             bind="query-params",
             on_change=first_page,
-            width=270,
+            width=220,
         )
         name_filter("agent", known.agents)
         name_filter("customer", known.customers)
@@ -64,17 +63,7 @@ def filter_bar(known: Facets) -> None:
             bind="query-params",
             on_change=first_page,
         )
-        st.space("stretch")
-        st.segmented_control(
-            "Time window",
-            list(WINDOWS),
-            default=DEFAULT_WINDOW,
-            required=True,
-            key="window",
-            label_visibility="collapsed",
-            bind="query-params",
-            on_change=first_page,
-        )
+        frame.window(first_page)
 
 
 def name_filter(name: str, listed: list[str]) -> None:
@@ -91,7 +80,7 @@ def name_filter(name: str, listed: list[str]) -> None:
         label_visibility="collapsed",
         bind="query-params",
         on_change=first_page,
-        width=200,
+        width=165,
     )
 
 
@@ -135,15 +124,11 @@ def results(choice: Choice, was_running: bool, was_live: bool) -> None:
         states.nothing_matches(clear, narrowed=choice.narrows, widen=choice.window != "all")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.segmented_control(
+        frame.choice(
             "Order",
             list(ORDER_LABELS),
             format_func=str.capitalize,
-            default=DEFAULT_ORDER,
-            required=True,
             key="order",
-            label_visibility="collapsed",
-            bind="query-params",
             on_change=first_page,
         )
         st.space("stretch")

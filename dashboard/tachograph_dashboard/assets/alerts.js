@@ -26,13 +26,13 @@ function item(row, setTriggerValue) {
   if (row.meta.length) what.append(meta)
   const acts = h("div", "acts")
   for (const [name, label] of row.acts) {
-    const b = h("button", "act", label)
+    const b = h("button", "button act", label)
     b.type = "button"
     b.dataset.key = `${row.id} ${name}`
     b.setAttribute("aria-label", `${label}: ${row.title}`)
     b.onclick = () => act(name)
     acts.append(b)
   }
-  el.append(h("span", "state", row.state), what, acts)
+  el.append(pill(row.tone + " state", row.state), what, acts)
   return el
 }

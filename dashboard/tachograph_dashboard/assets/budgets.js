@@ -12,7 +12,7 @@ function card(budget, setTriggerValue) {
   b.type = "button"
   b.onclick = () => setTriggerValue("open", budget.name)
   const top = h("span", "top")
-  top.append(h("span", "name", budget.name), h("span", "state", budget.state))
+  top.append(h("span", "name", budget.name), pill(budget.tone, budget.state))
   b.append(top, h("span", "says", budget.says))
   for (const account of budget.accounts) b.append(bar(account))
   if (budget.note) b.append(h("span", "note", budget.note))

@@ -63,3 +63,38 @@ const askFor = (run, span) =>
   !window.dispatchEvent(new CustomEvent("tacho:select", { cancelable: true, detail: { run, span } }))
 const tellChosen = (run, span) =>
   window.dispatchEvent(new CustomEvent("tacho:selected", { detail: { run, span } }))
+
+const BACK_PATH = "M9.8 2.6 11.2 4 7.2 8l4 4-1.4 1.4L4.4 8Z"
+
+// A link within the application costs no reload; a new tab is still a new tab. It is told as `go`.
+function leadTo(link, page, query, setTriggerValue) {
+  const address = new URLSearchParams(query).toString()
+  link.href = "/" + page + (address ? "?" + address : "")
+  link.onclick = (e) => {
+    if (e.ctrlKey || e.metaKey || e.shiftKey || e.button) return
+    e.preventDefault()
+    setTriggerValue("go", { page, query })
+  }
+  return link
+}
+
+function backLink(label, page, query, setTriggerValue) {
+  const back = leadTo(h("a", "back", label), page, query, setTriggerValue)
+  back.prepend(icon(BACK_PATH))
+  return back
+}
+
+// Facts as a row of words over values; one that names something with a page of its own leads there.
+function factList(facts, setTriggerValue) {
+  const list = h("dl")
+  for (const { label, value, note, tone, link } of facts) {
+    const div = h("div"), dd = h("dd", tone || "")
+    dd.append(link ? leadTo(h("a", "", value), link.page, link.query, setTriggerValue) : value)
+    if (note) dd.append(h("small", "", note))
+    div.append(h("dt", "", label), dd)
+    list.append(div)
+  }
+  return list
+}
+
+const pill = (tone, word) => h("span", "pill " + tone, word)

@@ -18,7 +18,7 @@ function draw(box, { data, setTriggerValue }, memory) {
   shape.dataset.layer = data.layer
   shape.append(icon(layerPath(data.layer)))
   head.append(shape, h("h2", "", data.name))
-  for (const { text, tone } of data.chips) head.append(h("span", "chip " + tone, text))
+  for (const { text, tone } of data.chips) head.append(pill(tone, text))
   head.append(h("span", "gap"), h("span", "when", data.when))
   const go = (span) => { if (!askFor(data.run, span)) setTriggerValue("span", span) }
   const bar = h("div", "tabs"), panel = h("div", "panel")

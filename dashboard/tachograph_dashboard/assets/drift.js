@@ -5,7 +5,7 @@ const CHART_W = 600, PAD = 6
 
 export default function ({ parentElement, data, setTriggerValue }) {
   const box = parentElement.querySelector(".drift")
-  box.replaceChildren(head(data))
+  box.replaceChildren(head(data, setTriggerValue))
   for (const sentence of data.says) box.append(h("p", "says", sentence))
   const charts = h("div", data.charts.length > 1 ? "charts many" : "charts")
   charts.append(...data.charts.map((each) => chart(each, data.charts.length > 1 ? 70 : 140)))
@@ -18,17 +18,10 @@ export default function ({ parentElement, data, setTriggerValue }) {
   box.append(parts)
 }
 
-function head({ title, state, tone, facts }) {
+function head({ title, state, facts }, setTriggerValue) {
   const el = h("div", "head"), verdict = h("div", "verdict")
-  for (const each of state) verdict.append(h("span", "state " + each.tone, each.word))
-  const dl = h("dl")
-  for (const { label, value, note } of facts) {
-    const div = h("div"), dd = h("dd", "", value)
-    if (note) dd.append(h("small", "", note))
-    div.append(h("dt", "", label), dd)
-    dl.append(div)
-  }
-  el.append(h("h1", "", title), verdict, dl)
+  verdict.append(...state.map((each) => pill(each.tone, each.word)))
+  el.append(h("h1", "", title), verdict, factList(facts, setTriggerValue))
   return el
 }
 
@@ -60,13 +53,7 @@ function links(runs, setTriggerValue) {
   for (const { id, label, value } of runs) {
     const a = h("a")
     a.append(h("b", "", value), h("span", "", label))
-    a.href = "/run?" + new URLSearchParams({ id })
-    a.onclick = (e) => {
-      if (e.ctrlKey || e.metaKey || e.shiftKey) return
-      e.preventDefault()
-      setTriggerValue("run", id)
-    }
-    el.append(a)
+    el.append(leadTo(a, "run", { id }, setTriggerValue))
   }
   return el
 }

@@ -17,7 +17,7 @@ function card(row, selected, setTriggerValue) {
   b.onclick = () => setTriggerValue("open", row.id)
   const top = h("span", "top")
   top.append(h("span", "action", row.action))
-  if (row.risk) top.append(h("span", "risk " + row.risk_tone, row.risk))
+  if (row.risk) top.append(pill(row.risk_tone, row.risk))
   const under = h("span", "under")
   if (row.state) under.append(h("span", "state " + row.tone, row.state))
   under.append(h("span", "when", row.when))

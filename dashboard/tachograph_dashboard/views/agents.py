@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tachograph_dashboard.icons import LAYER_WORDS
+from tachograph_dashboard.navigation import link
 from tachograph_dashboard.views import times
 from tachograph_dashboard.views.agent_figures import cost_note, cost_per_success, tone
 from tachograph_dashboard.views.runs import share
+from tachograph_dashboard.views.sheet import cell, column
 from tachograph_schemas import words
 from tachograph_schemas.health import AgentHealth, AgentVersion, BreakerTime
 from tachograph_schemas.maturity import LEVELS, Scorecard
@@ -27,25 +29,20 @@ def table(found: Sequence[AgentHealth], now: datetime) -> dict[str, Any]:
     return {
         "label": "Agents",
         "columns": [
-            _column("Agent", number=False),
-            _column("Runs"),
-            _column("Succeeded", "Of the runs that have ended"),
-            _column("Checks failed", "Validation failure rate", rank=2),
-            _column("Repaired", "Repair loops that succeeded, of those needed", rank=3),
-            _column("Gates denied", "Of what gates were asked about", rank=3),
-            _column("Retries", "A run", rank=4),
-            _column("Breaker trips", "Circuit breakers that opened", rank=4),
-            _column("Stopped", "By a stop rule or a budget", rank=4),
-            _column("Cost per success", "What all runs cost, by the successful ones", rank=2),
-            _column("Last run", rank=3),
+            column("Agent", number=False),
+            column("Runs"),
+            column("Succeeded", "Of the runs that have ended"),
+            column("Checks failed", "Validation failure rate", rank=2),
+            column("Repaired", "Repair loops that succeeded, of those needed", rank=3),
+            column("Gates denied", "Of what gates were asked about", rank=3),
+            column("Retries", "A run", rank=4),
+            column("Breaker trips", "Circuit breakers that opened", rank=4),
+            column("Stopped", "By a stop rule or a budget", rank=4),
+            column("Cost per success", "What all runs cost, by the successful ones", rank=2),
+            column("Last run", rank=3),
         ],
         "rows": [_row(each, now) for each in found],
     }
-
-
-def _column(label: str, help_: str = "", *, number: bool = True, rank: int = 1) -> dict[str, Any]:
-    """``rank``: columns of a higher rank leave first where there is little room."""
-    return {"label": label, "help": help_, "number": number, "rank": rank}
 
 
 def _row(found: AgentHealth, now: datetime) -> dict[str, Any]:
@@ -55,24 +52,19 @@ def _row(found: AgentHealth, now: datetime) -> dict[str, Any]:
         "open": runs.agent,
         "href": f"/agents?{urlencode({'name': runs.agent})}",
         "cells": [
-            _cell(words.excerpt(runs.agent, _NAME_CHARS) or NO_NAME),
-            _cell(f"{runs.runs:,}", note=f"{runs.running:,} running" if runs.running else ""),
+            cell(words.excerpt(runs.agent, _NAME_CHARS) or NO_NAME),
+            cell(f"{runs.runs:,}", note=f"{runs.running:,} running" if runs.running else ""),
             _success_cell(runs.succeeded, runs.failed + runs.interrupted, runs.ended),
             _share_cell(harness.validations_failed, harness.validations),
             _share_cell(harness.repairs_succeeded, harness.repairs, good=True),
             _share_cell(harness.gates_denied, harness.gates, judged=False),
-            _cell(f"{found.retry_rate:.1f}" if harness.retries else words.UNKNOWN),
-            _cell(_number(harness.breaker_trips), "bad" if harness.breaker_trips else "plain"),
-            _cell(_number(stops)),
-            _cell(cost_per_success(found), title=cost_note(found)),
-            _cell(words.ago(runs.last_started_at, now), "plain"),
+            cell(f"{found.retry_rate:.1f}" if harness.retries else words.UNKNOWN),
+            cell(_number(harness.breaker_trips), "bad" if harness.breaker_trips else "plain"),
+            cell(_number(stops)),
+            cell(cost_per_success(found), title=cost_note(found)),
+            cell(words.ago(runs.last_started_at, now), "plain"),
         ],
     }
-
-
-def _cell(text: str, tone: str = "", *, note: str = "", title: str = "") -> dict[str, Any]:
-    unknown = text == words.UNKNOWN
-    return {"text": text, "tone": "plain" if unknown else tone, "note": note, "title": title}
 
 
 def _share_cell(
@@ -80,9 +72,9 @@ def _share_cell(
 ) -> dict[str, Any]:
     """A share with a bar; ``good``: much of it is good. What is neither good nor bad is not coloured."""
     if not whole:
-        return _cell(words.UNKNOWN)
+        return cell(words.UNKNOWN)
     bad = (whole - part if good else part) if judged else 0
-    told = _cell(share(part, whole), tone(bad, whole), title=f"{part:,} of {whole:,}")
+    told = cell(share(part, whole), tone(bad, whole), title=f"{part:,} of {whole:,}")
     return told | {"share": part / whole}
 
 
@@ -100,9 +92,13 @@ def _number(count: int) -> str:
 
 
 def head(
-    found: AgentHealth, versions: Sequence[AgentVersion], where: tzinfo, now: datetime
+    found: AgentHealth,
+    versions: Sequence[AgentVersion],
+    window: str,
+    where: tzinfo,
+    now: datetime,
 ) -> dict[str, Any]:
-    """Its name and what is said first."""
+    """Its name, what is said first, and what else is known of it in the same time."""
     runs = found.runs
     newest = versions[0].label if versions else ""
     last = times.short(runs.last_started_at, where, now)
@@ -111,8 +107,13 @@ def head(
         ("Version", words.excerpt(newest, 40) or "not said", _others(len(versions) - 1)),
     ]
     return {
-        "agent": runs.agent,
         "title": words.excerpt(runs.agent, 160) or NO_NAME,
+        "back": link("agents", window=window),
+        "links": [
+            {"label": "Its runs", "link": link("", agent=runs.agent, window=window)},
+            {"label": "Its costs", "link": link("costs", name=runs.agent, window=window)},
+            {"label": "Its drift", "link": link("drift", agent=runs.agent)},
+        ],
         "facts": [{"label": label, "value": value, "note": note} for label, value, note in facts],
     }
 
@@ -167,28 +168,28 @@ def versions_table(found: Sequence[AgentVersion], where: tzinfo, now: datetime) 
                 "open": "",
                 "href": "",
                 "cells": [
-                    _cell(named, note="" if commits == named else commits),
-                    _cell(f"{each.runs:,}"),
+                    cell(named, note="" if commits == named else commits),
+                    cell(f"{each.runs:,}"),
                     _success_cell(each.succeeded, each.failed, ended),
-                    _cell(
+                    cell(
                         words.usd(each.mean_cost_usd)
                         if each.mean_cost_usd is not None
                         else words.UNKNOWN
                     ),
-                    _cell(words.duration(each.median_work_ns)),
-                    _cell(times.short(each.first_at, where, now), "plain"),
+                    cell(words.duration(each.median_work_ns)),
+                    cell(times.short(each.first_at, where, now), "plain"),
                 ],
             }
         )
     return {
         "label": "Versions",
         "columns": [
-            _column("Version", number=False),
-            _column("Runs"),
-            _column("Succeeded", "Of the runs that have ended"),
-            _column("Cost", "A run, on the average", rank=2),
-            _column("Half take", "Without waiting for people", rank=2),
-            _column("First seen"),
+            column("Version", number=False),
+            column("Runs"),
+            column("Succeeded", "Of the runs that have ended"),
+            column("Cost", "A run, on the average", rank=2),
+            column("Half take", "Without waiting for people", rank=2),
+            column("First seen"),
         ],
         "rows": rows,
     }
@@ -199,20 +200,20 @@ def breakers_table(found: Sequence[BreakerTime]) -> dict[str, Any]:
     return {
         "label": "Circuit breakers",
         "columns": [
-            _column("Circuit breaker", number=False),
-            _column("Trips"),
-            _column("Open for"),
-            _column("Not tried", "Calls that an open breaker refused", rank=2),
+            column("Circuit breaker", number=False),
+            column("Trips"),
+            column("Open for"),
+            column("Not tried", "Calls that an open breaker refused", rank=2),
         ],
         "rows": [
             {
                 "open": "",
                 "href": "",
                 "cells": [
-                    _cell(words.excerpt(each.name, _NAME_CHARS) or "unnamed"),
-                    _cell(f"{each.trips:,}", "bad" if each.trips else ""),
-                    _cell(words.duration(each.open_ns)),
-                    _cell(_number(each.refused)),
+                    cell(words.excerpt(each.name, _NAME_CHARS) or "unnamed"),
+                    cell(f"{each.trips:,}", "bad" if each.trips else ""),
+                    cell(words.duration(each.open_ns)),
+                    cell(_number(each.refused)),
                 ],
             }
             for each in found

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from tachograph_dashboard.navigation import link
 from tachograph_dashboard.views import times
 from tachograph_dashboard.views.runs import cost, cost_note
 from tachograph_schemas import words
@@ -74,6 +75,7 @@ def request(
         "reason": words.plain(found["reason"][:_REASON_CHARS], newlines=True),
         "facts": [
             {"label": label, "value": words.excerpt(value, _VALUE_CHARS), "note": note}
+            | ({"link": link("agents", name=value)} if label == "Agent" else {})
             for label, value, note in _facts(found, row, waits, where, now)
             if value
         ],
@@ -103,7 +105,7 @@ def _facts(
         ("On behalf of", found["requester"], ""),
         ("Customer", row.customer if row else "", ""),
         ("Asked", times.short(created, where, now), words.ago(created, now)),
-        ("Refused by itself", times.short(expires, where, now) if waits else "", f"in {left}"),
+        ("Expires", times.short(expires, where, now) if waits else "", f"in {left}"),
         ("Approvals", f"{given} of {needed}" if needed > 1 else "", ""),
     ]
     if row is not None:

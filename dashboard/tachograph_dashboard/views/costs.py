@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from tachograph_dashboard.costs import CostsView
+from tachograph_dashboard.navigation import Link
+from tachograph_dashboard.views.runs import share
+from tachograph_dashboard.views.sheet import cell, column
 from tachograph_schemas import words
 from tachograph_schemas.budgets import BudgetError, rule_from
 from tachograph_schemas.costs import OTHERS, CostGroup
@@ -19,6 +23,12 @@ _NAME_CHARS = 80
 _NS = 1_000_000_000
 # Apart in both looks, and none of them the red of failures; the last is for all others.
 PALETTE = ("#2E7FD9", "#8257DB", "#1F9E8F", "#E8890C", "#B9559E", "#7F9A1E", "#5166C7", "#9BA5B5")
+_PAGES = {
+    "agent": ("agents", "name"),
+    "customer": ("", "customer"),
+    "session": ("", "session"),
+}
+"""The page a row leads to, and the parameter that names it there."""
 _UNNAMED = {"user": "no user named", "customer": "no customer named", "session": "no session"}
 
 
@@ -109,44 +119,70 @@ def _usd(amount: float | None) -> str:
 
 
 def _share(part: float, whole: float | None) -> str:
-    return f"{part / whole:.0%} of all" if whole and part else ""
+    return f"{part / whole * 100:.1f} % of all" if whole and part else ""
 
 
-def table(rows: Sequence[CostGroup], group: str) -> dict[str, Any]:
-    """What the table draws."""
+def table(rows: Sequence[CostGroup], group: str, chosen: str = "") -> dict[str, Any]:
+    """The table, the dearest first; the row of ``chosen`` stands out."""
     most = max((row.cost_usd or 0.0 for row in rows), default=0.0)
     rest = len(rows) - ROWS_MOST
     return {
-        "group": group.capitalize(),
-        "rows": [_row(row, group, most) for row in rows[:ROWS_MOST]],
+        "label": f"Costs by {group}",
+        "columns": [
+            column(group.capitalize(), number=False),
+            column("Runs", rank=2),
+            column("Cost"),
+            column("Per success", "What all runs cost, by the successful ones", rank=2),
+            column("On failures", "By runs that failed or were interrupted", rank=3),
+            column("Tokens", rank=3),
+            column("From cache", "Of the tokens sent", rank=4),
+        ],
+        "rows": [
+            _row(row, group, most) | {"chosen": bool(chosen) and row.key == chosen}
+            for row in rows[:ROWS_MOST]
+        ],
         "more": f"… and {rest:,} more, each cheaper" if rest > 0 else "",
     }
 
 
+def leads(group: str, key: str) -> Link | None:
+    """Where a row of the table leads: an agent to its page, a customer or session to its runs."""
+    if not key or group not in _PAGES:
+        return None
+    page, parameter = _PAGES[group]
+    return Link(page, {parameter: key})
+
+
 def _row(row: CostGroup, group: str, most: float) -> dict[str, Any]:
     whole = row.input_tokens + row.cache_read_tokens + row.cache_write_tokens
-    name = words.excerpt(row.key, _NAME_CHARS)
-    unpriced = words.count(row.unpriced_calls, "call")
+    name, to = words.excerpt(row.key, _NAME_CHARS), leads(group, row.key)
     return {
-        "name": name or _UNNAMED.get(group, f"no {group}"),
-        "named": bool(name),
-        "share": (row.cost_usd or 0.0) / most if most else 0.0,
-        "runs": f"{row.runs:,}",
-        "cost": words.usd(row.cost_usd)
-        if row.cost_usd is not None
-        else "unpriced"
-        if row.calls
-        else words.UNKNOWN,
-        "note": f"{unpriced} without a known price"
-        if row.unpriced_calls and row.cost_usd is not None
-        else "",
-        "per_success": words.UNKNOWN
-        if row.per_success_usd is None
-        else words.usd(row.per_success_usd),
-        "failed": words.usd(row.failed_cost_usd) if row.failed_cost_usd else words.UNKNOWN,
-        "tokens": words.tokens(whole + row.output_tokens),
-        "cached": f"{row.cache_read_tokens / whole:.0%}" if whole else words.UNKNOWN,
+        "open": row.key if to else "",
+        "href": f"/{to.page}?{urlencode(to.query)}" if to else "",
+        "cells": [
+            cell(name or _UNNAMED.get(group, f"no {group}"), "" if name else "unknown")
+            | {"share": (row.cost_usd or 0.0) / most if most else 0.0},
+            cell(f"{row.runs:,}", "plain"),
+            _cost_cell(row),
+            cell(_usd_or_dash(row.per_success_usd)),
+            cell(_usd_or_dash(row.failed_cost_usd or None)),
+            cell(words.tokens(whole + row.output_tokens), "plain"),
+            cell(share(row.cache_read_tokens, whole), "plain"),
+        ],
     }
+
+
+def _cost_cell(row: CostGroup) -> dict[str, Any]:
+    if row.cost_usd is None:
+        return cell("unpriced" if row.calls else words.UNKNOWN, "plain")
+    if not row.unpriced_calls:
+        return cell(words.usd(row.cost_usd), "strong")
+    unpriced = words.count(row.unpriced_calls, "call")
+    return cell(f"{words.usd(row.cost_usd)}+", "strong", title=f"{unpriced} without a known price")
+
+
+def _usd_or_dash(amount: float | None) -> str:
+    return words.UNKNOWN if amount is None else words.usd(amount)
 
 
 def course(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from tachograph_dashboard.navigation import link
 from tachograph_dashboard.views import times
 from tachograph_schemas import words
 from tachograph_schemas.drift import sentences
@@ -74,7 +75,7 @@ def alarm(found: Mapping[str, Any], where: tzinfo, now: datetime) -> dict[str, A
     state.append({"word": f"{found['severity']} change", "tone": tone})
     unit, effect = found["unit"], found["effect"]
     facts = [
-        _fact("Agent", words.excerpt(found["agent"], _NAME_CHARS)),
+        _fact("Agent", words.excerpt(found["agent"], _NAME_CHARS)) | _agent_link(found),
         _fact("How much", sentences.size(effect, unit), "95 % interval"),
         _fact("Since", times.short(_moment(found["since_ns"]), where, now), "estimated"),
         _fact("Runs since", f"{found['runs_since']:,}"),
@@ -113,7 +114,8 @@ def agent(found: Mapping[str, Any], where: tzinfo, now: datetime) -> dict[str, A
     """How an agent is watched."""
     kept = found["baseline"]
     word, tone = _STATES["alarm" if found["state"] == "alarm" else _stage(kept)]
-    facts = [_fact("Runs looked at", f"{found['runs']:,}")]
+    facts = [_fact("Agent", "Its figures") | _agent_link(found)]
+    facts.append(_fact("Runs looked at", f"{found['runs']:,}"))
     if kept:
         since, until = (
             times.short(_moment(kept[name]), where, now) for name in ("since_ns", "until_ns")
@@ -189,8 +191,13 @@ def _headline(row: Mapping[str, Any]) -> str:
     return words.plain(sentences.headline(row))
 
 
-def _fact(label: str, value: str, note: str = "") -> dict[str, str]:
+def _fact(label: str, value: str, note: str = "") -> dict[str, Any]:
     return {"label": label, "value": value, "note": note}
+
+
+def _agent_link(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything else that is known of the agent is on its own page."""
+    return {"link": link("agents", name=found["agent"], window="all")}
 
 
 def _examples(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import Any
 
+from tachograph_dashboard.navigation import link
 from tachograph_dashboard.views import times
 from tachograph_dashboard.views.runs import cost, cost_note
 from tachograph_schemas import words
@@ -43,13 +44,13 @@ def _who(row: RunRow) -> list[dict[str, Any]]:
     if row.agent or row.service:
         name = row.agent or row.service
         facts.append(_fact("Agent", name, row.version or row.code_version[:12]))
-        facts[-1]["runs"] = {"agent": row.agent} if row.agent else None
+        facts[-1]["link"] = link("agents", name=row.agent) if row.agent else None
     if row.customer:
-        facts.append(_fact("Customer", row.customer) | {"runs": {"customer": row.customer}})
+        facts.append(_fact("Customer", row.customer) | {"link": link("", customer=row.customer)})
     if row.user_id:
         facts.append(_fact("User", row.user_id))
     if row.session_id:
-        facts.append(_fact("Session", row.session_id) | {"runs": {"session": row.session_id}})
+        facts.append(_fact("Session", row.session_id) | {"link": link("", session=row.session_id)})
     if row.tags:
         facts.append(_fact("Tags", ", ".join(row.tags)))
     return facts

@@ -1,0 +1,98 @@
+"""The burn-down of a budget: what was left at each moment of its window, and where that leads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from tachograph_dashboard.views.costs import amount
+from tachograph_schemas import words
+
+HEIGHT_PX = 190
+_NS = 1_000_000_000
+_DAY_S = 86_400
+# In both looks, like the palette of costs.
+_SPENT, _AHEAD = "#2E7FD9", "#9BA5B5"
+
+Point = tuple[int, float]
+
+
+def figure(state: Mapping[str, Any], where: tzinfo) -> dict[str, Any] | None:
+    """A Plotly figure; ``None`` for budgets that have no course, or where nothing was spent yet.
+
+    A budget of one account burns down to nothing. Accounts of several have a limit each, so only what they spent
+    together can be drawn.
+    """
+    course: list[Point] = [(int(at_ns), float(spent)) for at_ns, spent in state.get("burn", [])]
+    if not course or not course[-1][1]:
+        return None
+    rule, accounts = state["rule"], state["accounts"]
+    is_one = len(accounts) == 1
+    start = rule["limit"] if is_one else 0.0
+    shown = [(at_ns, start - spent if is_one else spent) for at_ns, spent in course]
+    title = "Left" if is_one else "Spent by all accounts together"
+    traces = [_line(title, shown, where, rule["unit"], color=_SPENT, shape="hv")]
+    if rule["window"] != "rolling":
+        ahead = sum(float(each["forecast"] or 0.0) for each in accounts)
+        end = (int(state["ends_ns"]), max(start - ahead, 0.0) if is_one else ahead)
+        traces.append(
+            _line("At this pace", [shown[-1], end], where, rule["unit"], color=_AHEAD, dash="dot")
+        )
+    return {"data": traces, "layout": _layout(rule)}
+
+
+def told(state: Mapping[str, Any]) -> str:
+    """The same in words, for those who cannot see it."""
+    unit, accounts = state["rule"]["unit"], state["accounts"]
+    spent = sum(each["spent"] for each in accounts)
+    if len(accounts) == 1:
+        return f"{amount(accounts[0]['left'], unit)} of {amount(state['rule']['limit'], unit)} left"
+    return f"{amount(spent, unit)} spent by {words.count(len(accounts), 'account')} together"
+
+
+def _line(
+    name: str,
+    points: Sequence[Point],
+    where: tzinfo,
+    unit: str,
+    *,
+    color: str,
+    shape: str = "linear",
+    dash: str = "solid",
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        # Without a zone: Plotly draws the clock it is given.
+        "x": [_clock(at_ns, where) for at_ns, _ in points],
+        "y": [value for _, value in points],
+        "text": [amount(value, unit) for _, value in points],
+        "hovertemplate": "%{x|%d %b %H:%M}<br>%{text}<extra></extra>",
+        "line": {"color": color, "width": 2, "shape": shape, "dash": dash},
+        "fill": "tozeroy" if dash == "solid" else "none",
+        "fillcolor": "rgba(46,127,217,0.12)",
+    }
+
+
+def _clock(at_ns: int, where: tzinfo) -> str:
+    return (
+        datetime.fromtimestamp(at_ns / _NS, UTC).astimezone(where).replace(tzinfo=None).isoformat()
+    )
+
+
+def _layout(rule: Mapping[str, Any]) -> dict[str, Any]:
+    is_short = rule["window"] in {"hour", "day"} or 0 < rule["rolling_s"] <= _DAY_S
+    return {
+        "height": HEIGHT_PX,
+        "margin": {"l": 0, "r": 8, "t": 8, "b": 0},
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "xaxis": {"showgrid": False, "tickformat": "%H:%M" if is_short else "%d %b"},
+        "yaxis": {
+            "rangemode": "tozero",
+            "tickprefix": "$" if rule["unit"] == "usd" else "",
+            "nticks": 4,
+        },
+    }
