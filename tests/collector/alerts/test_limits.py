@@ -44,6 +44,8 @@ def test_a_project_keeps_so_many_of_a_kind_and_others_are_free_to(
     kind, database, audit, monkeypatch
 ):
     monkeypatch.setattr(limits, f"MOST_{kind}", 2)
+    for rows in (Windows, Digests):
+        monkeypatch.setattr(rows, "most", 2)
     book, budgets = Book(database, audit, Outbox(database, "a")), Budgets(database, audit, str)
     window = {"starts_ns": 1, "ends_ns": 2, "every": "", "agents": []}
     digest = {"every": "day", "minute": 0, "weekday": 0, "targets": ["t"]}
