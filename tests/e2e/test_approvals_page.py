@@ -135,7 +135,7 @@ def test_what_is_written_outlives_other_requests_and_a_faster_decision_shows(pag
     assert tab.get_by_label("Reason").input_value() == "half a sentence"
     body = {"decision": "deny", "params_hash": mine["params_hash"], "approver": "jo", "reason": "x"}
     ControlClient(collector.url).call("POST", f"{APPROVALS}/{mine['id']}/decision", body)
-    expect(tab.get_by_text("jo", exact=True)).to_be_visible()
+    expect(tab.get_by_text("jo (self-declared)", exact=True)).to_be_visible()
     expect(tab.get_by_role("button", name="Approve")).to_have_count(0)
 
 
