@@ -13,6 +13,7 @@ from tachograph_schemas.drift.alarms import alarm
 from tachograph_schemas.drift.baseline import Baseline
 from tachograph_schemas.drift.bets import BETS, Band, kept, restarted
 from tachograph_schemas.drift.guard import guard, is_version
+from tachograph_schemas.drift.points import RunPoint
 from tachograph_schemas.drift.standing import standing
 
 FULL = LEARNT - 300
@@ -64,6 +65,15 @@ def test_a_change_is_found_with_its_size_and_its_beginning(
     assert told.effect["low"] < told.effect["size"] < told.effect["high"]
     if size:
         assert told.effect["low"] < size < told.effect["high"]
+
+
+def test_what_is_always_the_same_is_no_drift_however_long_it_lasts():
+    values = {"failed": 0.0, "repaired": 1.0, "ending": {"success": 1.0}}
+    minute_ns = 60 * 10**9
+    points = (RunPoint(f"{n}", n * minute_ns, "", "v1", values) for n in range(25_000))
+    watch, found = fed(points)
+    assert watch.baseline.is_full
+    assert found == []
 
 
 def test_a_restart_in_between_changes_nothing():

@@ -236,9 +236,11 @@ def _share_band(shares: Shares, category: str, like: Likeness) -> Band:
     error = deviation * (like.excess / shares.runs) ** 0.5
     width = max(_SHARE_BAND, _STANDARD_ERRORS * error, 3 / shares.runs)
     shifts = [mean - usual[category] for usual in shares.means.values()]
+    # Also below 0 and over 1: with the edge at what never changes, a bet neither wins nor loses, and what is put on it
+    # run by run adds up to an alarm.
     return Band(
-        low=max(mean - width, 1e-3),
-        high=min(mean + width, 1 - 1e-3),
+        low=mean - width,
+        high=mean + width,
         deviation=deviation * (like.excess / like.block) ** 0.5,
         least=min(shifts),
         most=1.0 + max(shifts),
