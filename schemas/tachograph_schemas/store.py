@@ -12,13 +12,13 @@ from importlib import resources
 from typing import Any
 
 import clickhouse_connect
-from clickhouse_connect import common
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tachograph_schemas import retention
 from tachograph_schemas.layout import ONE_MACHINE, Layout
 
+_CONDITION_CACHE = "use_query_condition_cache"
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _PLACEHOLDER = re.compile(r"\$\{([a-z_]+)(?::([a-z_]+))?(?::([a-z_]+))?\}")
 
@@ -73,15 +73,24 @@ def connect(dsn: str, **options: Any) -> Client:
     """
     # Times are UTC everywhere; naive ones would be read as local time by whoever gets them.
     options.setdefault("tz_mode", "aware")
-    # In the engine of today an inner join can leave entries in this cache that hide rows from later queries
-    # (ClickHouse pull request 119823).
-    options["settings"] = {"use_query_condition_cache": 0} | options.get("settings", {})
-    # A server that does not know it, or keeps its users from changing anything, is asked without.
-    common.set_setting("invalid_setting_action", "drop")
     if is_embedded(dsn):
-        return clickhouse_connect.get_client(dsn=dsn, **options)
+        return _without_condition_cache(clickhouse_connect.get_client(dsn=dsn, **options))
     # Sessions would serialise the queries of all threads that share the client.
-    return clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False, **options)
+    return _without_condition_cache(
+        clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False, **options)
+    )
+
+
+def _without_condition_cache(client: Client) -> Client:
+    """In the engine of today an inner join can leave entries in this cache that hide rows from later queries.
+
+    ClickHouse pull request 119823. A server that does not know the setting, or keeps its users from changing any, is
+    asked without.
+    """
+    known = client.server_settings.get(_CONDITION_CACHE)
+    if known is not None and not known.readonly:
+        client.set_client_setting(_CONDITION_CACHE, 0)
+    return client
 
 
 def migrations() -> list[Migration]:
