@@ -33,6 +33,8 @@ _MISSING = object()
 class FrameSeam:
     """A decorated frame that runs as it is, under a label of its own."""
 
+    frozen = None
+
     def __init__(self, place: Place) -> None:
         self._place = place
 
@@ -72,6 +74,8 @@ class EffectSeam:
         self._kind = kind
         self._given = given
         self._name = name
+        self.frozen: tuple[bytes, int] | None = None
+        """The result in the form that a span takes, once the tape has it."""
 
     def _open(self, function: Function) -> tuple[Engine, int]:
         engine, node = self._place.engine, self._place.node
@@ -117,6 +121,7 @@ class EffectSeam:
         finally:
             PLACE.reset(token)
         engine.close(index, "ok", result)
+        self.frozen = self._given.result
         return result
 
     async def acall(self, function: Function, args: Any, kwargs: Any) -> Any:
@@ -131,6 +136,7 @@ class EffectSeam:
         outcome = await engine.launch(index, start, context)
         if not engine.answers(index):
             _carry_back(before, context)
+            self.frozen = self._given.result
         return unwrapped(outcome)
 
     async def _in_place(self, engine: Engine, index: int, going: Any) -> Any:
@@ -145,6 +151,7 @@ class EffectSeam:
         finally:
             PLACE.reset(token)
         engine.close(index, "ok", result)
+        self.frozen = self._given.result
         return result
 
     def gen(self, function: Function, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
@@ -242,11 +249,17 @@ def _carry_back(before: contextvars.Context, after: contextvars.Context) -> None
 
 
 def hook(
-    spec: Spec, given: dict[str, Any], policies: tuple[str, str], *, writes: bool = False
+    spec: Spec,
+    given: dict[str, Any] | None,
+    policies: tuple[str, str],
+    writes: bool,
+    frozen: bytes | None = None,
+    limit_bytes: int = 0,
 ) -> Any:
     """What is to make a decorated call, by its layer and by where it is called; None for what we leave alone.
 
-    ``policies`` say how much of arguments and result may be kept, ``writes`` whether it changes the world.
+    ``policies`` say how much of arguments and result may be kept, ``writes`` whether it changes the world,
+    ``frozen`` and ``limit_bytes`` are those of :class:`Given`.
     """
     place = PLACE.get()
     if spec.run is not None and (place is None or place.engine.over):
@@ -264,6 +277,8 @@ def hook(
             keeps_input=policies[0] == "full",
             keeps_output=policies[1] == "full",
             writes=writes,
+            frozen=frozen,
+            limit_bytes=limit_bytes,
         )
         return EffectSeam(place, spec.layer, keeps)
     return None
