@@ -209,7 +209,7 @@ def _set_timer(
         outside = contextvars.Context()
         call_at(
             when_s - engine.loop_offset_s,
-            lambda: None if handle.cancelled() else schedule.arrive(flight),
+            lambda: None if handle.cancelled() else schedule.arrive_from_loop(flight),
             context=outside,
         )
     elif flight.index is not None:
@@ -256,6 +256,27 @@ def _spawning(
     return {"create_task": create_task, "run_in_executor": run_in_executor}
 
 
+def task_and_step(
+    coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, context: contextvars.Context
+) -> tuple[asyncio.Task[Any], Callable[[], object]]:
+    """A task that is not scheduled, and its first step. The loop's methods are shadowed already."""
+    shadow = loop.__dict__["call_soon"]
+    steps: list[Callable[[], object]] = []
+
+    def call_soon(callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        if steps:  # of a finalizer that runs meanwhile
+            return shadow(callback, *args, context=context)
+        steps.append(callback)
+        return None
+
+    loop.__dict__["call_soon"] = call_soon
+    try:
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, context=context)
+    finally:
+        loop.__dict__["call_soon"] = shadow
+    return task, steps[0]
+
+
 def _in_thread(
     place: Place,
     loop: asyncio.AbstractEventLoop,
@@ -295,7 +316,7 @@ def _in_thread(
             flight.ready = True
             schedule.probe()
         else:
-            schedule.arrive(flight)
+            schedule.arrive_from_loop(flight)
 
     done.add_done_callback(ended, context=outside)
     return given

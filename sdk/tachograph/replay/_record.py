@@ -13,6 +13,7 @@ from tachograph._guard import contain, guarded
 from tachograph.replay import _kinds  # noqa: F401 - registers what values may be
 from tachograph.replay._codec import dumps
 from tachograph.replay._engine import Engine, Given, StreamSource
+from tachograph.replay._loop import task_and_step
 from tachograph.replay._place import Node
 from tachograph.replay._pump import Pump
 from tachograph.replay._schedule import Flight
@@ -171,21 +172,23 @@ class Recorder(Engine):
         loop = asyncio.get_running_loop()
         schedule = self.schedule(loop)
         flight = Flight(index)
-        task: asyncio.Task[Any] = context.run(loop.create_task, start(), context=context)
+        arrive = schedule.arrive
 
-        def arrived(done: asyncio.Task[Any]) -> None:
-            flight.outcome = outcome_of(done)
-            if not flight.dead():
-                schedule.arrive(flight)
+        async def happen() -> None:
+            try:
+                flight.outcome = "ok", await start()
+            except asyncio.CancelledError:
+                flight.outcome = "cancel", None
+            except BaseException as error:
+                flight.outcome = "err", error
+                if flight.dead():
+                    raise
+            if not (flight.dead() or loop.is_closed()):
+                arrive(flight)
 
-        task.add_done_callback(arrived, context=context)
+        task, step = task_and_step(happen(), loop, context)
         flight.cancel = task.cancel
+        # As without a recording, it begins where it is called.
+        schedule.begin(step, context)
+        arrive = schedule.arrive_from_loop
         return await schedule.settle(flight)
-
-
-def outcome_of(done: asyncio.Future[Any]) -> tuple[str, Any]:
-    """How a task ended."""
-    if done.cancelled():
-        return "cancel", None
-    error = done.exception()
-    return ("ok", done.result()) if error is None else ("err", error)
