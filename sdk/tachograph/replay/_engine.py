@@ -163,7 +163,6 @@ class Given:
     def __init__(
         self,
         value: Any,
-        *,
         keeps_input: bool = True,
         keeps_output: bool = True,
         writes: bool = False,

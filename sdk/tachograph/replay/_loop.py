@@ -257,24 +257,33 @@ def _spawning(
 
 
 def task_and_step(
-    coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, context: contextvars.Context
+    coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, within: contextvars.Context
 ) -> tuple[asyncio.Task[Any], Callable[[], object]]:
     """A task that is not scheduled, and its first step. The loop's methods are shadowed already."""
     shadow = loop.__dict__["call_soon"]
     steps: list[Callable[[], object]] = []
 
-    def call_soon(callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
-        if steps:  # of a finalizer that runs meanwhile
+    def taken(callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        if steps or context is not within:  # of a finalizer that runs meanwhile
             return shadow(callback, *args, context=context)
         steps.append(callback)
         return None
 
-    loop.__dict__["call_soon"] = call_soon
+    loop.__dict__["call_soon"] = taken
     try:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, context=context)
+        task: asyncio.Task[Any]
+        if loop.get_task_factory() is None:
+            task = asyncio.Task(coro, loop=loop, context=within)
+        else:
+            task = within.run(loop.create_task, coro, context=within)
     finally:
         loop.__dict__["call_soon"] = shadow
-    return task, steps[0]
+    # The program's own kind of task may have been scheduled in another way.
+    return task, steps[0] if steps else _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def _in_thread(

@@ -69,6 +69,8 @@ class FrameSeam:
 class EffectSeam:
     """Something that the agent reaches out with: it happens once, and never while replaying."""
 
+    __slots__ = ("_given", "_kind", "_name", "_place", "frozen")
+
     def __init__(self, place: Place, kind: str, given: Given, name: str | None = None) -> None:
         self._place = place
         self._kind = kind
@@ -103,15 +105,12 @@ class EffectSeam:
             engine.fall_back("an effect of it happens on an event loop of others")
         return self._open(function)
 
-    def _inside(self) -> Place:
-        return Place(self._place.engine, self._place.node, inside=True)
-
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A plain function."""
         engine, index = self._open(function)
         if engine.answers(index):
             return unwrapped(engine.answer(index))
-        token = PLACE.set(self._inside())
+        token = PLACE.set(self._place.below)
         try:
             args, kwargs = with_model(self._kind, function, args, kwargs)
             result = function(*args, **kwargs)
@@ -131,7 +130,7 @@ class EffectSeam:
             return await self._in_place(engine, index, function(*args, **kwargs))
         before = contextvars.copy_context()
         context = before.copy()
-        context.run(PLACE.set, self._inside())
+        context.run(PLACE.set, self._place.below)
         start = self._starter(function, args, kwargs)
         outcome = await engine.launch(index, start, context)
         if not engine.answers(index):
@@ -141,7 +140,7 @@ class EffectSeam:
 
     async def _in_place(self, engine: Engine, index: int, going: Any) -> Any:
         """Await an effect in the task that calls it."""
-        token = PLACE.set(self._inside())
+        token = PLACE.set(self._place.below)
         try:
             result = await going
         except BaseException as error:
@@ -159,7 +158,7 @@ class EffectSeam:
         engine, index = self._open(function)
         if engine.answers(index):
             return (yield from _recorded_items(engine, index))
-        token = PLACE.set(self._inside())
+        token = PLACE.set(self._place.below)
         try:
             body = self._starter(function, args, kwargs)()
         finally:
@@ -167,7 +166,7 @@ class EffectSeam:
         sent: Any = None
         thrown: BaseException | None = None
         while True:
-            token = PLACE.set(self._inside())
+            token = PLACE.set(self._place.below)
             try:
                 item = body.send(sent) if thrown is None else body.throw(thrown)
             except StopIteration as stop:
@@ -190,13 +189,13 @@ class EffectSeam:
         """An async generator: its items one by one, in the order of the run."""
         engine, index = self._opened_on_loop(function)
         context = contextvars.copy_context()
-        context.run(PLACE.set, self._inside())
+        context.run(PLACE.set, self._place.below)
         start = self._starter(function, args, kwargs)
         source: StreamSource
         if engine.exact or engine.answers(index):
             source = engine.stream(index, start, context)
         else:
-            source = InPlace(engine, index, self._inside(), start())
+            source = InPlace(engine, index, self._place.below, start())
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -266,21 +265,15 @@ def hook(
         from tachograph.replay import _session
 
         return _session.outermost(spec, policies)
-    place = here()
-    if place is None:
+    if place is None or place.inside or place.engine.over:
         return None
-    if spec.layer in FRAMES:
+    layer = spec.layer
+    if layer in EFFECTS:
+        keeps_input, keeps_output = policies[0] == "full", policies[1] == "full"
+        keeps = Given(given, keeps_input, keeps_output, writes, frozen, limit_bytes)
+        return EffectSeam(place, layer, keeps)
+    if layer in FRAMES:
         return FrameSeam(place)
-    if spec.layer in EFFECTS:
-        keeps = Given(
-            given,
-            keeps_input=policies[0] == "full",
-            keeps_output=policies[1] == "full",
-            writes=writes,
-            frozen=frozen,
-            limit_bytes=limit_bytes,
-        )
-        return EffectSeam(place, spec.layer, keeps)
     return None
 
 

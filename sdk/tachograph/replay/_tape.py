@@ -33,6 +33,9 @@ TAPE_LIMIT_BYTES = 256 << 20
 ALL_TAPES_LIMIT_BYTES = 1 << 30
 """Of the runs that are under way in this process, together."""
 _QUEUE_LIMIT_BYTES = 32 << 20
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+_forks = 0
+"""How many forks lie between this process and the one that started."""
 
 Redact = Callable[[str], str]
 """Masks secrets in a JSON text and returns JSON."""
@@ -69,7 +72,7 @@ class Tape:
 
     def __init__(self, path: Path, redact: Redact, drain: Drain, room: Room) -> None:
         self.path = path
-        self._pid = os.getpid()
+        self._forks = _forks
         self._redact = redact
         self._drain = drain
         self._room = room
@@ -91,7 +94,7 @@ class Tape:
         self, record: dict[str, Any], field: str = "v", payload: str | bytes | None = None
     ) -> None:
         """Queue a record; ``payload`` is the JSON of its ``field``: ASCII text, or UTF-8 that a span has, too."""
-        if self.closed or os.getpid() != self._pid:
+        if self.closed or _forks != self._forks:
             return  # a forked child is not part of its parent's tape
         if self.why_cut:
             self.dropped += 1
@@ -100,12 +103,12 @@ class Tape:
         self._queued_bytes += len(payload) if payload is not None else 64
         if self._queued_bytes > _QUEUE_LIMIT_BYTES:
             self.write_out()
-        else:
+        elif self._drain.is_idle:
             self._drain.wake()
 
     def write_out(self) -> None:
         """Write what is queued, on this thread. It survives the process, not a power cut."""
-        if os.getpid() != self._pid:
+        if _forks != self._forks:
             return
         with guarded("writing a tape"), self._lock:
             parts: list[bytes] = []
@@ -133,7 +136,7 @@ class Tape:
         # What is digested has to be written as this module's encoder writes it, which differs in 1e+16.
         if content.isascii() and len(content) <= INLINE_BYTES and self._redact is not digest_of:
             return content.decode("ascii")
-        return json.dumps(orjson.loads(content), separators=(",", ":"))
+        return _encode(orjson.loads(content))
 
     def _frame(self, text: str, parts: list[bytes]) -> None:
         line, self._crc = frame(text, self._crc)
@@ -207,8 +210,17 @@ def _lock_for_this_process(file: int) -> None:
 
 
 def _joined(record: dict[str, Any], field: str, payload: str | None) -> str:
-    text = json.dumps(record, separators=(",", ":"))
+    text = _encode(record)
     return text if payload is None else f'{text[:-1]},"{field}":{payload}}}'
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class Drain:
@@ -217,6 +229,8 @@ class Drain:
     def __init__(self) -> None:
         self._tapes: list[Tape] = []
         self._after: deque[Callable[[], None]] = deque()
+        self.is_idle = True
+        """Whether it has to be woken to write."""
         self._work = threading.Event()
         self._idle = threading.Condition()
         self._busy = False
@@ -255,8 +269,8 @@ class Drain:
 
     def wake(self) -> None:
         """There is something to write."""
-        if not self._work.is_set():
-            self._work.set()
+        self.is_idle = False
+        self._work.set()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until everything asked so far is done; whether it was in time."""
@@ -278,6 +292,8 @@ class Drain:
             # A group of records in one write; an exit does not wait for the group.
             self._stopping.wait(DRAIN_S if not self._after else 0)
             self._work.clear()
+            # Before the queues are looked at: what comes later wakes it again.
+            self.is_idle = True
             self._busy = True
             for tape in list(self._tapes):
                 tape.write_out()
