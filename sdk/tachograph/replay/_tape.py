@@ -14,7 +14,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -33,12 +33,17 @@ TAPE_LIMIT_BYTES = 256 << 20
 ALL_TAPES_LIMIT_BYTES = 1 << 30
 """Of the runs that are under way in this process, together."""
 _QUEUE_LIMIT_BYTES = 32 << 20
+_TOGETHER_CHARS = 512 << 10
+"""Payloads are screened for secrets so many at a time; fewer than the next figure one by one."""
+_ALONE_CHARS = 2_048
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 _forks = 0
 """How many forks lie between this process and the one that started."""
 
 Redact = Callable[[str], str]
 """Masks secrets in a JSON text and returns JSON."""
+Suspects = Callable[[Sequence[bytes]], Iterable[int]]
+"""The places of those texts that may hold something to mask; the others surely do not."""
 
 
 def digest_of(text: str) -> str:
@@ -70,8 +75,16 @@ class Room:
 class Tape:
     """Takes records from any thread. Nothing here raises into the agent or blocks on the disk."""
 
-    def __init__(self, path: Path, redact: Redact, drain: Drain, room: Room) -> None:
+    def __init__(
+        self,
+        path: Path,
+        redact: Redact,
+        drain: Drain,
+        room: Room,
+        suspects: Suspects | None = None,
+    ) -> None:
         self.path = path
+        self._suspects = suspects
         self._forks = _forks
         self._redact = redact
         self._drain = drain
@@ -113,17 +126,32 @@ class Tape:
         with guarded("writing a tape"), self._lock:
             parts: list[bytes] = []
             while self._queue:
-                record, field, payload = self._queue.popleft()
-                text = None if payload is None else self._payload(payload, parts)
-                self._frame(_joined(record, field, text), parts)
+                self._take_some(parts)
             # Threads add to the count without a lock.
             self._queued_bytes = 0
             if parts and not self._write(b"".join(parts)):
                 self.dropped += len(parts)
 
-    def _payload(self, payload: str | bytes, parts: list[bytes]) -> str:
-        text = payload if isinstance(payload, str) else self._ascii(payload)
-        text = self._redact(text)
+    def _take_some(self, parts: list[bytes]) -> None:
+        """Frame the oldest records. Payloads are looked at together: most of them hold nothing to mask."""
+        taken: list[tuple[dict[str, Any], str, str | None]] = []
+        size_chars = 0
+        while self._queue and size_chars < _TOGETHER_CHARS:
+            record, field, payload = self._queue.popleft()
+            text = self._ascii(payload) if isinstance(payload, bytes) else payload
+            size_chars += len(text or "")
+            taken.append((record, field, text))
+        suspects = self._suspects
+        if suspects is None or size_chars < _ALONE_CHARS:
+            looked_at: Container[int] = range(len(taken))
+        else:
+            looked_at = frozenset(suspects([(text or "").encode("ascii") for _, _, text in taken]))
+        for at, (record, field, text) in enumerate(taken):
+            if text is not None:
+                text = self._stored(self._redact(text) if at in looked_at else text, parts)
+            self._frame(_joined(record, field, text), parts)
+
+    def _stored(self, text: str, parts: list[bytes]) -> str:
         if len(text) <= INLINE_BYTES:
             return text
         name = blob_name(text)
@@ -179,7 +207,7 @@ class Tape:
 
     def digest(self) -> None:
         """Keep digests of payloads from here on."""
-        self._redact = digest_of
+        self._redact, self._suspects = digest_of, None
 
     def close(self) -> None:
         """Write what is left and close the file."""
