@@ -12,7 +12,7 @@ what was encoded here for the span. Both ways leave the same record, to which ``
 
 from __future__ import annotations
 
-import time
+from time import time_ns  # not the one that agents read, which recordings for replay put in its place
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach
@@ -133,7 +133,7 @@ def open_call(
             given = plan.binder.bind(args, kwargs)
         payload, cut_bytes, is_exact = freeze_told(given, recorder.capture_limit_bytes)
         field = _otlp.text_attribute(plan.input_name, payload)
-    frame, span_id, start_ns = made.frame, new_span_id(), time.time_ns()
+    frame, span_id, start_ns = made.frame, new_span_id(), time_ns()
     span = LeanSpan(recorder, plan.name, frame, plan.kind, start_ns, span_id, above, made.fixed)
     span.payload = payload
     span.head = head = b"".join(

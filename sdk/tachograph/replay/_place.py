@@ -88,12 +88,18 @@ def path_text(path: Path) -> str:
 
 def label_of(work: Any) -> str:
     """What to call a coroutine, a task or a function that is spawned."""
-    if type(work) is FunctionType and "." not in work.__qualname__:
-        return work.__qualname__
+    if type(work) is FunctionType:
+        return _as_label(work.__qualname__)
     function: Any = work
     while hasattr(function, "func"):  # functools.partial, as asyncio.to_thread makes
         inner = function.args[0] if function.args and callable(function.args[0]) else None
         run = getattr(function.func, "__name__", "") == "run"
         function = inner if run and inner is not None else function.func
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return str(name).replace("<locals>.", "").replace("/", "|")
+    return _as_label(str(name))
+
+
+def _as_label(name: str) -> str:
+    if "<" in name or "/" in name:
+        return name.replace("<locals>.", "").replace("/", "|")
+    return name
