@@ -12,6 +12,9 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+import orjson
+
+from tachograph.replay._codec import tree_of
 from tachograph.replay._place import Node
 from tachograph.replay._schedule import Flight, Schedule
 
@@ -180,3 +183,9 @@ class Given:
         """Of the result in a span; 0 when no span takes it in this form."""
         self.result: tuple[bytes, int] | None = None
         """The result as the tape took it: JSON in UTF-8, and how many bytes of it were cut off."""
+
+    def tree(self) -> Any:
+        """What a tape has for the value; None when it is withheld."""
+        if not self.keeps_input:
+            return None
+        return tree_of(self.value) if self.frozen is None else orjson.loads(self.frozen)

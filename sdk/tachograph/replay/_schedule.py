@@ -127,7 +127,8 @@ class Schedule:
 
         handle: asyncio.Handle = self.call_soon(run, context=context)
         self._out[number] = handle
-        if self._inbox or self.engine.replaying:
+        # What a delivery sets going looks by itself when it has ended.
+        if (self._inbox or self.engine.replaying) and not self._delivering:
             self._probe_soon()
         return handle
 
@@ -183,12 +184,12 @@ class Schedule:
     def quiet(self) -> bool:
         """Whether no callback of the agent can run."""
         out = self._out
-        if not out:
-            return True
-        gone = [number for number, handle in out.items() if handle.cancelled()]
-        for number in gone:
+        while out:
+            number, handle = next(iter(out.items()))
+            if not handle.cancelled():
+                return False
             del out[number]
-        return not out
+        return True
 
     # --- deliveries ----------------------------------------------------------------------------------
 

@@ -105,12 +105,15 @@ class EffectSeam:
             engine.fall_back("an effect of it happens on an event loop of others")
         return self._open(function)
 
+    def _inside(self) -> Place:
+        return self._place.below
+
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A plain function."""
         engine, index = self._open(function)
         if engine.answers(index):
             return unwrapped(engine.answer(index))
-        token = PLACE.set(self._place.below)
+        token = PLACE.set(self._inside())
         try:
             args, kwargs = with_model(self._kind, function, args, kwargs)
             result = function(*args, **kwargs)
@@ -130,7 +133,7 @@ class EffectSeam:
             return await self._in_place(engine, index, function(*args, **kwargs))
         before = contextvars.copy_context()
         context = before.copy()
-        context.run(PLACE.set, self._place.below)
+        context.run(PLACE.set, self._inside())
         start = self._starter(function, args, kwargs)
         outcome = await engine.launch(index, start, context)
         if not engine.answers(index):
@@ -140,7 +143,7 @@ class EffectSeam:
 
     async def _in_place(self, engine: Engine, index: int, going: Any) -> Any:
         """Await an effect in the task that calls it."""
-        token = PLACE.set(self._place.below)
+        token = PLACE.set(self._inside())
         try:
             result = await going
         except BaseException as error:
@@ -158,7 +161,7 @@ class EffectSeam:
         engine, index = self._open(function)
         if engine.answers(index):
             return (yield from _recorded_items(engine, index))
-        token = PLACE.set(self._place.below)
+        token = PLACE.set(self._inside())
         try:
             body = self._starter(function, args, kwargs)()
         finally:
@@ -166,7 +169,7 @@ class EffectSeam:
         sent: Any = None
         thrown: BaseException | None = None
         while True:
-            token = PLACE.set(self._place.below)
+            token = PLACE.set(self._inside())
             try:
                 item = body.send(sent) if thrown is None else body.throw(thrown)
             except StopIteration as stop:
@@ -189,13 +192,13 @@ class EffectSeam:
         """An async generator: its items one by one, in the order of the run."""
         engine, index = self._opened_on_loop(function)
         context = contextvars.copy_context()
-        context.run(PLACE.set, self._place.below)
+        context.run(PLACE.set, self._inside())
         start = self._starter(function, args, kwargs)
         source: StreamSource
         if engine.exact or engine.answers(index):
             source = engine.stream(index, start, context)
         else:
-            source = InPlace(engine, index, self._place.below, start())
+            source = InPlace(engine, index, self._inside(), start())
         sent: Any = None
         thrown: BaseException | None = None
         while True:
