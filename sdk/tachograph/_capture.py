@@ -52,7 +52,9 @@ def freeze_told(value: Any, limit_bytes: int) -> tuple[bytes, int, bool]:
     """:func:`freeze_utf8`, and whether the text read as JSON is the value, in every type."""
     limit_bytes = max(limit_bytes, 16)
     kind = type(value)
-    fits = (_EXACT if len(value) <= limit_bytes else 0) if kind is str else _fits(value, limit_bytes)
+    fits = (
+        (_EXACT if len(value) <= limit_bytes else 0) if kind is str else _fits(value, limit_bytes)
+    )
     if fits:
         try:
             content = orjson.dumps(value, option=_EXACT_TYPES)

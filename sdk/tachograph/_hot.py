@@ -12,7 +12,9 @@ what was encoded here for the span. Both ways leave the same record, to which ``
 
 from __future__ import annotations
 
-from time import time_ns  # not the one that agents read, which recordings for replay put in its place
+from time import (
+    time_ns,
+)  # not the one that agents read, which recordings for replay put in its place
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach
@@ -118,33 +120,24 @@ def open_call(
     above, run = context.get(SPAN_KEY), outer.run
     if run is None or type(above) is not LeanSpan or above.trace_state:
         return None
-    made: _Made | None = outer.made.get(plan)
+    made = outer.made.get(plan)
     if made is None or made.stamp is not run.stamp:
-        if len(outer.made) >= _MADE_LIMIT:
-            outer.made.clear()
-        made = outer.made[plan] = _Made(plan, outer, run)
+        made = _make(plan, outer, run)
     given: dict[str, Any] | None = None
     payload: bytes | None = None
     field, cut_bytes, is_exact = b"", 0, False
-    if plan.captures_input:
+    if plan.captures_input or tape is not None:
         if plan.arity == len(args) and not kwargs:
             given = dict(zip(plan.parameters, args, strict=False))
         else:
             given = plan.binder.bind(args, kwargs)
+    if plan.captures_input:
         payload, cut_bytes, is_exact = freeze_told(given, recorder.capture_limit_bytes)
         field = _otlp.text_attribute(plan.input_name, payload)
     frame, span_id, start_ns = made.frame, new_span_id(), time_ns()
     span = LeanSpan(recorder, plan.name, frame, plan.kind, start_ns, span_id, above, made.fixed)
     span.payload = payload
-    span.head = head = b"".join(
-        (
-            b"\x0a\x10", above.trace_id.to_bytes(16, "big"),
-            b"\x12\x08", span_id.to_bytes(8, "big"),
-            b"\x22\x08", above.span_id.to_bytes(8, "big"),
-            b"\x39", start_ns.to_bytes(8, "little"),
-            made.content, field,
-        )
-    )  # fmt: skip
+    span.head = head = _head(above, span_id, start_ns, made.content, field)
     if cut_bytes:
         span.set_attribute(names.TRUNCATED_BYTES, cut_bytes)
         head = span.open_bytes()
@@ -163,6 +156,26 @@ def open_call(
             recorder.capture_limit_bytes,
         )
     return HotCall(plan, recorder, span, inside, seam)
+
+
+def _make(plan: Plan, outer: Frame, run: RunState) -> _Made:
+    if len(outer.made) >= _MADE_LIMIT:
+        outer.made.clear()
+    made = outer.made[plan] = _Made(plan, outer, run)
+    return made
+
+
+def _head(above: LeanSpan, span_id: int, start_ns: int, content: bytes, field: bytes) -> bytes:
+    """What is known of a span at its start, as OTLP."""
+    return b"".join(
+        (
+            b"\x0a\x10", above.trace_id.to_bytes(16, "big"),
+            b"\x12\x08", span_id.to_bytes(8, "big"),
+            b"\x22\x08", above.span_id.to_bytes(8, "big"),
+            b"\x39", start_ns.to_bytes(8, "little"),
+            content, field,
+        )
+    )  # fmt: skip
 
 
 class HotCall:

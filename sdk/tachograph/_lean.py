@@ -7,8 +7,10 @@ while the call runs; the end adds the rest, and nothing is written twice.
 
 from __future__ import annotations
 
-from time import time_ns  # not the one that agents read, which recordings for replay put in its place
 from collections.abc import Mapping, Sequence
+from time import (
+    time_ns,
+)  # not the one that agents read, which recordings for replay put in its place
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.trace import (

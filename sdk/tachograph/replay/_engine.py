@@ -161,7 +161,15 @@ class StreamSource(Protocol):
 class Given:
     """The arguments of a call, as a value or withheld."""
 
-    __slots__ = ("frozen", "keeps_input", "keeps_output", "limit_bytes", "result", "value", "writes")
+    __slots__ = (
+        "frozen",
+        "keeps_input",
+        "keeps_output",
+        "limit_bytes",
+        "result",
+        "value",
+        "writes",
+    )
 
     def __init__(
         self,

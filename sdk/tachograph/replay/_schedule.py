@@ -108,9 +108,7 @@ class Schedule:
         self, callback: Callable[..., Any], args: tuple[Any, ...], context: Any
     ) -> asyncio.Handle:
         """Schedule a callback of the agent, counted."""
-        if (
-            self._starting or not (self._delivering or self._out)
-        ) and self._is_leak():
+        if (self._starting or not (self._delivering or self._out)) and self._is_leak():
             self.engine.leaked(_where(callback))
         number = next(self._numbers)
 

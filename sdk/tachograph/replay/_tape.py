@@ -148,8 +148,10 @@ class Tape:
             looked_at = frozenset(suspects([(text or "").encode("ascii") for _, _, text in taken]))
         for at, (record, field, text) in enumerate(taken):
             if text is not None:
-                text = self._stored(self._redact(text) if at in looked_at else text, parts)
-            self._frame(_joined(record, field, text), parts)
+                stored = self._stored(self._redact(text) if at in looked_at else text, parts)
+                self._frame(_joined(record, field, stored), parts)
+            else:
+                self._frame(_joined(record, field, None), parts)
 
     def _stored(self, text: str, parts: list[bytes]) -> str:
         if len(text) <= INLINE_BYTES:

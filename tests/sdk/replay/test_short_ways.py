@@ -170,7 +170,7 @@ async def told_to_leave():
         for error in (SystemExit(3), asyncio.CancelledError("enough"), ValueError("odd")):
             try:
                 await leave(error, turns)
-            except BaseException as caught:  # noqa: BLE001 - whatever it is
+            except BaseException as caught:
                 said.append([turns, type(caught).__name__])
     return said
 
