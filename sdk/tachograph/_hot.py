@@ -147,14 +147,8 @@ def open_call(
     inside = Context({**context, SPAN_KEY: span, FRAME_KEY: frame})
     seam = None
     if tape is not None:
-        seam = tape(
-            spec,
-            given,
-            plan.policies,
-            plan.announce,
-            payload if is_exact else None,
-            recorder.capture_limit_bytes,
-        )
+        frozen, limit_bytes = payload if is_exact else None, recorder.capture_limit_bytes
+        seam = tape(spec, given, plan.policies, plan.announce, frozen, limit_bytes)
     return HotCall(plan, recorder, span, inside, seam)
 
 
