@@ -55,8 +55,12 @@ def recorded(tapes, given_values):
             await write(value)
 
     spans = []
-    _recorder.active().sinks.append(spans.append)
-    (outcome, _), recording = tapes.record(passing)
+    keep = spans.append
+    _recorder.active().sinks.append(keep)
+    try:
+        (outcome, _), recording = tapes.record(passing)
+    finally:
+        _recorder.active().sinks.remove(keep)
     assert outcome == "ok"
     calls = [(each.name, each.args, list(each.outcomes)) for each in recording.calls]
     said = [
@@ -75,7 +79,7 @@ def test_values_are_encoded_once(tmp_path_factory, given_values, limit_bytes):
     for way in (_call.open_call, lambda *_: None):
         with pytest.MonkeyPatch.context() as patch, taping(tmp_path_factory.mktemp("t")) as tapes:
             patch.setattr(_call, "open_call", way)
-            _recorder.active().capture_limit_bytes = limit_bytes
+            patch.setattr(_recorder.active(), "capture_limit_bytes", limit_bytes)
             found.append(recorded(tapes, given_values))
     assert found[0] == found[1]
 
