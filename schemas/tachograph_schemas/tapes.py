@@ -40,8 +40,9 @@ class PackageError(ValueError):
 
 def frame(text: str, crc: int) -> tuple[bytes, int]:
     """One line of a tape after a line with ``crc``; and its own."""
-    crc = zlib.crc32(text.encode("ascii"), crc)
-    return f"{text}\t{crc:08x}\n".encode("ascii"), crc
+    content = text.encode("ascii")
+    crc = zlib.crc32(content, crc)
+    return b"%b\t%08x\n" % (content, crc), crc
 
 
 def lines_of(data: bytes, *, whole: bool = False) -> Iterator[dict[str, Any]]:

@@ -73,10 +73,10 @@ def begin_plain(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ca
     hold = _held(spec, args, kwargs) if spec.layer in BOUNDARIES else None
     # What budgets have to know of a span is known on the long way alone.
     is_free = hold is None and frame.hold is None and not _shared_budgets.in_force
-    plan = spec.plan if is_free and recorder.lean and not tape_hook else None
+    plan = spec.plan if is_free and recorder.lean else None
     if plan is not None and recorder.capture_policy == "full":
         try:
-            call = open_call(plan, recorder, context, frame, args, kwargs)
+            call = open_call(plan, recorder, context, frame, args, kwargs, tape_hook, spec)
             if call is not None:
                 return call
         except BaseException as fault:
@@ -135,7 +135,7 @@ def _begin(
         call = Call(spec, handle)
         if tape_hook is not None:
             kept = (policy, stricter(spec.capture_output, recorder.capture_policy))
-            call.seam = tape_hook(spec, given, kept, writes=writes)
+            call.seam = tape_hook(spec, given, kept, writes)
         return call
     except BaseException as fault:
         if hold is not None:

@@ -45,8 +45,17 @@ def freeze_utf8(value: Any, limit_bytes: int) -> tuple[bytes, int]:
         for what was left out of containers, 0 when nothing was cut. Never raises; blocks only as long
         as properties and ``model_dump`` of the value themselves do.
     """
+    return freeze_told(value, limit_bytes)[:2]
+
+
+def freeze_told(value: Any, limit_bytes: int) -> tuple[bytes, int, bool]:
+    """:func:`freeze_utf8`, and whether the text read as JSON is the value, in every type."""
     limit_bytes = max(limit_bytes, 16)
-    if len(value) <= limit_bytes if type(value) is str else _is_small(value, limit_bytes):
+    kind = type(value)
+    fits = (
+        (_EXACT if len(value) <= limit_bytes else 0) if kind is str else _fits(value, limit_bytes)
+    )
+    if fits:
         try:
             content = orjson.dumps(value, option=_EXACT_TYPES)
         except orjson.JSONEncodeError:
@@ -54,15 +63,15 @@ def freeze_utf8(value: Any, limit_bytes: int) -> tuple[bytes, int]:
             pass
         else:
             if len(content) <= limit_bytes:
-                return content, 0
+                return content, 0, fits is _EXACT
     writer = _Writer(limit_bytes)
     try:
         writer.write(value, 0)
         # Nothing at all fitted: that must still be said in valid JSON.
-        return ("".join(writer.out) or '"…"').encode(), writer.cut_bytes
+        return ("".join(writer.out) or '"…"').encode(), writer.cut_bytes, False
     except BaseException as error:
         pass_on(error)
-        return b'"(not captured)"'[:limit_bytes], 0
+        return b'"(not captured)"'[:limit_bytes], 0, False
 
 
 def freeze(value: Any, limit_bytes: int) -> tuple[Json, int]:
@@ -77,28 +86,43 @@ def capture(value: Any, limit_bytes: int) -> tuple[str, int]:
     return str(content), cut_bytes
 
 
-def _is_small(value: Any, room: int) -> bool:
+_SMALL, _EXACT = 1, 2
+
+
+def _fits(value: Any, room: int) -> int:
     """Whether ``value`` surely fits, as far as its plain containers and texts tell; ``room`` nodes at most.
 
     What it is made of besides is for the encoder to say, but for numbers that JSON has no form for, which the
-    encoder would call null.
+    encoder would call null. ``_EXACT`` when nothing in it is of a type that JSON has no form for.
     """
     kind = type(value)
-    stack = [value if kind is dict or kind is list or kind is tuple else (value,)]
+    stack = [value if kind is dict or kind is list else (value,)]
+    found = _EXACT
     for container in stack:  # grows while it is gone through
         # Before it is gone through: it may hold a hundred million items.
         room -= 4 * len(container)
         if room < 0:
-            return False
-        for item in container.values() if type(container) is dict else container:
+            return 0
+        items = container
+        if type(container) is dict:
+            items = container.values()
+            if "$" in container:
+                found = _SMALL  # a tape's mark of what is no plain value
+        for item in items:
             kind = type(item)
             if kind is str:
                 room -= len(item)
-            elif kind is dict or kind is list or kind is tuple:
+            elif kind is dict or kind is list:
                 stack.append(item)
-            elif kind is float and item - item != 0:
-                return False
-    return room >= 0
+            elif kind is float:
+                if item - item != 0:
+                    return 0
+            elif kind is tuple:
+                stack.append(item)
+                found = _SMALL
+            elif kind is not int and kind is not bool and item is not None:
+                found = _SMALL
+    return found if room >= 0 else 0
 
 
 class _Writer:

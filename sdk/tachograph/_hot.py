@@ -6,20 +6,22 @@ prepared once (:class:`Plan`), what is the same for every call from one place of
 (:class:`_Made`), and the rest stands here in the order in which it happens. Nothing else does.
 
 Whatever is not ordinary takes the long way, :func:`tachograph._call.begin` and ``open_span``: runs,
-generators, spans that are made for another provider, payloads that are shortened or hashed, recording for
-replay. Both ways leave the same record, to which ``tests/sdk/test_hot.py`` holds them.
+generators, spans that are made for another provider, payloads that are shortened or hashed. A run's tape takes
+what was encoded here for the span. Both ways leave the same record, to which ``tests/sdk/test_hot.py`` holds them.
 """
 
 from __future__ import annotations
 
-import time
+from time import (
+    time_ns,
+)  # not the one that agents read, which recordings for replay put in its place
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import SpanKind
 
 from tachograph import _otlp
-from tachograph._capture import freeze_utf8
+from tachograph._capture import freeze_told, freeze_utf8
 from tachograph._failure import clean, cleaned
 from tachograph._frame import FRAME_KEY, Frame
 from tachograph._guard import contain
@@ -29,10 +31,11 @@ from tachograph._spans import REPORTED_WHILE_OPEN, SPAN_KEY, SpanHandle
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextvars import Token
 
     from tachograph._binding import Binder
+    from tachograph._call import Spec
     from tachograph._frame import RunState
     from tachograph._policy import Policy
     from tachograph._recorder import Recorder
@@ -58,6 +61,7 @@ class Plan:
         "name",
         "output_name",
         "parameters",
+        "policies",
         "reported",
     )
 
@@ -78,6 +82,7 @@ class Plan:
         self.binder = binder
         self.parameters = binder.plain or ()
         self.arity = -1 if binder.plain is None else len(binder.plain)
+        self.policies = policies
         self.captures_input, self.captures_output = (one == "full" for one in policies)
         self.input_name, self.output_name = names.input_name(layer), names.output_name(layer)
         self.agent = agent
@@ -105,37 +110,34 @@ def open_call(
     outer: Frame,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    tape: Callable[..., Any] | None,
+    spec: Spec,
 ) -> HotCall | None:
-    """Start recording a call; None when it is no ordinary one after all. May raise: the caller is guarded."""
+    """Start recording a call; None when it is no ordinary one after all. May raise: the caller is guarded.
+
+    ``tape``: :data:`tachograph._call.tape_hook`.
+    """
     above, run = context.get(SPAN_KEY), outer.run
     if run is None or type(above) is not LeanSpan or above.trace_state:
         return None
-    made: _Made | None = outer.made.get(plan)
+    made = outer.made.get(plan)
     if made is None or made.stamp is not run.stamp:
-        if len(outer.made) >= _MADE_LIMIT:
-            outer.made.clear()
-        made = outer.made[plan] = _Made(plan, outer, run)
+        made = _make(plan, outer, run)
+    given: dict[str, Any] | None = None
     payload: bytes | None = None
-    field, cut_bytes = b"", 0
-    if plan.captures_input:
+    field, cut_bytes, is_exact = b"", 0, False
+    if plan.captures_input or tape is not None:
         if plan.arity == len(args) and not kwargs:
             given = dict(zip(plan.parameters, args, strict=False))
         else:
             given = plan.binder.bind(args, kwargs)
-        payload, cut_bytes = freeze_utf8(given, recorder.capture_limit_bytes)
+    if plan.captures_input:
+        payload, cut_bytes, is_exact = freeze_told(given, recorder.capture_limit_bytes)
         field = _otlp.text_attribute(plan.input_name, payload)
-    frame, span_id, start_ns = made.frame, new_span_id(), time.time_ns()
+    frame, span_id, start_ns = made.frame, new_span_id(), time_ns()
     span = LeanSpan(recorder, plan.name, frame, plan.kind, start_ns, span_id, above, made.fixed)
     span.payload = payload
-    span.head = head = b"".join(
-        (
-            b"\x0a\x10", above.trace_id.to_bytes(16, "big"),
-            b"\x12\x08", span_id.to_bytes(8, "big"),
-            b"\x22\x08", above.span_id.to_bytes(8, "big"),
-            b"\x39", start_ns.to_bytes(8, "little"),
-            made.content, field,
-        )
-    )  # fmt: skip
+    span.head = head = _head(above, span_id, start_ns, made.content, field)
     if cut_bytes:
         span.set_attribute(names.TRUNCATED_BYTES, cut_bytes)
         head = span.open_bytes()
@@ -143,22 +145,47 @@ def open_call(
         span, span_id, frame, 0, head, reported=plan.reported, announce=plan.announce
     )
     inside = Context({**context, SPAN_KEY: span, FRAME_KEY: frame})
-    return HotCall(plan, recorder, span, inside)
+    seam = None
+    if tape is not None:
+        frozen, limit_bytes = payload if is_exact else None, recorder.capture_limit_bytes
+        seam = tape(spec, given, plan.policies, plan.announce, frozen, limit_bytes)
+    return HotCall(plan, recorder, span, inside, seam)
+
+
+def _make(plan: Plan, outer: Frame, run: RunState) -> _Made:
+    if len(outer.made) >= _MADE_LIMIT:
+        outer.made.clear()
+    made = outer.made[plan] = _Made(plan, outer, run)
+    return made
+
+
+def _head(above: LeanSpan, span_id: int, start_ns: int, content: bytes, field: bytes) -> bytes:
+    """What is known of a span at its start, as OTLP."""
+    return b"".join(
+        (
+            b"\x0a\x10", above.trace_id.to_bytes(16, "big"),
+            b"\x12\x08", span_id.to_bytes(8, "big"),
+            b"\x22\x08", above.span_id.to_bytes(8, "big"),
+            b"\x39", start_ns.to_bytes(8, "little"),
+            content, field,
+        )
+    )  # fmt: skip
 
 
 class HotCall:
     """An ordinary call being recorded; to its wrapper the same as :class:`tachograph._call.Call`."""
 
-    __slots__ = ("_inside", "_plan", "_recorder", "_span", "_token")
+    __slots__ = ("_inside", "_plan", "_recorder", "_span", "_token", "seam")
 
-    seam = None
-
-    def __init__(self, plan: Plan, recorder: Recorder, span: LeanSpan, inside: Context) -> None:
+    def __init__(
+        self, plan: Plan, recorder: Recorder, span: LeanSpan, inside: Context, seam: Any
+    ) -> None:
         self._plan = plan
         self._recorder = recorder
         self._span = span
         self._inside = inside
         self._token: Token[Context] | None = None
+        self.seam = seam
 
     def enter(self) -> None:
         """Make the span current for the code that runs next."""
@@ -177,7 +204,11 @@ class HotCall:
             if token is not None:
                 detach(token)
             if plan.captures_output and span.end_time is None:
-                content, cut_bytes = freeze_utf8(result, self._recorder.capture_limit_bytes)
+                seam = self.seam
+                if seam is None or seam.frozen is None:
+                    content, cut_bytes = freeze_utf8(result, self._recorder.capture_limit_bytes)
+                else:
+                    content, cut_bytes = seam.frozen
                 span.set_result(plan.output_name, content)
                 if cut_bytes:
                     cut_bytes += span.attributes.get(names.TRUNCATED_BYTES, 0)

@@ -7,8 +7,10 @@ while the call runs; the end adds the rest, and nothing is written twice.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
+from time import (
+    time_ns,
+)  # not the one that agents read, which recordings for replay put in its place
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.trace import (
@@ -124,7 +126,7 @@ class LeanSpan(Span):
         elif above is not INVALID_SPAN and (found := above.get_span_context()).is_valid:
             parent = found
         trace_id, span_id = (own.trace_id, own.span_id) if own is not None else (0, new_span_id())
-        start_ns = time.time_ns() if start_time_ns is None else start_time_ns
+        start_ns = time_ns() if start_time_ns is None else start_time_ns
         if parent is None and not trace_id:
             trace_id = new_trace_id()
         span = cls(recorder, name, frame, kind, start_ns, span_id, parent, attributes, trace_id)
@@ -213,7 +215,7 @@ class LeanSpan(Span):
             for key, value in (attributes or {}).items()
             if (found := _accepted(key, value)) is not None
         }
-        found = LeanEvent(clean(name), timestamp or time.time_ns(), kept)
+        found = LeanEvent(clean(name), timestamp or time_ns(), kept)
         self.dropped_events += len(self.events) >= EVENT_LIMIT
         self.events = (*self.events[1 - EVENT_LIMIT :], found)
 
@@ -257,7 +259,7 @@ class LeanSpan(Span):
     def end(self, end_time: int | None = None) -> None:
         """End it, and hand it on."""
         if self.end_time is None:
-            self.end_time = time.time_ns() if end_time is None else end_time
+            self.end_time = time_ns() if end_time is None else end_time
             self._recorder.lean_ended(self)
 
     # --- its bytes -----------------------------------------------------------------------------------

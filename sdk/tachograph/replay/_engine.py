@@ -12,6 +12,9 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+import orjson
+
+from tachograph.replay._codec import tree_of
 from tachograph.replay._place import Node
 from tachograph.replay._schedule import Flight, Schedule
 
@@ -158,18 +161,39 @@ class StreamSource(Protocol):
 class Given:
     """The arguments of a call, as a value or withheld."""
 
-    __slots__ = ("keeps_input", "keeps_output", "value", "writes")
+    __slots__ = (
+        "frozen",
+        "keeps_input",
+        "keeps_output",
+        "limit_bytes",
+        "result",
+        "value",
+        "writes",
+    )
 
     def __init__(
         self,
         value: Any,
-        *,
         keeps_input: bool = True,
         keeps_output: bool = True,
         writes: bool = False,
+        frozen: bytes | None = None,
+        limit_bytes: int = 0,
     ) -> None:
         self.value = value
         self.keeps_input = keeps_input
         self.keeps_output = keeps_output
         self.writes = writes
         """Whether the effect changes the world."""
+        self.frozen = frozen
+        """The value as JSON in UTF-8, where its span has it already."""
+        self.limit_bytes = limit_bytes
+        """Of the result in a span; 0 when no span takes it in this form."""
+        self.result: tuple[bytes, int] | None = None
+        """The result as the tape took it: JSON in UTF-8, and how many bytes of it were cut off."""
+
+    def tree(self) -> Any:
+        """What a tape has for the value; None when it is withheld."""
+        if not self.keeps_input:
+            return None
+        return tree_of(self.value) if self.frozen is None else orjson.loads(self.frozen)

@@ -209,7 +209,7 @@ def _set_timer(
         outside = contextvars.Context()
         call_at(
             when_s - engine.loop_offset_s,
-            lambda: None if handle.cancelled() else schedule.arrive(flight),
+            lambda: None if handle.cancelled() else schedule.arrive_from_loop(flight),
             context=outside,
         )
     elif flight.index is not None:
@@ -256,6 +256,36 @@ def _spawning(
     return {"create_task": create_task, "run_in_executor": run_in_executor}
 
 
+def task_and_step(
+    coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, within: contextvars.Context
+) -> tuple[asyncio.Task[Any], Callable[[], object]]:
+    """A task that is not scheduled, and its first step. The loop's methods are shadowed already."""
+    shadow = loop.__dict__["call_soon"]
+    steps: list[Callable[[], object]] = []
+
+    def taken(callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        if steps or context is not within:  # of a finalizer that runs meanwhile
+            return shadow(callback, *args, context=context)
+        steps.append(callback)
+        return None
+
+    loop.__dict__["call_soon"] = taken
+    try:
+        task: asyncio.Task[Any]
+        if loop.get_task_factory() is None:
+            task = asyncio.Task(coro, loop=loop, context=within)
+        else:
+            task = within.run(loop.create_task, coro, context=within)
+    finally:
+        loop.__dict__["call_soon"] = shadow
+    # The program's own kind of task may have been scheduled in another way.
+    return task, steps[0] if steps else _nothing
+
+
+def _nothing() -> None:
+    pass
+
+
 def _in_thread(
     place: Place,
     loop: asyncio.AbstractEventLoop,
@@ -295,7 +325,7 @@ def _in_thread(
             flight.ready = True
             schedule.probe()
         else:
-            schedule.arrive(flight)
+            schedule.arrive_from_loop(flight)
 
     done.add_done_callback(ended, context=outside)
     return given

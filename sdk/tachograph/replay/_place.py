@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from contextvars import ContextVar
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,12 +47,21 @@ class Node:
 class Place:
     """An engine, a node, and whether this is below an effect, where nothing is recorded."""
 
-    __slots__ = ("engine", "inside", "node")
+    __slots__ = ("_below", "engine", "inside", "node")
 
     def __init__(self, engine: Engine, node: Node, *, inside: bool = False) -> None:
         self.engine = engine
         self.node = node
         self.inside = inside
+        self._below: Place | None = None
+
+    @property
+    def below(self) -> Place:
+        """The place of the bodies of effects that are called here."""
+        found = self._below
+        if found is None:
+            found = self._below = Place(self.engine, self.node, inside=True)
+        return found
 
 
 PLACE: ContextVar[Place | None] = ContextVar("tachograph-place", default=None)
@@ -78,10 +88,18 @@ def path_text(path: Path) -> str:
 
 def label_of(work: Any) -> str:
     """What to call a coroutine, a task or a function that is spawned."""
+    if type(work) is FunctionType:
+        return _as_label(work.__qualname__)
     function: Any = work
     while hasattr(function, "func"):  # functools.partial, as asyncio.to_thread makes
         inner = function.args[0] if function.args and callable(function.args[0]) else None
         run = getattr(function.func, "__name__", "") == "run"
         function = inner if run and inner is not None else function.func
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return str(name).replace("<locals>.", "").replace("/", "|")
+    return _as_label(str(name))
+
+
+def _as_label(name: str) -> str:
+    if "<" in name or "/" in name:
+        return name.replace("<locals>.", "").replace("/", "|")
+    return name

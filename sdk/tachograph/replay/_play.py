@@ -81,7 +81,7 @@ class Player(Engine):
         while waiting and waiting[0].used:
             waiting.popleft()
         expected = waiting[0] if waiting else None
-        tree = json.loads(dumps(given.value)[0]) if given.keeps_input else None
+        tree = given.tree()
         if expected is not None and expected.name == name and self._same(expected, tree):
             return self._use(expected)
         found = self._explain(node, name, tree, expected, waiting)

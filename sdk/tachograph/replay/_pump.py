@@ -47,7 +47,7 @@ class Pump:
         self._asked.put_nowait((sent, thrown, flight))
         if self._task is None:
             self._task = self._context.run(
-                loop.create_task, self._work(schedule.arrive), context=self._context
+                loop.create_task, self._work(schedule.arrive_from_loop), context=self._context
             )
 
             def ended(_: object) -> None:

@@ -8,10 +8,12 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from tachograph._guard import guarded
+from tachograph._capture import freeze_told
+from tachograph._guard import contain, guarded
 from tachograph.replay import _kinds  # noqa: F401 - registers what values may be
 from tachograph.replay._codec import dumps
 from tachograph.replay._engine import Engine, Given, StreamSource
+from tachograph.replay._loop import task_and_step
 from tachograph.replay._place import Node
 from tachograph.replay._pump import Pump
 from tachograph.replay._schedule import Flight
@@ -19,6 +21,8 @@ from tachograph.replay._tape import Tape
 
 _LEAKS_LIMIT = 100
 _VARIABLE = "os.environ["
+_EMPTY = frozenset(("end", "cancel", "close"))
+"""Outcomes without a value."""
 _WITHHELD = '{"$":"opaque","t":"withheld"}'
 
 
@@ -35,7 +39,8 @@ class Recorder(Engine):
         self.entry_file = ""
         """The file of the run's function."""
         self._indices = itertools.count()
-        self._keeps_output: dict[int, Given] = {}
+        self._given: dict[int, Given] = {}
+        """Of effects that are under way."""
         self._leaks: set[str] = set()
         self._ticked = -1
 
@@ -49,30 +54,35 @@ class Recorder(Engine):
     def open(self, node: Node, name: str, kind: str, given: Given) -> int:
         """Write the intent of an effect."""
         index = next(self._indices)
-        with guarded("recording an effect"):
+        self._given[index] = given
+        try:
             record: dict[str, Any] = {"t": "call", "i": index, "p": node.text, "n": name, "k": kind}
-            payload = None
+            payload: str | bytes | None = None
             if given.keeps_input:
-                payload, _ = dumps(given.value)
+                payload = given.frozen if given.frozen is not None else dumps(given.value)[0]
             else:
                 record["w"] = 1
             if given.writes:
                 record["e"] = "write"
-            if given.writes or not given.keeps_output:
-                self._keeps_output[index] = given
             self.tape.add(record, "a", payload)
             if given.writes:
                 self.tape.write_out()
+        except BaseException as fault:
+            if not contain("recording an effect", fault):
+                raise
         return index
 
     def close(self, index: int, outcome: str, value: Any) -> None:
         """Write the outcome of an effect that answered on the spot."""
-        with guarded("recording an outcome"):
+        try:
             self._done({"t": "done", "i": index, "o": outcome}, index, value)
+        except BaseException as fault:
+            if not contain("recording an outcome", fault):
+                raise
 
     def deliver(self, flight: Flight, spin: int | None) -> None:
         """Write an outcome at the moment at which the agent gets it."""
-        with guarded("recording an outcome"):
+        try:
             kind, value = flight.outcome or ("ok", None)
             record: dict[str, Any] = {
                 "t": "done",
@@ -83,20 +93,26 @@ class Recorder(Engine):
             if spin is not None:
                 record["s"] = spin
             self._done(record, flight.index, value)
+        except BaseException as fault:
+            if not contain("recording an outcome", fault):
+                raise
 
     def _done(self, record: dict[str, Any], index: int | None, value: Any) -> None:
-        given = None
+        given, outcome = None, record["o"]
         if index is not None:
-            streams = record["o"] == "item"
-            given = (
-                self._keeps_output.get(index) if streams else self._keeps_output.pop(index, None)
-            )
-        if record["o"] in {"end", "cancel", "close"} or (value is None and record["o"] == "ok"):
-            payload = None
+            open_ones = self._given
+            given = open_ones.get(index) if outcome == "item" else open_ones.pop(index, None)
+        payload: str | bytes | None = None
+        if outcome in _EMPTY or (value is None and outcome == "ok"):
+            pass
         elif given is not None and not given.keeps_output:
             payload = _WITHHELD
+        elif given is not None and outcome == "ok" and given.limit_bytes:
+            content, cut_bytes, is_exact = freeze_told(value, given.limit_bytes)
+            given.result = content, cut_bytes
+            payload = content if is_exact else dumps(value)[0]
         else:
-            payload, _ = dumps(value)
+            payload = dumps(value)[0]
         self.tape.add(record, "v", payload)
         if given is not None and given.writes:
             self.tape.write_out()
@@ -156,21 +172,23 @@ class Recorder(Engine):
         loop = asyncio.get_running_loop()
         schedule = self.schedule(loop)
         flight = Flight(index)
-        task: asyncio.Task[Any] = context.run(loop.create_task, start(), context=context)
+        arrive = schedule.arrive
 
-        def arrived(done: asyncio.Task[Any]) -> None:
-            flight.outcome = outcome_of(done)
-            if not flight.dead():
-                schedule.arrive(flight)
+        async def happen() -> None:
+            try:
+                flight.outcome = "ok", await start()
+            except asyncio.CancelledError:
+                flight.outcome = "cancel", None
+            except BaseException as error:
+                flight.outcome = "err", error
+                if flight.dead():
+                    raise
+            if not (flight.dead() or loop.is_closed()):
+                arrive(flight)
 
-        task.add_done_callback(arrived, context=context)
+        task, step = task_and_step(happen(), loop, context)
         flight.cancel = task.cancel
+        # As without a recording, it begins where it is called.
+        schedule.begin(step, context)
+        arrive = schedule.arrive_from_loop
         return await schedule.settle(flight)
-
-
-def outcome_of(done: asyncio.Future[Any]) -> tuple[str, Any]:
-    """How a task ended."""
-    if done.cancelled():
-        return "cancel", None
-    error = done.exception()
-    return ("ok", done.result()) if error is None else ("err", error)

@@ -29,8 +29,6 @@ IDLE_TURNS = 16
 RUNAWAY_CALLBACKS = 50_000
 """More between two deliveries, while replaying, is an endless loop unless it was recorded so."""
 
-_outside = contextvars.Context()
-
 
 class Flight:
     """One outcome under way to the agent."""
@@ -92,8 +90,14 @@ class Schedule:
         self.callbacks = 0
         """Of the agent, since the last delivery."""
         self.now_s: float | None = None
+        # Whoever delivers is not the agent. A context can be entered once at a time, so each has its own.
+        self._outside = contextvars.Context()
         self._probing = False
         self._delivering = False
+        self._running = False
+        """Whether a callback of the agent is at work."""
+        self._starting = False
+        """Whether the first step of an effect is, on top of it."""
         self._idle = 0
         self.closed = False
         """The loop ends; nothing is delivered any more."""
@@ -104,14 +108,16 @@ class Schedule:
         self, callback: Callable[..., Any], args: tuple[Any, ...], context: Any
     ) -> asyncio.Handle:
         """Schedule a callback of the agent, counted."""
-        if not self._delivering and not self._out and self._is_leak():
+        if (self._starting or not (self._delivering or self._out)) and self._is_leak():
             self.engine.leaked(_where(callback))
         number = next(self._numbers)
 
         def run() -> None:
+            self._running = True
             try:
                 callback(*args)
             finally:
+                self._running = False
                 self._out.pop(number, None)
                 self.callbacks += 1
                 if self._inbox or self.engine.replaying:
@@ -119,9 +125,23 @@ class Schedule:
 
         handle: asyncio.Handle = self.call_soon(run, context=context)
         self._out[number] = handle
-        if self._inbox or self.engine.replaying:
+        # What a delivery sets going looks by itself when it has ended.
+        if (self._inbox or self.engine.replaying) and not self._delivering:
             self._probe_soon()
         return handle
+
+    def begin(self, step: Callable[[], object], context: contextvars.Context) -> None:
+        """Run the first step of an effect's task now, where the agent calls it."""
+        before, self._starting = self._starting, True
+        caller = asyncio.current_task(self.loop)
+        if caller is not None:
+            asyncio.tasks._leave_task(self.loop, caller)
+        try:
+            context.run(step)
+        finally:
+            if caller is not None:
+                asyncio.tasks._enter_task(self.loop, caller)
+            self._starting = before
 
     def _is_done(self) -> bool:
         return self.closed or self.engine.over or self.engine.failed
@@ -144,17 +164,30 @@ class Schedule:
             elif following is None and self.callbacks > 2 * SPIN_LIMIT:
                 self.engine.exhausted()
         elif self.callbacks >= SPIN_LIMIT:
-            self._deliver_arrived(self.callbacks)
+            self._outside.run(self._deliver_arrived, self.callbacks)
+        # Most often the agent has come to rest now, and a turn of the loop is saved.
+        if not self.quiet() or not self._outside.run(self._deliver_next):
+            self._probe_soon()
+
+    def _deliver_next(self) -> bool:
+        """At rest: deliver what is next; whether that has set the agent going, so that it is looked again."""
+        if self._is_done():
+            return True
+        if self.engine.replaying:
+            return self._deliver_recorded_next() and not self.quiet()
+        while self._inbox and self.quiet():
+            self._deliver_arrived(None)
+        return not self._inbox
 
     def quiet(self) -> bool:
         """Whether no callback of the agent can run."""
         out = self._out
-        if not out:
-            return True
-        gone = [number for number, handle in out.items() if handle.cancelled()]
-        for number in gone:
+        while out:
+            number, handle = next(iter(out.items()))
+            if not handle.cancelled():
+                return False
             del out[number]
-        return not out
+        return True
 
     # --- deliveries ----------------------------------------------------------------------------------
 
@@ -167,6 +200,15 @@ class Schedule:
             return
         self._inbox.append(flight)
         self._probe_soon()
+
+    def arrive_from_loop(self, flight: Flight) -> None:
+        """:meth:`arrive`, when no code of the agent is running: the loop itself calls."""
+        if self._inbox or self._is_done() or not self.quiet():
+            self.arrive(flight)
+        else:
+            self._inbox.append(flight)
+            if not self._outside.run(self._deliver_next):
+                self._probe_soon()
 
     def real_time(self) -> float:
         """The loop's own time, seconds."""
@@ -212,9 +254,10 @@ class Schedule:
         self._probe_soon()
 
     def _probe_soon(self) -> None:
-        if not self._probing:
+        # A callback of the agent that is at work looks by itself when it has ended.
+        if not self._probing and not self._running:
             self._probing = True
-            self.call_soon(self._probe, context=_outside)
+            self.call_soon(self._probe, context=self._outside)
 
     def _probe(self) -> None:
         self._probing = False
@@ -224,11 +267,8 @@ class Schedule:
             self._probe_soon()
         elif self.engine.replaying:
             self._probe_recorded()
-        else:
-            while self._inbox and self.quiet():
-                self._deliver_arrived(None)
-            if self._inbox:
-                self._probe_soon()
+        elif not self._deliver_next():
+            self._probe_soon()
 
     def _deliver_arrived(self, spin: int | None) -> None:
         if not self._inbox:
@@ -250,20 +290,25 @@ class Schedule:
         finally:
             self._delivering = False
 
-    def _probe_recorded(self) -> None:
+    def _deliver_recorded_next(self) -> bool:
         self.engine.choose(self)
-        if self.unmatched:
-            # Whatever the agent does in a thread that was not recorded must end first.
-            ended = next((each for each in self.unmatched if each.ready), None)
-            if ended is not None:
-                self.unmatched.remove(ended)
-                if not ended.dead():
-                    self._land(ended)
-                self._probe_soon()
-            return
-        if self._deliver_recorded(spinning=False):
+        if not self.unmatched:
+            return self._deliver_recorded(spinning=False)
+        # Whatever the agent does in a thread that was not recorded must end first.
+        ended = next((each for each in self.unmatched if each.ready), None)
+        if ended is None:
+            return False
+        self.unmatched.remove(ended)
+        if not ended.dead():
+            self._land(ended)
+        return True
+
+    def _probe_recorded(self) -> None:
+        if self._deliver_recorded_next():
             self._probe_soon()
             return
+        if self.unmatched:
+            return  # the end of its thread probes again
         following = self.engine.following()
         flight = self.pending.get(following.index) if following is not None else None
         if flight is not None and not flight.ready:

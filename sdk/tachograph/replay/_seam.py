@@ -33,6 +33,8 @@ _MISSING = object()
 class FrameSeam:
     """A decorated frame that runs as it is, under a label of its own."""
 
+    frozen = None
+
     def __init__(self, place: Place) -> None:
         self._place = place
 
@@ -67,11 +69,15 @@ class FrameSeam:
 class EffectSeam:
     """Something that the agent reaches out with: it happens once, and never while replaying."""
 
+    __slots__ = ("_given", "_kind", "_name", "_place", "frozen")
+
     def __init__(self, place: Place, kind: str, given: Given, name: str | None = None) -> None:
         self._place = place
         self._kind = kind
         self._given = given
         self._name = name
+        self.frozen: tuple[bytes, int] | None = None
+        """The result in the form that a span takes, once the tape has it."""
 
     def _open(self, function: Function) -> tuple[Engine, int]:
         engine, node = self._place.engine, self._place.node
@@ -100,7 +106,7 @@ class EffectSeam:
         return self._open(function)
 
     def _inside(self) -> Place:
-        return Place(self._place.engine, self._place.node, inside=True)
+        return self._place.below
 
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A plain function."""
@@ -117,6 +123,7 @@ class EffectSeam:
         finally:
             PLACE.reset(token)
         engine.close(index, "ok", result)
+        self.frozen = self._given.result
         return result
 
     async def acall(self, function: Function, args: Any, kwargs: Any) -> Any:
@@ -131,6 +138,7 @@ class EffectSeam:
         outcome = await engine.launch(index, start, context)
         if not engine.answers(index):
             _carry_back(before, context)
+            self.frozen = self._given.result
         return unwrapped(outcome)
 
     async def _in_place(self, engine: Engine, index: int, going: Any) -> Any:
@@ -145,6 +153,7 @@ class EffectSeam:
         finally:
             PLACE.reset(token)
         engine.close(index, "ok", result)
+        self.frozen = self._given.result
         return result
 
     def gen(self, function: Function, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
@@ -242,30 +251,32 @@ def _carry_back(before: contextvars.Context, after: contextvars.Context) -> None
 
 
 def hook(
-    spec: Spec, given: dict[str, Any], policies: tuple[str, str], *, writes: bool = False
+    spec: Spec,
+    given: dict[str, Any] | None,
+    policies: tuple[str, str],
+    writes: bool,
+    frozen: bytes | None = None,
+    limit_bytes: int = 0,
 ) -> Any:
     """What is to make a decorated call, by its layer and by where it is called; None for what we leave alone.
 
-    ``policies`` say how much of arguments and result may be kept, ``writes`` whether it changes the world.
+    ``policies`` say how much of arguments and result may be kept, ``writes`` whether it changes the world,
+    ``frozen`` and ``limit_bytes`` are those of :class:`Given`.
     """
     place = PLACE.get()
     if spec.run is not None and (place is None or place.engine.over):
         from tachograph.replay import _session
 
         return _session.outermost(spec, policies)
-    place = here()
-    if place is None:
+    if place is None or place.inside or place.engine.over:
         return None
-    if spec.layer in FRAMES:
+    layer = spec.layer
+    if layer in EFFECTS:
+        keeps_input, keeps_output = policies[0] == "full", policies[1] == "full"
+        keeps = Given(given, keeps_input, keeps_output, writes, frozen, limit_bytes)
+        return EffectSeam(place, layer, keeps)
+    if layer in FRAMES:
         return FrameSeam(place)
-    if spec.layer in EFFECTS:
-        keeps = Given(
-            given,
-            keeps_input=policies[0] == "full",
-            keeps_output=policies[1] == "full",
-            writes=writes,
-        )
-        return EffectSeam(place, spec.layer, keeps)
     return None
 
 

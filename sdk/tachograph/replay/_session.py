@@ -46,6 +46,7 @@ class Session:
         self.directory = directory
         self.light = light
         self.redact = digest_of if light else masking(redactor)
+        self._suspects = redactor.suspects
         self.ship = ship
         self.drain = Drain()
         self.room = Room()
@@ -58,7 +59,8 @@ class Session:
         # A run that is taken up by its id has a tape for each attempt.
         attempt = f"{os.getpid():x}-{next(self._numbers):x}"
         path = self.directory / f"{run_id}.{attempt}.tape"
-        tape = Tape(path, self.redact, self.drain, self.room)
+        suspects = None if self.light else self._suspects
+        tape = Tape(path, self.redact, self.drain, self.room, suspects)
         self.drain.start(tape)
         text, _ = _codec.dumps(arguments, objects=True)
         mode = "light" if self.light else "exact"

@@ -14,11 +14,13 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from tachograph._guard import guarded, say_rarely
 from tachograph_schemas.tapes import blob_name, frame
@@ -31,9 +33,17 @@ TAPE_LIMIT_BYTES = 256 << 20
 ALL_TAPES_LIMIT_BYTES = 1 << 30
 """Of the runs that are under way in this process, together."""
 _QUEUE_LIMIT_BYTES = 32 << 20
+_TOGETHER_CHARS = 512 << 10
+"""Payloads are screened for secrets so many at a time; fewer than the next figure one by one."""
+_ALONE_CHARS = 2_048
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+_forks = 0
+"""How many forks lie between this process and the one that started."""
 
 Redact = Callable[[str], str]
 """Masks secrets in a JSON text and returns JSON."""
+Suspects = Callable[[Sequence[bytes]], Iterable[int]]
+"""The places of those texts that may hold something to mask; the others surely do not."""
 
 
 def digest_of(text: str) -> str:
@@ -65,13 +75,21 @@ class Room:
 class Tape:
     """Takes records from any thread. Nothing here raises into the agent or blocks on the disk."""
 
-    def __init__(self, path: Path, redact: Redact, drain: Drain, room: Room) -> None:
+    def __init__(
+        self,
+        path: Path,
+        redact: Redact,
+        drain: Drain,
+        room: Room,
+        suspects: Suspects | None = None,
+    ) -> None:
         self.path = path
-        self._pid = os.getpid()
+        self._suspects = suspects
+        self._forks = _forks
         self._redact = redact
         self._drain = drain
         self._room = room
-        self._queue: deque[tuple[dict[str, Any], str, str | None]] = deque()
+        self._queue: deque[tuple[dict[str, Any], str, str | bytes | None]] = deque()
         self._queued_bytes = 0
         self._lock = threading.Lock()
         self._file: int | None = None
@@ -85,9 +103,11 @@ class Tape:
         """How many records were dropped."""
         self.closed = False
 
-    def add(self, record: dict[str, Any], field: str = "v", payload: str | None = None) -> None:
-        """Queue a record; ``payload`` is the JSON text of its ``field``."""
-        if self.closed or os.getpid() != self._pid:
+    def add(
+        self, record: dict[str, Any], field: str = "v", payload: str | bytes | None = None
+    ) -> None:
+        """Queue a record; ``payload`` is the JSON of its ``field``: ASCII text, or UTF-8 that a span has, too."""
+        if self.closed or _forks != self._forks:
             return  # a forked child is not part of its parent's tape
         if self.why_cut:
             self.dropped += 1
@@ -96,27 +116,44 @@ class Tape:
         self._queued_bytes += len(payload) if payload is not None else 64
         if self._queued_bytes > _QUEUE_LIMIT_BYTES:
             self.write_out()
-        else:
+        elif self._drain.is_idle:
             self._drain.wake()
 
     def write_out(self) -> None:
         """Write what is queued, on this thread. It survives the process, not a power cut."""
-        if os.getpid() != self._pid:
+        if _forks != self._forks:
             return
         with guarded("writing a tape"), self._lock:
             parts: list[bytes] = []
             while self._queue:
-                record, field, payload = self._queue.popleft()
-                if payload is not None:
-                    payload = self._payload(payload, parts)
-                self._frame(_joined(record, field, payload), parts)
+                self._take_some(parts)
             # Threads add to the count without a lock.
             self._queued_bytes = 0
             if parts and not self._write(b"".join(parts)):
                 self.dropped += len(parts)
 
-    def _payload(self, text: str, parts: list[bytes]) -> str:
-        text = self._redact(text)
+    def _take_some(self, parts: list[bytes]) -> None:
+        """Frame the oldest records. Payloads are looked at together: most of them hold nothing to mask."""
+        taken: list[tuple[dict[str, Any], str, str | None]] = []
+        size_chars = 0
+        while self._queue and size_chars < _TOGETHER_CHARS:
+            record, field, payload = self._queue.popleft()
+            text = self._ascii(payload) if isinstance(payload, bytes) else payload
+            size_chars += len(text or "")
+            taken.append((record, field, text))
+        suspects = self._suspects
+        if suspects is None or size_chars < _ALONE_CHARS:
+            looked_at: Container[int] = range(len(taken))
+        else:
+            looked_at = frozenset(suspects([(text or "").encode("ascii") for _, _, text in taken]))
+        for at, (record, field, text) in enumerate(taken):
+            if text is not None:
+                stored = self._stored(self._redact(text) if at in looked_at else text, parts)
+                self._frame(_joined(record, field, stored), parts)
+            else:
+                self._frame(_joined(record, field, None), parts)
+
+    def _stored(self, text: str, parts: list[bytes]) -> str:
         if len(text) <= INLINE_BYTES:
             return text
         name = blob_name(text)
@@ -124,6 +161,12 @@ class Tape:
             self._blobs.add(name)
             self._frame(f'{{"t":"blob","h":"{name}","v":{text}}}', parts)
         return f'{{"$":"blob","h":"{name}"}}'
+
+    def _ascii(self, content: bytes) -> str:
+        # What is digested has to be written as this module's encoder writes it, which differs in 1e+16.
+        if content.isascii() and len(content) <= INLINE_BYTES and self._redact is not digest_of:
+            return content.decode("ascii")
+        return _encode(orjson.loads(content))
 
     def _frame(self, text: str, parts: list[bytes]) -> None:
         line, self._crc = frame(text, self._crc)
@@ -166,7 +209,7 @@ class Tape:
 
     def digest(self) -> None:
         """Keep digests of payloads from here on."""
-        self._redact = digest_of
+        self._redact, self._suspects = digest_of, None
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -197,8 +240,17 @@ def _lock_for_this_process(file: int) -> None:
 
 
 def _joined(record: dict[str, Any], field: str, payload: str | None) -> str:
-    text = json.dumps(record, separators=(",", ":"))
+    text = _encode(record)
     return text if payload is None else f'{text[:-1]},"{field}":{payload}}}'
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class Drain:
@@ -207,6 +259,8 @@ class Drain:
     def __init__(self) -> None:
         self._tapes: list[Tape] = []
         self._after: deque[Callable[[], None]] = deque()
+        self.is_idle = True
+        """Whether it has to be woken to write."""
         self._work = threading.Event()
         self._idle = threading.Condition()
         self._busy = False
@@ -245,8 +299,8 @@ class Drain:
 
     def wake(self) -> None:
         """There is something to write."""
-        if not self._work.is_set():
-            self._work.set()
+        self.is_idle = False
+        self._work.set()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until everything asked so far is done; whether it was in time."""
@@ -268,6 +322,8 @@ class Drain:
             # A group of records in one write; an exit does not wait for the group.
             self._stopping.wait(DRAIN_S if not self._after else 0)
             self._work.clear()
+            # Before the queues are looked at: what comes later wakes it again.
+            self.is_idle = True
             self._busy = True
             for tape in list(self._tapes):
                 tape.write_out()
