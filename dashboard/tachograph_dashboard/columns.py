@@ -127,10 +127,11 @@ def _labels(rows: Mapping[str, list[Any]]) -> tuple[list[str], list[int]]:
 def _flags(rows: Mapping[str, list[Any]]) -> list[int]:
     return [
         (OPEN if is_open else 0)
-        | (ERROR if status == "error" else 0)
+        # A retry or a fallback names the failure that it answers to; that one is shown where it happened.
+        | ((WARN if layer in {"retry", "fallback"} else ERROR) if status == "error" else 0)
         | _VERDICT_FLAGS.get(verdict, 0)
-        for verdict, status, is_open in zip(
-            rows["verdict"], rows["status"], rows["is_open"], strict=True
+        for verdict, status, is_open, layer in zip(
+            rows["verdict"], rows["status"], rows["is_open"], rows["layer"], strict=True
         )
     ]
 

@@ -117,6 +117,12 @@ def unpacked(tree):
     return head, found
 
 
+def test_a_failure_that_is_retried_is_marked_where_it_happened():
+    layers = {"layer": ["run", "tool", "retry"], "status": ["ok", "error", "error"]}
+    _, columns = unpacked(tree_columns(rows(**layers, verdict=["", "", ""])))
+    assert columns["flags"].tolist() == [1, 2, 4]
+
+
 def test_columns_survive_the_way_to_the_browser():
     """Times, parents, names, marks; half a year apart and to the nanosecond."""
     head, columns = unpacked(tree_columns(rows()))
