@@ -106,9 +106,12 @@ def _line(stream: IO[bytes], wait_s: float) -> bytes:
     """
     deadline_s = time.monotonic() + wait_s
     line = b""
+    # Not `select`: a collector with a thousand connections has descriptors beyond its reach.
+    watch = select.poll()
+    watch.register(stream, select.POLLIN)
     while not line.endswith(b"\n"):
         left_s = deadline_s - time.monotonic()
-        if left_s <= 0 or not select.select([stream], [], [], left_s)[0]:
+        if left_s <= 0 or not watch.poll(left_s * 1e3):
             raise TimeoutError("no answer in time")
         more = os.read(stream.fileno(), 65_536)
         if not more:

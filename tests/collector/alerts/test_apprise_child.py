@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 
 import pytest
 
@@ -28,6 +30,24 @@ def test_a_url_cannot_name_a_file_that_leaves_with_the_message(apprise, tmp_path
         with pytest.raises(UndeliveredError, match="could not be read"):
             apprise.send(url, "title", "body", "warning")
         assert hook.bodies == []
+
+
+def test_it_answers_a_collector_that_has_a_thousand_connections():
+    """Descriptors beyond 1,024 are out of the reach of ``select``."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit < 1_200:
+        pytest.skip("this machine allows a process fewer than 1,200 open files")
+    process = AppriseProcess(networks("127.0.0.0/8"))
+    held = []
+    try:
+        while not held or held[-1] < 1_100:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(UndeliveredError, match="does not know this URL"):
+            process.send("nonsense", "title", "body", "warning")
+    finally:
+        process.close()
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def test_names_in_a_mail_are_no_html_and_call_nobody(apprise):
