@@ -117,13 +117,18 @@ def pack(journal: bytes) -> bytes:
     return zipped(b"".join(lines), blobs)
 
 
+_LEVEL = 1
+"""Of deflate: packing is most of what a recording costs its process."""
+
+
 def zipped(tape: bytes, blobs: dict[str, str]) -> bytes:
     """The package of a tape without blobs in it, and those blobs by name."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-        archive.writestr(_member(TAPE_MEMBER), tape)
+    with zipfile.ZipFile(out, "w") as archive:
+        # Said for each: an archive's own level does not hold for members that are given as ``ZipInfo``.
+        archive.writestr(_member(TAPE_MEMBER), tape, compresslevel=_LEVEL)
         for name in sorted(blobs):
-            archive.writestr(_member(f"blobs/{name}.json"), blobs[name])
+            archive.writestr(_member(f"blobs/{name}.json"), blobs[name], compresslevel=_LEVEL)
     return out.getvalue()
 
 
