@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 TIMEOUT_S = 300
 TITLES = {
     "plain": ("undecorated", "pass"),
-    "ours": ("Tachograph", "import tachograph"),
+    "ours": ("Tachograph, recording for replay", "import tachograph"),
+    "ours-spans": ("Tachograph, spans alone", "import tachograph"),
     "otel": (
         "OpenTelemetry by hand",
         "import opentelemetry.sdk.trace.export, opentelemetry.exporter.otlp.proto.http.trace_exporter",
@@ -220,7 +221,7 @@ def _measured(chosen: argparse.Namespace) -> tuple[list[Record], list[str]]:
     records: list[Record] = []
     for peer in chosen.peers.split(","):
         try:
-            own = peer in {"plain", "ours"}
+            own = peer == "plain" or peer.startswith("ours")
             environments[peer] = None if own else ensure(chosen.venvs, peer)
         except NotInstalledError as error:
             failures.append(f"{TITLES[peer][0]} could not be installed: {error}")

@@ -129,7 +129,7 @@ def markdown(endings: list[Ending]) -> str:
 
 def main(words: list[str]) -> None:
     """Measure and print a table; exits with 2 for arguments that cannot be used."""
-    names = [peer for peer in TITLES if peer != "plain"]
+    names = [peer for peer in TITLES if peer not in {"plain", "ours-spans"}]
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks peers-faults", description=__doc__
     )

@@ -36,6 +36,12 @@ def ours(url: str) -> Adapter:
     )
 
 
+def ours_spans(url: str) -> Adapter:
+    """Without a recording for replay, which none of the others makes."""
+    os.environ["TACHO_RECORD"] = "off"
+    return ours(url)
+
+
 def otel(url: str) -> Adapter:
     """What a careful user writes by hand: the argument as JSON, the result as it is."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -136,6 +142,7 @@ def phoenix_otel(url: str) -> Adapter:
 ADAPTERS: dict[str, Callable[[str], Adapter]] = {
     "plain": plain,
     "ours": ours,
+    "ours-spans": ours_spans,
     "otel": otel,
     "langfuse": langfuse,
     "langsmith": langsmith,
