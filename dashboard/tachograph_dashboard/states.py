@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import streamlit as st
 
@@ -23,8 +22,6 @@ def handle(task: str) -> str:
 
 handle("record my first run")
 """
-
-FilterKind = Literal["filters", "window"]
 
 
 def collector_address() -> str:

@@ -16,7 +16,6 @@ from tachograph_schemas.costs import GROUPS
 
 SLICES = 40
 REFRESH_S = 10
-NEW = ""
 HELP = {
     "target": "Which one. Empty: each has a budget of its own; for runs, steps and repair loops: of every agent.",
     "action": "What happens to the next call once it is used up.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from tachograph.errors import TachographError
@@ -115,8 +114,3 @@ register(
     Kind("error", _write, _read),
     test=lambda value: isinstance(value, BaseException),
 )
-
-
-def is_scheduling(error: BaseException) -> bool:
-    """Whether an exception is an event of the schedule rather than the outcome of a call."""
-    return isinstance(error, asyncio.CancelledError)
