@@ -4,6 +4,8 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Without bytecode every start of Python compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo test check fmt bench lock clean
@@ -42,9 +44,10 @@ fmt: install ## format, and mend what can be mended
 bench: install ## the benchmarks, as ratios; see docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks
 
+# The wheels of claude-agent-sdk bring its CLI along, 170 MB that no test needs; its source does not.
 lock: ## choose versions anew and write requirements.lock
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet --upgrade --no-binary claude-agent-sdk --emit-build-options -o requirements.lock
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -174,7 +174,7 @@ def _fuzz_one(
     def one(case: Any) -> None:
         if isinstance(case.query, dict) and "wait_s" in case.query:
             case.query["wait_s"] = 0  # nobody waits for news here
-        answer = case.call(headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        answer = case.call(headers={"Authorization": f"Bearer {key}"}, timeout=180)
         seen[answer.status_code] += 1
         assert answer.status_code < 500, (case.as_curl_command(), answer.text[:500])
         if key == projects.theirs:
@@ -187,7 +187,7 @@ def twins(projects: Projects) -> list[str]:
     """Ask as the second project for what the first has, and for what nobody has: what was told apart."""
     apart = []
     headers = {"Authorization": f"Bearer {projects.theirs}"}
-    with httpx.Client(base_url=projects.url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=projects.url, headers=headers, timeout=180) as client:
         for operation in operations(projects.url):
             places = _PLACE.findall(operation.path)
             for body in _bodies(operation.path) if places else ():
@@ -243,5 +243,5 @@ def sights(projects: Projects) -> dict[str, str]:
         "/api/v1/quarantine",
         _DESCRIPTION,
     ]
-    with httpx.Client(base_url=projects.url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=projects.url, headers=headers, timeout=180) as client:
         return {path: client.get(path).text for path in paths}

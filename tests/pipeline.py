@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import made_tables
 from tachograph_collector.kinds import KINDS
 from tachograph_collector.loader import Loader
 from tachograph_collector.metrics import Metrics
@@ -26,6 +27,8 @@ class Pipeline:
     def __init__(
         self, home, *, batch: BatchLimits = BatchLimits(linger_s=0.0, apart_s=0.0)
     ) -> None:
+        if not (home / "log").exists() and not (home / "data").exists():
+            made_tables.put(home / "data")
         self.log = Log(home / "log", LIMITS)
         self.engine = EngineStore(f"chdb://{home / 'data'}", Layout(), home / "work")
         self.metrics = Metrics()
@@ -37,8 +40,9 @@ class Pipeline:
     def start(self) -> Pipeline:
         opened = threading.Event()
         self.loader.start(opened.set)
-        assert opened.wait(30)
-        assert self.loader.failure is None
+        assert opened.wait(60)
+        if self.loader.failure is not None:
+            raise self.loader.failure
         return self
 
     def send(self, *bodies: bytes, signal: str = "traces") -> None:
@@ -54,7 +58,7 @@ class Pipeline:
                 KINDS[signal],
             )
         for _ in bodies:
-            assert left.acquire(timeout=60)
+            assert left.acquire(timeout=180)
         assert verdicts == [None] * len(bodies)
 
     def stop(self) -> None:

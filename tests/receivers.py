@@ -33,18 +33,20 @@ class Hook:
 
 @contextlib.contextmanager
 def webhook() -> Iterator[Hook]:
-    hook = Hook()
+    hook, one_at_a_time = Hook(), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if len(body) < int(self.headers["content-length"]):
                 return  # the sender was killed
-            hook.bodies.append(body)
-            hook.headers.append({name.lower(): value for name, value in self.headers.items()})
-            status = hook.answers.pop(0) if hook.answers else 200
-            if status < 300:
-                hook.taken.append(json.loads(body))
+            # A body and its headers stand at the same place.
+            with one_at_a_time:
+                hook.bodies.append(body)
+                hook.headers.append({name.lower(): value for name, value in self.headers.items()})
+                status = hook.answers.pop(0) if hook.answers else 200
+                if status < 300:
+                    hook.taken.append(json.loads(body))
             self.send_response(status)
             if 300 <= status < 400:
                 self.send_header("Location", f"{hook.url}/elsewhere")

@@ -68,7 +68,7 @@ def test_the_readme_s_example_records_what_it_says(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [

@@ -15,6 +15,7 @@ else:
     from backports import zstd
 
 _STEP_BYTES = 1 << 20
+_SHORTEST_PREFIX_BYTES = 8  # to zstd less is none
 _FEED_BYTES = 1 << 16  # what follows a member is copied at its end
 _MOST_MEMBERS = 10_000  # an empty one takes 9 bytes, and time
 # A frame may ask its reader for a window of any size; this one is what every level up to 19 needs.
@@ -55,8 +56,9 @@ class _Zlib:
 
 
 class _Zstd:
-    def __init__(self) -> None:
-        self._object = zstd.ZstdDecompressor(options=_ZSTD_OPTIONS)
+    def __init__(self, prefix: bytes = b"") -> None:
+        before = zstd.ZstdDict(prefix, is_raw=True).as_prefix if prefix else None
+        self._object = zstd.ZstdDecompressor(before, options=_ZSTD_OPTIONS)
         self.eof = False
 
     def inflate(self, data: bytes) -> bytes:
@@ -95,10 +97,19 @@ def encoding_of(header: bytes) -> str:
     raise UnsupportedError(f"{what}: not understood; send gzip, deflate, zstd, or none.")
 
 
-def inflated(raw: bytes, encoding: str, most_bytes: int, claim: Callable[[int], None]) -> bytes:
+def inflated(
+    raw: bytes,
+    encoding: str,
+    most_bytes: int,
+    claim: Callable[[int], None],
+    prefix: bytes = b"",
+    *,
+    most_members: int = _MOST_MEMBERS,
+) -> bytes:
     """A body without its encoding, which is not ``identity``; ``claim`` is told of memory before more is used.
 
-    May be followed by further members (gzip) or frames (zstd), as their formats allow.
+    May be followed by further members (gzip) or frames (zstd), ``most_members`` in all, as their formats allow.
+    ``prefix`` is the raw dictionary that a zstd body of one frame was compressed with.
 
     Raises:
         BadBodyError: it is not sound.
@@ -106,9 +117,11 @@ def inflated(raw: bytes, encoding: str, most_bytes: int, claim: Callable[[int], 
     """
     parts: list[bytes] = []
     size = at = 0
+    if prefix and (encoding != "zstd" or len(prefix) < _SHORTEST_PREFIX_BYTES):
+        raise BadBodyError("Only zstd can be compressed against other bodies, of 8 bytes or more.")
     try:
-        for _ in range(_MOST_MEMBERS):
-            inflater = _INFLATERS[encoding]()
+        for _ in range(most_members):
+            inflater = _Zstd(prefix) if prefix else _INFLATERS[encoding]()
             while not inflater.eof:
                 data = raw[at : at + _FEED_BYTES] if inflater.starving() else b""
                 at += len(data)
@@ -123,9 +136,10 @@ def inflated(raw: bytes, encoding: str, most_bytes: int, claim: Callable[[int], 
             at -= len(inflater.rest())
             if at == len(raw):
                 return b"".join(parts)
-            if encoding == "deflate":
-                raise BadBodyError("Something follows the deflate body.")
-        raise BadBodyError(f"The {encoding} body is in more than {_MOST_MEMBERS} pieces.")
+            if encoding == "deflate" or prefix:
+                # A prefix is for one frame, and each would load it anew.
+                raise BadBodyError(f"Something follows the {encoding} body.")
+        raise BadBodyError(f"The {encoding} body is in more than {most_members} pieces.")
     except _FAULTS as error:
         raise BadBodyError(f"The body is not sound {encoding}: {error}.") from error
 

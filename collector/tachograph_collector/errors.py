@@ -6,6 +6,7 @@ CollectorError
 │   ├── BadBodyError         400: it can never be accepted
 │   ├── TooLargeError        413
 │   ├── StalledError         408: the rest of it did not come
+│   ├── GoneError            412: what it was compressed against is not kept any more
 │   └── UnsupportedError     415: a content type or encoding nobody speaks here
 └── NotNowError          503 with Retry-After: memory, log or disk is full, or the collector is stopping
 """
@@ -46,6 +47,13 @@ class StalledError(BodyError):
 
     http_status = 408
     reason = "stalled"
+
+
+class GoneError(BodyError):
+    """A body was compressed against others that are not kept any more; it can be sent without."""
+
+    http_status = 412
+    reason = "gone"
 
 
 class UnsupportedError(BodyError):

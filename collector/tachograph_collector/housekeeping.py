@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 
 from clickhouse_connect.driver.client import Client
 
+from tachograph_collector.chores import Chore
 from tachograph_collector.metrics import Metrics
 from tachograph_schemas import metric_names, retention, store
 from tachograph_schemas.layout import Layout
@@ -21,29 +21,22 @@ _INDEX_EVERY = 60  # rounds; what was not indexed yet is searched by reading it
 _STOP_S = 5.0
 
 
-class Housekeeping:
+class Housekeeping(Chore):
     """A thread with an engine session of its own. A fault is logged, and the next round tries again."""
 
     def __init__(self, dsn: str, layout: Layout, max_disk_bytes: int, metrics: Metrics) -> None:
+        super().__init__("housekeeping", _STOP_S)
         self._dsn = dsn
         self._layout = layout
         self._max_disk_bytes = max_disk_bytes
         self._metrics = metrics
         self._index = WordIndex(layout)
         self._stored_bytes = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
         """Begin; the engine's tables must be there."""
         self._metrics.gauge(metric_names.STORED_BYTES, lambda: self._stored_bytes)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the step under way; waits for a few seconds at most."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(_STOP_S)
+        super().start()
 
     def keep_size(self, client: Client) -> None:
         """Delete the oldest days while there is more than is allowed."""

@@ -25,9 +25,11 @@ from tachograph_collector.errors import (
     StalledError,
     UnsupportedError,
 )
+from tachograph_collector.kept_bodies import KeptBodies
 from tachograph_collector.keys import KEY_NEEDED, Keys
 from tachograph_collector.memory import Loan
 from tachograph_collector.receive import Parcel, Protocol, Receiver
+from tachograph_schemas.control import KEEP, KEPT
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,7 +45,9 @@ _PROTOCOLS: dict[bytes, Protocol] = {
 }
 _SIGNALS = {face.path: face for face in signals.FACES.values()}
 _GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 503: 14}
-_STALL_S = 30.0
+_KEEP, _KEPT = KEEP.lower().encode(), KEPT.lower().encode()
+STALL_S = 30.0
+"""Whoever sends nothing more of a body for so long is not waited for."""
 
 
 def is_otlp(method: str, path: str) -> bool:
@@ -56,9 +60,17 @@ def is_otlp(method: str, path: str) -> bool:
 class Intake:
     """The ASGI application behind ``/v1/traces``, ``/v1/logs`` and ``/v1/metrics``."""
 
-    def __init__(self, receiver: Receiver, keys: Keys, *, stall_s: float = _STALL_S) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        keys: Keys,
+        kept: KeptBodies | None = None,
+        *,
+        stall_s: float = STALL_S,
+    ) -> None:
         self._receiver = receiver
         self._keys = keys
+        self._kept = kept
         self._stall_s = stall_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +92,7 @@ class Intake:
             await _refuse(send, 401, KEY_NEEDED, is_json, [(b"www-authenticate", b"Bearer")])
             return
         try:
-            response = await self._answer(signal, headers, receive, project)
+            response, more = await self._answer(signal, headers, receive, project)
         except BodyError as error:
             self._receiver.count_refusal(error, signal.name)
             # Whoever stalled is not waited for any more.
@@ -91,7 +103,7 @@ class Intake:
             retry = str(round(error.retry_after_s)).encode()
             await _refuse(send, 503, str(error), is_json, [(b"retry-after", retry)])
         else:
-            await _send(send, 200, response, is_json)
+            await _send(send, 200, response, is_json, more)
 
     async def _answer(
         self,
@@ -99,14 +111,17 @@ class Intake:
         headers: dict[bytes, bytes],
         receive: Receive,
         project: str,
-    ) -> Message:
+    ) -> tuple[Message, _Headers]:
         protocol = _protocol(headers)
         encoding = encoding_of(headers.get(b"content-encoding", b""))
         with self._receiver.memory.loan() as loan:
             raw = await self._read(headers, receive, loan)
             parcel = Parcel(raw, project, protocol, encoding, signal)
             answer: Message = signal.answer(await self._receiver.take(parcel, loan))
-        return answer
+        name = headers.get(_KEEP, b"").decode("latin-1")
+        if name and self._kept is not None and self._kept.keep(project, name, raw, encoding):
+            return answer, [(_KEPT, b"1")]
+        return answer, []
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive, loan: Loan) -> bytes:
         most = self._receiver.max_body_bytes

@@ -314,6 +314,10 @@ class Loader:
                 )
                 self._insert_again(missing)
                 self._engine.barrier()
+                # Else the checkpoint waits for runs that nothing computes any more after the last batch.
+                self._compute_runs(
+                    self._roll_ups.finish if self._log.closed else self._roll_ups.compute
+                )
             waiting = self._roll_ups.oldest_waiting
             # Runs that wait to be computed are forgotten by a crash: the log must begin with their spans then.
             sure = [one for one in self._unconfirmed if waiting is None or one.sequence < waiting]

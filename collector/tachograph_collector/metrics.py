@@ -75,6 +75,14 @@ _HELP: dict[str, tuple[str, str]] = {
         "counter",
         "Bodies deleted from quarantine because it was full, the oldest first.",
     ),
+    metric_names.DRIFT_BEHIND_S: (
+        "gauge",
+        "Seconds since finished runs were last looked for and compared with their agent's past.",
+    ),
+    metric_names.DRIFT_RESTARTS: (
+        "counter",
+        "How often the process that looks for drift ended or fell silent and was started again.",
+    ),
     metric_names.QUARANTINE_RETRIED: (
         "counter",
         "Bodies of the quarantine that were put through again.",

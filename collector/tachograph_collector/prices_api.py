@@ -16,10 +16,10 @@ from tachograph_collector.keys import Caller
 from tachograph_collector.side_door import SideDoor
 from tachograph_schemas import pricing
 from tachograph_schemas.control import PRICES
-from tachograph_schemas.pricing import UserPrice
+from tachograph_schemas.rates import LATEST_S, MOST_USD, UserPrice
 
 _FIRST, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
-Usd = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Usd = Annotated[float, Field(ge=0, le=MOST_USD, allow_inf_nan=False)]
 
 
 class Line(BaseModel):
@@ -29,7 +29,7 @@ class Line(BaseModel):
 
     model: Annotated[Name, Field(min_length=1)]
     provider: Name = ""
-    from_s: Annotated[int, Field(ge=0, le=1 << 40)] = 0
+    from_s: Annotated[int, Field(ge=0, le=LATEST_S)] = 0
     input_usd: Usd = 0
     output_usd: Usd = 0
     cache_read_usd: Usd | None = None
@@ -82,11 +82,12 @@ class Since(BaseModel):
 
 def add_prices(api: FastAPI, engine: SideDoor, audit: Audit, access: Access) -> None:
     """Add ``/api/v1/prices``. The list holds for every project, so only who runs the collector changes it."""
-    looking = Depends(access.needs("look"))
+    # Agents count their budgets by it.
+    reading = Depends(access.needs("ask", "look"))
     owning = Depends(access.owner)
 
     @api.get(PRICES)
-    def listed(caller: Caller = looking) -> dict[str, Any]:
+    def listed(caller: Caller = reading) -> dict[str, Any]:
         """The user's own list."""
         try:
             with engine.client() as client:

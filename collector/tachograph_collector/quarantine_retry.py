@@ -10,6 +10,7 @@ import logging
 import threading
 
 from tachograph_collector.canonical import CanonicalBody
+from tachograph_collector.chores import Chore
 from tachograph_collector.errors import BodyError
 from tachograph_collector.kinds import KINDS
 from tachograph_collector.metrics import Metrics
@@ -22,26 +23,22 @@ from tachograph_schemas.quarantine import RETRY, Quarantined, facts_of, found_in
 logger = logging.getLogger(__name__)
 
 _DISK_S = 30.0
+_STOP_S = 5.0
 _FULL_S = 1.0  # between tries while the log has no room
 
 
-class QuarantineRetry:
+class QuarantineRetry(Chore):
     """A thread that drains ``retry/``: once at the start, and whenever :meth:`wake` is called."""
 
     def __init__(self, quarantine: Quarantine, log: Log, metrics: Metrics) -> None:
+        super().__init__("quarantine-retry", _STOP_S)
         self._quarantine = quarantine
         self._directory = quarantine.directory / RETRY
         self._log = log
         self._metrics = metrics
         self._wanted = threading.Event()
         self._wanted.set()
-        self._stop = threading.Event()
         self._appended_up_to = 0
-        self._thread = threading.Thread(target=self._run, name="quarantine-retry", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def wake(self) -> None:
         """There is something to do."""
@@ -51,8 +48,7 @@ class QuarantineRetry:
         """Stop; what is left waits for the next start."""
         self._stop.set()
         self._wanted.set()
-        if self._thread.ident is not None:
-            self._thread.join(5)
+        super().stop()
 
     @property
     def waiting(self) -> int:

@@ -29,6 +29,10 @@ Protocol = Literal["http/protobuf", "http/json", "grpc"]
 """How it came; the words of ``OTEL_EXPORTER_OTLP_PROTOCOL``."""
 
 _UNDONE = {"identity", "unknown"}
+_OPEN = names.OPEN.encode()
+SIGN_OF_LIFE_S = 14.0
+"""After which an identical report of open spans is stored again: a third of those that come each five seconds, and in
+time for a run that counts as interrupted once nothing was heard of it for 60."""
 IN_FLIGHT_BYTES = 64 << 20
 """How much of bodies may be in memory before they are on disk."""
 _PATIENCE_S = 2.0  # for the disk; exporters wait ten seconds in all, several tries included
@@ -71,7 +75,7 @@ class Receiver:
     ) -> None:
         self._log = log
         self._metrics = metrics
-        self._window = window or Window()
+        self._window = Window() if window is None else window  # an empty one is false
         self._patience_s = patience_s
         self._off_loop = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
@@ -133,7 +137,7 @@ class Receiver:
     async def _keep(self, parcel: Parcel, body: CanonicalBody, key: bytes) -> None:
         """Wait until the body is on disk, or is known to be."""
         verdict = self._window.find(key)
-        if verdict is None:
+        if verdict is None or (verdict.settled and self._is_news(parcel, body, key)):
             verdict = self._append(parcel, body, key)
         else:
             self._metrics.add(metric_names.BODIES_REPEATED, signal=parcel.signal.name)
@@ -148,6 +152,12 @@ class Receiver:
             raise NotNowError(
                 f"The collector cannot store more now: {verdict.error}."
             ) from verdict.error
+
+    def _is_news(self, parcel: Parcel, body: CanonicalBody, key: bytes) -> bool:
+        """Whether a body that is on disk says something all the same: that its open spans live still."""
+        if parcel.signal is not TRACES or self._window.age_s(key) < SIGN_OF_LIFE_S:
+            return False
+        return _OPEN in body.data
 
     def _append(self, parcel: Parcel, body: CanonicalBody, key: bytes) -> Verdict:
         loop = asyncio.get_running_loop()

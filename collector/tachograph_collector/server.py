@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tachograph_collector.app import CollectorApp, control_api
 from tachograph_collector.control.plane import ControlPlane
 from tachograph_collector.drift.api import add_drift
 from tachograph_collector.drift.keeping import DriftTables
+from tachograph_collector.drift.process import Work
 from tachograph_collector.drift.service import DriftService
 from tachograph_collector.errors import StartError
 from tachograph_collector.gateway import EnginePool, create_gateway
@@ -28,6 +30,7 @@ from tachograph_collector.gateway.token import ensure_token
 from tachograph_collector.grpc_intake import GrpcIntake
 from tachograph_collector.housekeeping import Housekeeping
 from tachograph_collector.intake import Intake
+from tachograph_collector.kept_bodies import KeptBodies
 from tachograph_collector.listeners import Server, listen, server, url
 from tachograph_collector.loader import Loader
 from tachograph_collector.lock import HomeLock
@@ -54,6 +57,7 @@ logger = logging.getLogger(__name__)
 
 _DRAIN_S = 10.0
 _ANSWER_S = 5  # for calls under way to be answered
+_OPEN_FILES = 65_536
 
 
 class Collector:
@@ -63,10 +67,12 @@ class Collector:
         self._settings = settings
         self._stop = asyncio.Event()
         self._lock = HomeLock(settings.home)
+        self._kept = KeptBodies()
         self._metrics = Metrics()
         self._servers: list[tuple[Server, asyncio.Task[None]]] = []
         self._grpc: GrpcIntake | None = None
         self._pool: EnginePool | None = None
+        self._reads_from = ""
 
     async def run(self, announce: Callable[[Instance], None]) -> None:
         """Serve until SIGINT or SIGTERM; ``announce`` is called once everything answers.
@@ -75,6 +81,7 @@ class Collector:
             StartError: it cannot start; the message says what to do.
         """
         _make_home(self._settings.home)
+        _allow_open_files()
         self._lock.acquire()
         try:
             control = await asyncio.to_thread(ControlPlane, self._settings)
@@ -117,12 +124,13 @@ class Collector:
             add_quarantine(api, quarantine, retry, control.access)
             self._add_stored(api, control, loader, drift)
             control.serve(api, url(otlp_socket))
-            self._serve(CollectorApp(Intake(receiver, control.keys), api), otlp_socket)
+            self._serve(CollectorApp(Intake(receiver, control.keys, self._kept), api), otlp_socket)
             await self._grpc.start(receiver, control.keys)
             await self._until_loaded(loader)
+            gateway = self._open_gateway(gateway_socket)
+            self._reads_from = gateway or settings.clickhouse
             for chore in chores:
                 chore.start()
-            gateway = self._open_gateway(gateway_socket)
             if not self._stop.is_set():
                 instance = _instance(url(otlp_socket), self._grpc.address, gateway)
                 _write_instance(settings.home, instance)
@@ -158,24 +166,34 @@ class Collector:
     ) -> None:
         """Routes over what is stored, in the engine or the control database."""
         engine = SideDoor(self._settings.clickhouse, loader.ready)
-        add_recordings(api, RecordingStore(engine), control.access)
+        add_recordings(api, RecordingStore(engine), control.access, self._kept)
         add_prices(api, engine, control.audit, control.access)
         add_drift(api, drift, control.access)
 
     def _drift(self, control: ControlPlane) -> DriftService:
         settings = self._settings
-        return DriftService(
-            settings.clickhouse,
-            DriftTables(control.database),
-            control.audit,
-            settings.drift_budget_runs,
-            settings.drift_settle_s,
-        )
+
+        def work() -> Work:
+            return Work(
+                self._reads_from,
+                settings.control_db,
+                settings.drift_budget_runs,
+                settings.drift_settle_s,
+                settings.drift_max_memory_bytes,
+            )
+
+        tables = DriftTables(control.database)
+        drift = DriftService(tables, control.audit, settings.drift_budget_runs, work)
+        self._metrics.gauge(metric_names.DRIFT_BEHIND_S, lambda: drift.behind_s)
+        self._metrics.gauge(metric_names.DRIFT_RESTARTS, lambda: drift.restarts)
+        return drift
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop.set)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Under nohup a closed terminal is no reason to stop.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._stop.set)
 
     def _serve(self, app: object, bound: socket.socket) -> None:
         serving = server(app)
@@ -285,6 +303,17 @@ def refuse_open_door(settings: Settings, *, has_keys: bool) -> None:
             "one on this machine (`tacho up`, then `tacho key create NAME --role admin`), or set "
             "TACHO_API_KEY for the collector and its clients, or bind 127.0.0.1."
         )
+
+
+def _allow_open_files() -> None:
+    """As many open files as the system lets us have: the engine holds three for each of its threads.
+
+    Many systems start programs with 1,024, which a busy collector with its clients would reach.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _make_home(home: Path) -> None:

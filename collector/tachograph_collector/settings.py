@@ -88,6 +88,12 @@ TABLE = SHARED + declare(
             float,
         ),
         Setting(
+            "TACHO_DRIFT_MAX_MEMORY_BYTES",
+            1 << 30,
+            "drift: memory of the process that looks for it; with more it is started again",
+            size_bytes,
+        ),
+        Setting(
             "TACHO_ALERT_INTERVAL_S", 2.0, "seconds between two looks at the alert rules", float
         ),
         Setting(
@@ -130,6 +136,7 @@ class Settings:
     batch_linger_ms: int
     drift_budget_runs: int
     drift_settle_s: float
+    drift_max_memory_bytes: int
     alert_interval_s: float
     alert_networks: tuple[Network, ...]
     gateway: gateway.Limits

@@ -94,6 +94,11 @@ class Window:
         verdict.settle(None)
         return verdict
 
+    def age_s(self, body: bytes) -> float:
+        """For how many seconds this body has been on disk; 0 when that is not known."""
+        until = self._durable.get(body)
+        return 0.0 if until is None else self._keep_s - (until - self._clock())
+
     def open(self, body: bytes) -> Verdict:
         """Announce a body that is about to be written; :meth:`settle` must follow."""
         verdict = self._writing[body] = Verdict()

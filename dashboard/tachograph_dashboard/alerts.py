@@ -90,9 +90,34 @@ def put_target(name: str, url: str, by: str) -> Row:
     return control.call("POST", f"{ALERTS}/targets", {"name": name, "url": url, "actor": by})
 
 
-def remove_target(name: str, by: str) -> None:
-    """Remove a target."""
-    control.call("DELETE", f"{ALERTS}/targets", query={"name": name, "by": by})
+def windows() -> list[Row]:
+    """The maintenance windows, in their order."""
+    return list(control.call("GET", f"{ALERTS}/windows")["windows"])
+
+
+def put_window(window: Row, by: str) -> Row:
+    """Make a maintenance window, in place of the one of that name."""
+    return control.call("POST", f"{ALERTS}/windows", {**window, "actor": by})
+
+
+def digests() -> list[Row]:
+    """The digests, by name."""
+    return list(control.call("GET", f"{ALERTS}/digests")["digests"])
+
+
+def put_digest(digest: Row, by: str) -> Row:
+    """Make a digest, in place of the one of that name."""
+    return control.call("POST", f"{ALERTS}/digests", {**digest, "actor": by})
+
+
+def preview_digest(every: str) -> list[str]:
+    """What a digest of the day or the week until now would say, line by line."""
+    return list(control.call("GET", f"{ALERTS}/digests/preview", query={"every": every})["lines"])
+
+
+def remove_named(kind: str, name: str, by: str) -> Row:
+    """Remove one of the ``targets``, ``windows`` or ``digests``."""
+    return control.call("DELETE", f"{ALERTS}/{kind}", query={"name": name, "by": by})
 
 
 def test(name: str, by: str) -> Row:

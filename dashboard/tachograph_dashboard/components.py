@@ -86,6 +86,10 @@ _tree = _register(
 )
 
 
+MOST_ROWS = 100
+"""That lists without pages draw: a browser takes seconds for thousands, and nobody reads them."""
+
+
 def _nothing() -> None:
     """A state that changed without anyone to tell."""
 
@@ -163,9 +167,12 @@ def drift(data: Data, *, key: str) -> Link | None:
     return Link.clicked(result.get("go"))
 
 
-def alerts(rows: Sequence[Data], *, key: str) -> tuple[str, str] | None:
-    """A list of the page of alerts; the row and what was pressed on it just now."""
-    result = _alerts(key=key, data={"rows": list(rows)}, height="content", on_act_change=_nothing)
+def alerts(rows: Sequence[Data], *, key: str, more: str = "") -> tuple[str, str] | None:
+    """A list of the page of alerts, and a sentence on those that are left out; the row and what was pressed on it
+    just now.
+    """
+    data = {"rows": list(rows), "more": more}
+    result = _alerts(key=key, data=data, height="content", on_act_change=_nothing)
     pressed = result.get("act")
     if not isinstance(pressed, dict):
         return None

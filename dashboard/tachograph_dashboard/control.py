@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from tachograph_dashboard.cache import TimedCache
-from tachograph_schemas.control import APPROVALS, DRIFT, REPLAYS, Answer
+from tachograph_schemas.control import APPROVALS, DRIFT, ORDERS, REPLAYS, Answer
 from tachograph_schemas.control_client import ControlClient
 from tachograph_schemas.settings import DEFAULT_ENDPOINT
 
@@ -44,7 +45,8 @@ def request(approval_id: str) -> Mapping[str, Any] | None:
     if not approval_id.isalnum():
         return None
     try:
-        return call("GET", f"{APPROVALS}/{approval_id}")
+        # A page asks twice: for what it shows, and in the part that looks for news.
+        return _lists.get(("one", approval_id), lambda: call("GET", f"{APPROVALS}/{approval_id}"))
     except ControlError as error:
         if error.status in {404, 422}:
             return None
@@ -69,9 +71,17 @@ def drift_alarms(state: str) -> list[Mapping[str, Any]]:
 
 def drift_agents(agent: str = "") -> list[Mapping[str, Any]]:
     """How each agent is watched; one alone with pictures."""
+    return list(_drift_watch(agent)["agents"])
+
+
+def drift_behind_s() -> float:
+    """For how long no run could be compared, seconds; 0 when all is well."""
+    return float(_drift_watch("").get("behind_s", 0))  # older collectors do not say it
+
+
+def _drift_watch(agent: str) -> Mapping[str, Any]:
     query = {"agent": agent}
-    found = _lists.get(("drift agents", agent), lambda: call("GET", f"{DRIFT}/agents", query=query))
-    return list(found["agents"])
+    return _lists.get(("drift agents", agent), lambda: call("GET", f"{DRIFT}/agents", query=query))
 
 
 def drift_guards(agent: str = "") -> list[Mapping[str, Any]]:
@@ -95,12 +105,47 @@ def replays(run_id: str) -> list[Mapping[str, Any]]:
     return list(_replays.get(run_id, lambda: call("GET", REPLAYS, query=query))["replays"])
 
 
+def sweeps() -> list[Mapping[str, Any]]:
+    """What came of many replays at once, the newest first."""
+    return list(_lists.get(("sweeps",), lambda: call("GET", f"{REPLAYS}/sweeps"))["sweeps"])
+
+
 def ask_replay(run_id: str) -> None:
     """Ask a worker to replay a run."""
     try:
         call("POST", REPLAYS, {"run_id": run_id, "kind": "replay"})
     finally:
         forget()
+
+
+def orders() -> list[Mapping[str, Any]]:
+    """What is paused or stopped, the oldest first."""
+    return list(_lists.get(("orders",), lambda: call("GET", ORDERS))["orders"])
+
+
+def give_order(order: Mapping[str, Any]) -> None:
+    """Pause or stop an agent, a run or everything."""
+    try:
+        call("POST", ORDERS, order)
+    finally:
+        forget()
+
+
+def end_orders(aim: Mapping[str, Any]) -> None:
+    """Take back what is ordered for exactly this scope and target."""
+    try:
+        call("POST", f"{ORDERS}/end", aim)
+    finally:
+        forget()
+
+
+def is_up() -> bool:
+    """Whether the collector answers at all, be it with a refusal."""
+    try:
+        orders()
+    except ControlError as error:
+        return error.status != 0
+    return True
 
 
 def forget() -> None:
@@ -117,13 +162,16 @@ def call(
     timeout_s: float = _TIMEOUT_S,
 ) -> Mapping[str, Any]:
     """One call, and what it answers."""
-    answer: Answer = _client().call(method, path, body, query=query, timeout_s=timeout_s)
+    # Set by `serve` from the settings; pages run in threads of the same process.
+    endpoint = os.environ.get("TACHO_ENDPOINT") or DEFAULT_ENDPOINT
+    client = _client(endpoint, os.environ.get("TACHO_API_KEY", ""))
+    answer: Answer = client.call(method, path, body, query=query, timeout_s=timeout_s)
     if not answer:
         raise ControlError(answer.why, answer.status)
     return answer.data
 
 
-def _client() -> ControlClient:
-    # Set by `serve` from the settings; pages run in threads of the same process.
-    endpoint = os.environ.get("TACHO_ENDPOINT") or DEFAULT_ENDPOINT
-    return ControlClient(endpoint, os.environ.get("TACHO_API_KEY", ""))
+@lru_cache(maxsize=4)
+def _client(endpoint: str, api_key: str) -> ControlClient:
+    """Kept: to make one takes as long as to ask."""
+    return ControlClient(endpoint, api_key)

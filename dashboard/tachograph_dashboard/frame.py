@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 
@@ -12,6 +12,19 @@ from tachograph_dashboard import navigation
 from tachograph_dashboard.filters import DEFAULT_WINDOW, WINDOWS
 
 _ME = "me"
+
+
+class PageEnds(Exception):  # no error: the page has said what there is to say
+    """Raised by :func:`stop`, caught by the frame around the pages."""
+
+
+def stop() -> NoReturn:
+    """Draw no more of this page.
+
+    Not ``st.stop()``: after that Streamlit keeps the fragments of the run before. One that was due in the browser by then
+    is drawn where it no longer belongs, and Streamlit's client answers with a blank page.
+    """
+    raise PageEnds
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """The frame around every page. It runs on every rerun, so it asks the store nothing, and the collector seldom."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
 
-from tachograph_dashboard import navigation
+from tachograph_dashboard import frame, look, navigation
 
 _HERE = Path(__file__).parent
 
@@ -13,11 +14,7 @@ st.set_page_config(
     page_title="Runs · Tachograph", page_icon=str(_HERE / "static" / "icon.svg"), layout="wide"
 )
 st.logo(str(_HERE / "static" / "logo.svg"), size="medium")
-# The rules aimed at Streamlit itself: the theme has no horizontal padding, and air around titles for documents.
-st.html(
-    "<style>[data-testid=stMainBlockContainer]{padding-inline:1.75rem}"
-    "[data-testid=stMainBlockContainer] h1{padding:3px 6px 17px 0}</style>"
-)
+st.html(f"<style>{look.rules()}</style>")
 
 waiting = navigation.waiting()
 
@@ -30,7 +27,7 @@ def page(name: str, icon: str) -> st.Page:
 
 
 # Not a folder named pages/: until the navigation has run once, Streamlit would serve that by itself.
-st.navigation(
+chosen = st.navigation(
     [
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
         page("agents", "smart_toy"),
@@ -38,8 +35,11 @@ st.navigation(
         page("approvals", "how_to_reg"),
         page("alerts", "notifications"),
         page("drift", "trending_up"),
+        page("replays", "replay"),
         st.Page("app_pages/run.py", title="Run", url_path="run", visibility="hidden"),
         st.Page("app_pages/compare.py", title="Compare", url_path="compare", visibility="hidden"),
     ],
     position="top",
-).run()
+)
+with suppress(frame.PageEnds):
+    chosen.run()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import streamlit as st
 
 from tachograph_dashboard import control
 from tachograph_dashboard.cache import TimedCache
-from tachograph_schemas.control import ALERTS, APPROVALS, DRIFT
+from tachograph_schemas.control import ALERTS, APPROVALS, DRIFT, WAITING
 
 _WAITING_FRESH_S = 5.0
-# Every page asks before it is drawn: a collector that hangs must not hold them all.
-_WAITING_TIMEOUT_S = 0.5
+# Every page asks before it is drawn: a collector that hangs must not hold them all, and one that is busy is not hanging.
+_WAITING_TIMEOUT_S = 2.0
 WINDOW, WANTED_WINDOW = "window", "wanted_window"
 _FILES = {
     "": "runs",
@@ -23,6 +24,8 @@ _FILES = {
     "costs": "costs",
     "drift": "drift",
 }
+
+_COUNTED = ("approvals", "alerts", "drift")
 
 _waiting: TimedCache[Mapping[str, int]] = TimedCache(_WAITING_FRESH_S, 1)
 
@@ -64,18 +67,34 @@ def waiting() -> Mapping[str, int]:
 
 
 def _count_waiting() -> dict[str, int]:
+    try:
+        return _count_at_once()
+    except (control.ControlError, LookupError, TypeError, ValueError, OverflowError):
+        # It is on every page: a collector that does not answer, or not as ours do, must not take them away.
+        return {}
+
+
+def _count_at_once() -> dict[str, int]:
+    try:
+        counts = control.call("GET", WAITING, timeout_s=_WAITING_TIMEOUT_S)
+    except control.ControlError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return _count_one_by_one()
+    return {page: int(counts[page]) for page in _COUNTED}
+
+
+def _count_one_by_one() -> dict[str, int]:
+    """The same of a collector of before, which has no answer for all."""
     asked: dict[str, tuple[str, dict[str, Any]]] = {
         "approvals": (APPROVALS, {"status": control.WAITING, "limit": 1}),
         "alerts": (f"{ALERTS}/firing", {}),
         "drift": (f"{DRIFT}/alarms", {"state": "open"}),
     }
-    try:
-        found = {
-            page: control.call("GET", path, query=query, timeout_s=_WAITING_TIMEOUT_S)
-            for page, (path, query) in asked.items()
-        }
-    except control.ControlError:
-        return {}
+    found = {
+        page: control.call("GET", path, query=query, timeout_s=_WAITING_TIMEOUT_S)
+        for page, (path, query) in asked.items()
+    }
     return {
         "approvals": int(found["approvals"]["total"]),
         "alerts": len(found["alerts"]["firing"]),

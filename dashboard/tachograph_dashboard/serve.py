@@ -123,12 +123,17 @@ def application(public_host: str = "") -> Any:
 
     from tachograph_dashboard.headers import Guard
     from tachograph_dashboard.routes import ROUTES
+    from tachograph_dashboard.shell import Shell
     from tachograph_dashboard.static_files import CompressedStatic
 
     return st.App(
         _MAIN,
         routes=ROUTES,
-        middleware=[Middleware(Guard, public_host=public_host), Middleware(CompressedStatic)],
+        middleware=[
+            Middleware(Guard, public_host=public_host),
+            Middleware(CompressedStatic),
+            Middleware(Shell),
+        ],
         lifespan=_lifespan,
         on_script_error=_explain,
     )

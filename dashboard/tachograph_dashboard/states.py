@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from tachograph_dashboard import control, data
+from tachograph_schemas.queries import AmbiguousRunError
 from tachograph_schemas.settings import DEFAULT_ENDPOINT
 
 FIRST_RUN = """\
@@ -50,16 +51,16 @@ def first_run() -> None:
         st.space("small")
         mine, other = st.columns(2, gap="large")
         with mine:
-            st.markdown("#### A Python agent", anchors=False)
+            st.markdown("## A Python agent", anchors=False)
             st.code(first_program(), language="python", wrap_lines=True)
             st.markdown("Save it, run it with `python`, and look here.", anchors=False)
         with other:
-            st.markdown("#### Any program that speaks OpenTelemetry", anchors=False)
+            st.markdown("## Any program that speaks OpenTelemetry", anchors=False)
             st.code(
                 f"export OTEL_EXPORTER_OTLP_ENDPOINT={collector_address()}\n"
                 "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n\n"
                 "python my_agent.py",
-                language="bash",
+                language=None,
                 wrap_lines=True,
             )
             st.markdown(
@@ -88,7 +89,7 @@ def _said(title: str) -> Iterator[None]:
     _, middle, _ = st.columns([0.2, 0.6, 0.2])
     with middle, st.container(border=True, gap="small"):
         st.space("small")
-        st.markdown(f"#### {title}", anchors=False)
+        st.markdown(f"## {title}", anchors=False)
         yield
         st.space("small")
 
@@ -111,10 +112,13 @@ def nothing_matches(on_clear: Callable[[], None], *, narrowed: bool, widen: bool
 def store_down() -> None:
     """The store does not answer; recording goes on without it."""
     with _said("The store does not answer"):
-        st.caption(
-            "Runs are still being recorded; what arrives now is shown as soon as the store is "
-            "back. This page tries again by itself."
+        kept = (
+            "Runs are still being recorded; what arrives now is shown as soon as the store is back."
+            if control.is_up()
+            else "Nor does the collector: programs go on, and what they record waits on their machines. "
+            "`tacho up` starts both."
         )
+        st.caption(f"{kept} This page tries again by itself; `tacho doctor` says what is wrong.")
         st.button("Try again", icon=":material/refresh:", key="retry", on_click=data.forget)
     _await_store()
 
@@ -134,6 +138,30 @@ def no_run(title: str, sentences: str) -> None:
     with _said(title):
         st.caption(sentences)
         st.page_link("app_pages/runs.py", label="All runs", icon=":material/arrow_back:")
+
+
+def run_not_stored(run_id: str) -> None:
+    """No run has this id; look for it every few seconds, as a link may be opened before its run has arrived."""
+    no_run(
+        "This run is not stored",
+        "It may not have arrived yet: this page looks again by itself. Else the link is incomplete, or the run was "
+        "deleted when its time was over.",
+    )
+    _await_run(run_id)
+
+
+@st.fragment(run_every=3)
+def _await_run(run_id: str) -> None:
+    try:
+        found = data.run(run_id)
+    except AmbiguousRunError:
+        pass
+    except data.StoreError:
+        return
+    else:
+        if found is None:
+            return
+    st.rerun()
 
 
 def _widen_button(on_widen: Callable[[], None]) -> None:
@@ -187,7 +215,8 @@ def _await_request() -> None:
 
 
 SETS_BUDGET = """\
-tacho budget set acme-day --usd 20 --scope customer --window day
+tacho budget set acme-day \\
+    --usd 20 --scope customer --window day
 """
 
 
@@ -197,7 +226,7 @@ def no_budgets() -> None:
         "No budget limits anything yet. One that is set here or on the command line stops the next call of "
         "every agent once it is used up."
     )
-    st.code(SETS_BUDGET, language="bash", wrap_lines=True)
+    st.code(SETS_BUDGET, language=None, wrap_lines=True)
 
 
 def no_costs(*, widen: bool, on_widen: Callable[[], None]) -> None:
@@ -232,8 +261,11 @@ def no_control(sentence: str, title: str = "The inbox cannot be reached") -> Non
     """The collector does not answer, or the dashboard's key is not enough; looks again by itself."""
     with _said(title):
         # Not as Markdown: it is another program's sentence.
-        st.text(sentence)
-        st.caption("Agents go on; this page tries again by itself.")
+        st.text(sentence[:1].upper() + sentence[1:])
+        st.caption(
+            "Agents go on; this page tries again by itself. `tacho up` starts a collector, `TACHO_ENDPOINT` says where "
+            "it is, and `tacho doctor` what is wrong."
+        )
         st.button("Try again", icon=":material/refresh:", key="retry", on_click=control.forget)
     _await_control()
 
@@ -262,11 +294,11 @@ def no_rules(on_new: Callable[[], None]) -> None:
             "A rule watches a figure of your agents: cost, failures, latency, gates, approvals that wait. "
             "Make the first one here or on the command line:"
         )
-        st.code(ALERT, language="bash", wrap_lines=True)
+        st.code(ALERT, language=None, wrap_lines=True)
         st.button("New rule", type="primary", on_click=on_new, key="first_rule")
 
 
 def all_well(watching: str) -> None:
     """Nothing fires; ``watching``: how many rules watch."""
     with _said("All is well"):
-        st.caption(f"{watching} watch, and nothing fires. This page refreshes by itself.")
+        st.caption(f"Nothing fires of {watching}. This page refreshes by itself.")

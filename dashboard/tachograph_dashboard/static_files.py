@@ -45,11 +45,7 @@ class CompressedStatic:
         if scope["type"] != "http" or scope["method"] != "GET":
             return None
         path: str = scope["path"]
-        if (
-            not path.startswith(_PREFIX)
-            or Path(path).suffix not in _TYPES
-            or not _takes_gzip(scope)
-        ):
+        if not path.startswith(_PREFIX) or Path(path).suffix not in _TYPES or not takes_gzip(scope):
             return None
         if path not in self._packed:
             packed = await run_in_threadpool(_pack, path)
@@ -59,7 +55,8 @@ class CompressedStatic:
         return self._packed[path]
 
 
-def _takes_gzip(scope: Scope) -> bool:
+def takes_gzip(scope: Scope) -> bool:
+    """Whether the one who asks reads compressed answers."""
     return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
 
 

@@ -34,7 +34,16 @@ class Metric:
     title: str
     unit: Unit
     source: Literal[
-        "calls", "runs", "spans", "breakers", "stuck", "silence", "approvals", "drift", "budgets"
+        "calls",
+        "runs",
+        "spans",
+        "breakers",
+        "stuck",
+        "loops",
+        "silence",
+        "approvals",
+        "drift",
+        "budgets",
     ]
     groups: tuple[GroupBy, ...]
     zero_when_absent: bool
@@ -54,7 +63,7 @@ class Metric:
 
     def over(self, window_s: int) -> str:
         """Over which time it is measured, in words; empty when it is of this moment."""
-        if self.source in {"calls", "runs", "spans"}:
+        if self.source in {"calls", "runs", "spans", "loops"}:
             return f"in {span(window_s)}"
         return f"for {span(window_s)}" if self.source == "stuck" else ""
 
@@ -124,6 +133,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("budget_stops", "Stops by budgets", "count", "spans", _RUN, True),
         Metric("stops", "Stops", "count", "spans", _RUN, True),
         Metric("stuck_runs", "Runs in which nothing happens", "count", "stuck", _RUN, True),
+        Metric("looping_runs", "Runs that repeat themselves", "count", "loops", _RUN, True),
         Metric("silence_s", "Time since anything came", "seconds", "silence", _RUN, False),
         Metric(
             "approvals_waiting", "Approvals that wait", "count", "approvals", ("", "agent"), True

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from tachograph_schemas.words import usd
+
 SCOPES: Final = ("run", "step", "tool", "repair", "agent", "customer", "user", "project")
 UNITS: Final = ("usd", "tokens", "model_calls", "tool_calls", "steps", "wall_s", "working_s")
 WINDOWS: Final = ("run", "hour", "day", "week", "month", "rolling")
@@ -190,6 +192,27 @@ def forecast(spent: float, since_ns: int, now_ns: int, ends_ns: int) -> float:
     return spent * max(whole / passed, 1.0)
 
 
+_NOUNS = {"wall_s": "s by the clock", "working_s": "s of work"}
+
+
+def amount(number: float, unit: str) -> str:
+    """``$5``, ``$0.50``, ``100 tool calls``: so much of a unit, in words."""
+    if unit == "usd":
+        return usd(number).removesuffix(".00")
+    if unit in _NOUNS:
+        return f"{number:,.1f}".removesuffix(".0") + f" {_NOUNS[unit]}"
+    noun = unit.replace("_", " ")
+    return f"{number:,.0f} {noun.removesuffix('s') if number == 1 else noun}"
+
+
+def _length(seconds: int) -> str:
+    """``1 h``, ``90 min``, ``45 s``: exactly, in the largest unit that goes into it."""
+    for unit, unit_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds % unit_s == 0:
+            return f"{seconds // unit_s:,} {unit}"
+    return f"{seconds:,} s"
+
+
 def limits_sentence(rule: Rule) -> str:
     """``at most $5 a day for each customer``."""
     each = {
@@ -201,6 +224,9 @@ def limits_sentence(rule: Rule) -> str:
     if rule.target:
         named = f"{rule.scope} " if rule.scope not in _INSIDE_RUNS else f"{rule.scope} of "
         each = f"for {'each ' if rule.scope in _INSIDE_RUNS else ''}{named}{rule.target}"
-    span = f"in {rule.rolling_s:,} s" if rule.window == "rolling" else f"a {rule.window}"
-    most = f"${rule.limit:g}" if rule.unit == "usd" else f"{rule.limit:,g} {rule.unit}"
+    article = "an" if rule.window == "hour" else "a"
+    span = (
+        f"in {_length(rule.rolling_s)}" if rule.window == "rolling" else f"{article} {rule.window}"
+    )
+    most = amount(rule.limit, rule.unit)
     return f"at most {most}{'' if rule.is_local else f' {span}'} {each}"

@@ -80,7 +80,9 @@ class ControlClient:
         try:
             return self._answered(request, timeout_s)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            said = str(getattr(error, "reason", None) or error)
+            cause = getattr(error, "reason", None) or error
+            # "Connection refused", without the number that it has in this system.
+            said = str(getattr(cause, "strerror", None) or cause)
             # It may quote what came over the network, and ends in logs and terminals.
             reason = "".join(each if each.isprintable() else "?" for each in said[:300])
             return Answer(0, why=f"the collector at {self.base} does not answer: {reason}")
@@ -118,10 +120,16 @@ def _sentence(detail: object) -> str:
     if isinstance(detail, list):
         # The checks of the collector's own framework: which field, and what is wrong with it.
         parts = [each for each in detail if isinstance(each, dict)]
-        return "; ".join(
-            f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg', '')}" for each in parts
-        )
+        return "; ".join(map(_fault, parts))
     return str(detail or "")
+
+
+def _fault(part: Mapping[str, Any]) -> str:
+    place = ".".join(str(each) for each in part.get("loc", ()) if each != "body")
+    said = str(part.get("msg", ""))
+    # A check of our own says in its sentence what it is about.
+    ours = said.removeprefix("Value error, ")
+    return ours if ours != said or not place else f"{place}: {said}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -22,7 +22,9 @@ TABLES = (
 
 BROKEN_CODES = frozenset(
     {
+        32,  # ATTEMPT_TO_READ_AFTER_EOF
         33,  # CANNOT_READ_ALL_DATA
+        39,  # TOO_LARGE_SIZE_COMPRESSED
         40,  # CHECKSUM_DOESNT_MATCH
         76,  # CANNOT_OPEN_FILE
         107,  # FILE_DOESNT_EXIST

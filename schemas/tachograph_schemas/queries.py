@@ -247,6 +247,11 @@ def facets(client: Client, project: str = DEFAULT_PROJECT, since: datetime | Non
     return _rows(client, _sql("run_facets"), values, Facets)[0]
 
 
+def agent_seen(client: Client, agent: str) -> bool:
+    """Whether anything was ever recorded of an agent of this name, in any project."""
+    return bool(client.query(_sql("agent_seen"), parameters={"agent": agent}).result_rows[0][0])
+
+
 class AmbiguousRunError(LookupError):
     """Several runs start with the given text."""
 

@@ -70,6 +70,14 @@ class RunRow:
     """Executions of tools that failed."""
     client_cost_usd: float | None = None
     """What the client says its calls cost; ``None`` when it does not say."""
+    odd_calls: int = 0
+    """Model calls whose numbers of tokens do not add up."""
+    tool_cost_usd: float | None = None
+    """What steps say that they cost beside tokens; ``None`` when none says so."""
+    human_cost_usd: float | None = None
+    """The time of people, likewise."""
+    saved_usd: float | None = None
+    """What cached answers would have cost; ``None`` when there were none, or none with a known price."""
 
     @property
     def total_tokens(self) -> int | None:
@@ -129,6 +137,12 @@ class AccountSpan:
     second_view_of: str = ""
     """The id of the span that this one only shows once more: the same model call, the same execution of a
     tool. Empty for what happened. Tokens and costs of a call are those of its main span here."""
+    odd_usage: str = ""
+    """Why a model call's numbers of tokens do not add up; empty when they do."""
+    tool_cost_usd: float | None = None
+    human_cost_usd: float | None = None
+    saved_usd: float | None = None
+    """What a cached step would have cost."""
 
     @property
     def end_ns(self) -> int:
@@ -196,6 +210,13 @@ class SpanRow:
     """What the client says it cost."""
     second_view_of: str = ""
     """The id of the span that this one only shows once more; empty for what happened."""
+    odd_usage: str = ""
+    """Why a model call's numbers do not add up: ``negative unreadable cache_over_input reasoning_over_output total_differs``."""
+    is_cached: bool = False
+    """Answered from a cache of the agent or from a recording."""
+    tool_cost_usd: float | None = None
+    human_cost_usd: float | None = None
+    saved_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

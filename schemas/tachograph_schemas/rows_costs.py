@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+COST_GROUPS: Final = ("agent", "model", "customer", "user", "tool", "step", "session", "version")
+"""By what costs are told apart; :data:`.costs.GROUPS` says how."""
+ODD_USAGE: Final = {
+    "negative": "a negative number",
+    "unreadable": "a number that is none",
+    "cache_over_input": "more from the cache than was sent",
+    "reasoning_over_output": "more reasoning than output",
+    "total_differs": "a total that is not the sum",
+}
+"""Why a call's numbers of tokens do not add up, by the word that is stored."""
 
 
 class Rate(NamedTuple):

@@ -131,6 +131,7 @@ BOUNDS: Mapping[str, Bounds] = {
     "TACHO_BATCH_LINGER_MS": Bounds(0, 60_000, "milliseconds"),
     "TACHO_DRIFT_BUDGET_RUNS": Bounds(100, 1_000_000, "runs"),
     "TACHO_DRIFT_SETTLE_S": Bounds(0.1, 86_400, "seconds"),
+    "TACHO_DRIFT_MAX_MEMORY_BYTES": Bounds(128 << 20, _TIB, "bytes"),
     "TACHO_ALERT_INTERVAL_S": Bounds(0.1, 3_600, "seconds"),
     "TACHO_GATEWAY_READERS": Bounds(1, 256, "readers"),
     "TACHO_GATEWAY_QUEUE": Bounds(0, 100_000, "queries"),
@@ -160,7 +161,10 @@ SHARED: tuple[Setting, ...] = (
     Setting("TACHO_ENDPOINT", DEFAULT_ENDPOINT, "where SDK, CLI and dashboard find the collector"),
     Setting("TACHO_API_KEY", "", "key sent to the collector as `Authorization: Bearer`"),
     Setting(
-        "TACHO_CLICKHOUSE", "", "storage: chdb:///path or http://user:pass@host:8123/db", storage
+        "TACHO_CLICKHOUSE",
+        "",
+        "storage: chdb:///path or http://user:pass@host:8123/db; default `data` in TACHO_HOME",
+        storage,
     ),
     Setting("TACHO_CLICKHOUSE_CLUSTER", "", "name of the ClickHouse cluster to create tables on"),
     Setting(

@@ -212,7 +212,11 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "gen_ai.usage.output_tokens.reasoning",
         "gen_ai.usage.details.reasoning_tokens",
     ),
-    "total_tokens": ("llm.usage.total_tokens",),
+    "total_tokens": (
+        "llm.usage.total_tokens",
+        "gen_ai.usage.total_tokens",
+        "llm.token_count.total",
+    ),
     "ttft_s": (
         "gen_ai.response.time_to_first_chunk",
         "gen_ai.client.operation.time_to_first_chunk",
@@ -227,6 +231,9 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
         "operation.cost",
         "claude_code/cost_usd",
     ),
+    "tool_cost": ("tacho.cost.usd",),
+    "human_cost": ("tacho.cost.human_usd",),
+    "cached": ("tacho.cached",),
     # From here on: payloads.
     "client_cost_json": ("langfuse.observation.cost_details", "mlflow.llm.cost"),
     # Usage as a JSON object or as the text of a Python one.
@@ -259,6 +266,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "input": (
         "tacho.input",
+        "gen_ai.retrieval.query.text",
         "langfuse.observation.input",
         "ai.prompt.messages",
         "pydantic_ai.all_messages",
@@ -283,6 +291,7 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "output": (
         "tacho.output",
+        "gen_ai.retrieval.documents",
         "langfuse.observation.output",
         "ai.response.text",
         "ai.response.toolCalls",

@@ -18,7 +18,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from tachograph_schemas import retention
 from tachograph_schemas.layout import ONE_MACHINE, Layout
 
-_CONDITION_CACHE = "use_query_condition_cache"
+_CLIENT_SETTINGS = {
+    # In the engine of today an inner join can leave entries in this cache that hide rows from later queries:
+    # ClickHouse pull request 119823.
+    "use_query_condition_cache": 0,
+    # On a cluster of several shards a subquery over a distributed table is refused unless it is said that it means
+    # the rows of all of them.
+    "distributed_product_mode": "global",
+}
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _PLACEHOLDER = re.compile(r"\$\{([a-z_]+)(?::([a-z_]+))?(?::([a-z_]+))?\}")
 
@@ -74,22 +81,19 @@ def connect(dsn: str, **options: Any) -> Client:
     # Times are UTC everywhere; naive ones would be read as local time by whoever gets them.
     options.setdefault("tz_mode", "aware")
     if is_embedded(dsn):
-        return _without_condition_cache(clickhouse_connect.get_client(dsn=dsn, **options))
+        return _as_we_ask(clickhouse_connect.get_client(dsn=dsn, **options))
     # Sessions would serialise the queries of all threads that share the client.
-    return _without_condition_cache(
+    return _as_we_ask(
         clickhouse_connect.get_client(dsn=dsn, autogenerate_session_id=False, **options)
     )
 
 
-def _without_condition_cache(client: Client) -> Client:
-    """In the engine of today an inner join can leave entries in this cache that hide rows from later queries.
-
-    ClickHouse pull request 119823. A server that does not know the setting, or keeps its users from changing any, is
-    asked without.
-    """
-    known = client.server_settings.get(_CONDITION_CACHE)
-    if known is not None and not known.readonly:
-        client.set_client_setting(_CONDITION_CACHE, 0)
+def _as_we_ask(client: Client) -> Client:
+    """A server that does not know a setting, or keeps its users from changing it, is asked without."""
+    for name, value in _CLIENT_SETTINGS.items():
+        known = client.server_settings.get(name)
+        if known is not None and not known.readonly:
+            client.set_client_setting(name, value)
     return client
 
 
@@ -124,7 +128,7 @@ def migrate(client: Client, layout: Layout = ONE_MACHINE) -> list[str]:
     if done and max(done) > newest:
         raise SchemaTooNewError(
             f"The data was written by a later version (migration {max(done)}, this version knows "
-            f"{newest}). Upgrade tachograph, or point TACHO_CLICKHOUSE at other data."
+            f"{newest}). Start that version again, or this one on a copy of the data that was made before the upgrade."
         )
     ran = []
     for migration in known:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -69,6 +70,22 @@ def usd(amount: float | None) -> str:
     return f"{sign}${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
+_AMOUNT = re.compile(r"\$[\d,]+\.\d+\+?\Z")
+
+
+def at_point(amounts: Sequence[str], blank: str = " ") -> list[str]:
+    """Amounts of money, as :func:`usd` says them, that have their decimal points below each other when aligned right.
+
+    ``blank`` is as wide as a digit. What is no amount stays as it is.
+    """
+    tails = [len(each) - each.rfind(".") if _AMOUNT.search(each) else 0 for each in amounts]
+    most = max(tails, default=0)
+    return [
+        each + blank * (most - tail) if tail else each
+        for each, tail in zip(amounts, tails, strict=True)
+    ]
+
+
 def tokens(number: int | None) -> str:
     """A number of tokens with thousands set apart; ``None`` is unknown."""
     return UNKNOWN if number is None else f"{number:,}"
@@ -122,6 +139,14 @@ def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2:-1] not in set("aeiou"):
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+
+
+def drift_is_behind(seconds: float) -> str:
+    """Said where drift has not been looked for so long, which ends by itself or has its reason in a log."""
+    return (
+        f"No run was compared for {duration(seconds * 1e9)}: the collector's log says why. "
+        "It goes on by itself as soon as it can."
+    )
 
 
 def times(number: int) -> str:

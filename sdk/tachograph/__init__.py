@@ -19,26 +19,28 @@ from tachograph._approve import approve, approve_async
 from tachograph._asking import Decision
 from tachograph._binding import arg
 from tachograph._budget import Budget, budget
+from tachograph._cached import cached
 from tachograph._carry import Continued, context_headers, continue_from
 from tachograph._consent import ApprovalPolicy
+from tachograph._costs import cache_hit, cost
 from tachograph._decorators import agent, context, normalize, run, step
 from tachograph._decorators_io import effect, memory, model, retrieval, tool
+from tachograph._gate import Verdict, gate
 from tachograph._inputs import context_chosen, normalized
 from tachograph._instrument import instrument, uninstrument
 from tachograph._layers import (
-    Verdict,
     breaker_event,
     breaker_refused,
     checkpoint,
     evaluate,
     fallback_event,
-    gate,
     handoff,
     retry_event,
     stop,
     tool_refused,
     validate,
 )
+from tachograph._masked import masked
 from tachograph._repair import Repair, repair
 from tachograph._run import Run, current_run
 from tachograph._setup import flush, init, shutdown
@@ -65,11 +67,14 @@ __all__ = [
     "breaker_event",
     "breaker_refused",
     "budget",
+    "cache_hit",
+    "cached",
     "checkpoint",
     "context",
     "context_chosen",
     "context_headers",
     "continue_from",
+    "cost",
     "current_run",
     "degraded",
     "effect",
@@ -80,6 +85,7 @@ __all__ = [
     "handoff",
     "init",
     "instrument",
+    "masked",
     "memory",
     "model",
     "normalize",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
@@ -19,8 +19,9 @@ from tachograph._asking import (
     ask_timed,
 )
 from tachograph._call import through, through_async
-from tachograph._facts import fit, one_of
+from tachograph._facts import fit, misused, one_of
 from tachograph._failure import safe_text
+from tachograph._given import Unreadable, is_a, is_finite, number, read, seconds, text, truth
 from tachograph._inbox import UnansweredError
 from tachograph._layers import Risk, record_stop
 from tachograph._spans import SpanHandle, open_span
@@ -29,6 +30,8 @@ from tachograph.errors import RunStopped
 from tachograph_schemas import names
 
 A = TypeVar("A")
+MOST_APPROVERS = 20
+"""Of one question; the collector takes no more."""
 
 
 def approve(
@@ -152,27 +155,46 @@ def asked(
     out of record and inbox; the decision still holds for these alone.
     """
     danger = one_of("approve", "risk", risk, get_args(Risk))
-    known = danger if danger in get_args(Risk) else ""
-    said = safe_text(request), safe_text(reason)
     return Request(
-        said[0],
+        safe_text(request),
         params,
         context,
-        said[1],
-        known or "",
-        approvers_needed,
-        timeout_s,
+        safe_text(reason),
+        danger if danger in get_args(Risk) and danger else "",
+        _people(approvers_needed),
+        _wait_s("timeout_s", timeout_s),
         requester_may_approve,
         withheld,
-        stop_after_s,
+        _wait_s("stop_after_s", stop_after_s),
     )
 
 
+def _people(needed: object) -> int:
+    found = number(needed)
+    if found is not None and is_finite(found):
+        return int(max(1, min(found, MOST_APPROVERS)))
+    # What cannot be understood must not let fewer people decide than somebody wanted.
+    misused("approve", f"approvers_needed is {text(needed)}, which is no number")
+    return MOST_APPROVERS
+
+
+def _wait_s(name: str, given: object) -> float | None:
+    found = seconds(given)
+    if found is None and given is not None:
+        misused("approve", f"{name} is {text(given)}; it should be seconds")
+    return found
+
+
 def _chosen(approver: A | Inbox | None) -> A | Inbox | None:
+    if callable(approver):
+        return approver
     if approver is None:
         line = _control.line()
         return "inbox" if line is not None and line.approver == "inbox" else None
-    return approver
+    if text(approver) == "inbox":
+        return "inbox"
+    misused("approve", "approver is neither a function nor 'inbox': nobody is asked")
+    return None
 
 
 def _open(asked: Request) -> SpanHandle:
@@ -203,14 +225,14 @@ def _close(
 ) -> Decision:
     if answer is None:
         decision = Decision(approved=False, reason="nobody decided in time", timed_out=True)
-    elif isinstance(answer, Decision):
+    elif type(answer) is Decision:
         decision = answer
-    elif inspect.isawaitable(answer):
+    elif is_a(answer, Awaitable):
         # Not awaited it is true, and a yes that nobody gave.
         decision = Decision(approved=False, reason="an async approver cannot answer in sync code")
     else:
-        decision = Decision(approved=bool(answer))
-    who = safe_text(decision.approver or getattr(approver, "__name__", ""))
+        decision = Decision(approved=truth(answer) is True)
+    who = safe_text(decision.approver) or _name_of(approver)
     if decision.params is None and not decision.edited:
         decision = replace(decision, params=asked.params)
     # An approver that asked through another system knows better how long the person took.
@@ -227,3 +249,8 @@ def _close(
     )
     handle.end()
     return decision
+
+
+def _name_of(approver: object) -> str:
+    found = read(getattr, approver, "__name__", "")
+    return "" if isinstance(found, Unreadable) else safe_text(found)

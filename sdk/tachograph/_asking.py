@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tachograph import _control, _inbox
 from tachograph._edits import merged
 from tachograph._frame import frame_of
+from tachograph._given import is_a
 from tachograph._spans import SpanHandle
 from tachograph._threads import wrap
 from tachograph_schemas import names
@@ -126,8 +126,8 @@ def _limited(asked: Request) -> Request | Decision:
 
 def _late(asked: Request, answer: Answer) -> Answer:
     """The answer; where the run's own limit ended the wait, it says so."""
-    if asked.hurried and (answer is None or (isinstance(answer, Decision) and answer.timed_out)):
-        waiting_ns = answer.waiting_ns if isinstance(answer, Decision) else 0
+    if asked.hurried and (answer is None or (type(answer) is Decision and answer.timed_out)):
+        waiting_ns = answer.waiting_ns if type(answer) is Decision else 0
         return Decision(False, reason=_NO_LONGER, timed_out=True, waiting_ns=waiting_ns)
     return answer
 
@@ -173,14 +173,14 @@ async def _ask_async(
             return found
         return _answered(asked, found[1], await _inbox.ask_async(*found), handle)
     answer = approver(asked.text, asked.shown)
-    if not inspect.isawaitable(answer):
-        return answer
+    if not is_a(answer, Awaitable):
+        return cast(Decision | bool, answer)
     import asyncio
 
     deadline = asyncio.timeout(asked.timeout_s)
     try:
         async with deadline:
-            return await answer
+            return await cast(Awaitable[Decision | bool], answer)
     except TimeoutError:
         if not deadline.expired():
             raise  # the approver's own timeout is an error of its own

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tachograph._failure import not_recorded, safe_text, type_name
+from tachograph._failure import MESSAGE_LIMIT_CHARS, not_recorded, safe_text, type_name
 from tachograph._guard import pass_on, say_rarely
+from tachograph._moment import for_a_moment
 
 _RECEIVERS = ("self", "cls", "mcs")
 
@@ -35,14 +36,14 @@ def resolve(option: Option, arguments: Mapping[str, Any], *, say: bool = False) 
     ``say``: the text then says that it could not be recorded (a goal, not an id). Nothing that the
     function raises goes further, but for what arrived from outside while it ran.
     """
-    if option is None or isinstance(option, str):
-        return option
+    if option is None or type(option) is str:
+        return option and option[:MESSAGE_LIMIT_CHARS]
     try:
-        if isinstance(option, Arg):
-            value: object = arguments.get(option.name)
+        if type(option) is Arg:
+            value: object = for_a_moment(arguments.get, option.name)
         else:
             # Typed as a text, but an id given as a number is not worth losing the record for.
-            value = option(arguments) if callable(option) else option
+            value = for_a_moment(option, arguments) if callable(option) else option
     except BaseException as error:
         pass_on(error)
         # The user's own function, so no fault of ours to be loud about in tests.

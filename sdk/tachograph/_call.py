@@ -17,6 +17,7 @@ from tachograph import _orders, _recorder, _shared_budgets, _spending
 from tachograph._binding import Binder
 from tachograph._budget_state import Hold
 from tachograph._capture import capture
+from tachograph._estimate import Estimate, most_tokens, tokens_in
 from tachograph._frame import frame_of
 from tachograph._guard import contain, guarded
 from tachograph._hot import HotCall, Plan, open_call
@@ -56,6 +57,8 @@ class Spec:
     """What has to be asked before a call; None for all but tools."""
     plan: Plan | None = None
     """For functions whose calls may take the hot path."""
+    cost_usd: float = 0.0
+    """What each call costs beside tokens."""
 
 
 def begin_plain(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | HotCall:
@@ -154,11 +157,15 @@ def _held(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hold | N
     if not (_orders.in_force or _spending.in_force()):
         return None
     return _spending.before_call(
-        spec.layer, lambda: _estimate(spec, args, kwargs), _tool_of(spec, args, kwargs)
+        spec.layer,
+        lambda: estimate(spec, args, kwargs),
+        tool_of(spec, args, kwargs),
+        spec.cost_usd,
     )
 
 
-def _tool_of(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def tool_of(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The name of the tool that is called, where a shared budget may be one of tools; else empty."""
     if spec.layer != "tool" or not _shared_budgets.in_force:
         return ""
     with guarded("naming a tool"):
@@ -166,14 +173,14 @@ def _tool_of(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     return ""
 
 
-def _estimate(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _spending.Estimate:
+def estimate(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Estimate:
     """What the arguments of a decorated model call tell: their size, and a ``max_tokens`` among them."""
     given = spec.binder.bind(args, kwargs)
     attributes = spec.describe(given)[1]
     text, cut_bytes = capture(given, ESTIMATED_BYTES)
-    return _spending.Estimate(
-        _spending.tokens_in(len(text) + cut_bytes),
-        _spending.most_tokens(given),
+    return Estimate(
+        tokens_in(len(text) + cut_bytes),
+        most_tokens(given),
         str(attributes.get(names.GEN_AI_REQUEST_MODEL) or given.get("model") or ""),
         str(attributes.get(names.GEN_AI_PROVIDER_NAME) or ""),
     )

@@ -3,6 +3,7 @@
 Two ways lead to the text. Plain data that surely fits goes through ``orjson`` (a microsecond for a
 kilobyte). Everything else goes through :class:`_Writer`, which writes piece by piece
 within a byte limit and stops early, so that a gigabyte of argument costs as much as its first 64 KiB.
+Code of a value's that does not come to an end is left after a moment (``_moment.py``).
 
 User code is run only where a value cannot be read without it (``model_dump``, properties of unknown
 classes' dataclass fields, iteration of subclasses), and every such place is contained: whatever that code
@@ -22,6 +23,7 @@ import orjson
 from tachograph._describe import Described, describe
 from tachograph._failure import class_name, not_recorded
 from tachograph._guard import pass_on
+from tachograph._moment import TookTooLong, for_a_moment
 from tachograph._otlp import Json
 
 DEPTH_LIMIT = 48
@@ -43,7 +45,7 @@ def freeze_utf8(value: Any, limit_bytes: int) -> tuple[bytes, int]:
     Returns:
         The text, always valid JSON, and how many bytes the limit cut off: exact for strings, estimated
         for what was left out of containers, 0 when nothing was cut. Never raises; blocks only as long
-        as properties and ``model_dump`` of the value themselves do.
+        as properties and ``model_dump`` of the value themselves do, and not for ever.
     """
     return freeze_told(value, limit_bytes)[:2]
 
@@ -66,9 +68,14 @@ def freeze_told(value: Any, limit_bytes: int) -> tuple[bytes, int, bool]:
                 return content, 0, fits is _EXACT
     writer = _Writer(limit_bytes)
     try:
-        writer.write(value, 0)
+        for_a_moment(writer.write, value, 0)
         # Nothing at all fitted: that must still be said in valid JSON.
         return ("".join(writer.out) or '"…"').encode(), writer.cut_bytes, False
+    except TookTooLong as error:
+        pass_on(error)
+        writer = _Writer(limit_bytes)
+        writer.placeholder("$unserialisable", value, not_recorded(error))
+        return ("".join(writer.out) or '"…"').encode(), 0, False
     except BaseException as error:
         pass_on(error)
         return b'"(not captured)"'[:limit_bytes], 0, False

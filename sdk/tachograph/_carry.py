@@ -16,8 +16,10 @@ from opentelemetry.trace import Span, get_current_span
 
 from tachograph import _recorder
 from tachograph._blocks import AsyncToo
-from tachograph._failure import safe_text
+from tachograph._facts import misused
+from tachograph._failure import MESSAGE_LIMIT_CHARS, safe_text
 from tachograph._frame import FRAME_KEY, Frame, RunState, frame_of
+from tachograph._given import Unreadable, read
 from tachograph._guard import guarded
 from tachograph._run import is_run_id
 from tachograph._spans import Activation, SpanHandle, open_span
@@ -141,17 +143,25 @@ def _read(headers: Headers) -> tuple[Context, str]:
     from opentelemetry.baggage.propagation import W3CBaggagePropagator
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    items = getattr(headers, "items", None)
-    pairs: Iterable[tuple[Any, Any]] = headers if items is None else items()  # type: ignore[assignment]  # one of the two
     carrier: dict[str, str] = {}
-    for key, value in pairs:
-        name = _text(key).lower().removeprefix("http_")
-        if name in _WANTED:
-            carrier[name] = _text(value)
+    taken = read(_take, headers, carrier)
+    if isinstance(taken, Unreadable):
+        misused("continue_from", f"headers {taken.why}")
     context = TraceContextTextMapPropagator().extract(carrier, get_current())
     said = baggage.get_baggage(names.RUN_ID, W3CBaggagePropagator().extract(carrier, Context()))
     return context, said if isinstance(said, str) and is_run_id(said) else ""
 
 
-def _text(value: object) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else safe_text(value)
+def _take(headers: Headers, carrier: dict[str, str]) -> None:
+    items = getattr(headers, "items", None)
+    pairs: Iterable[tuple[Any, Any]] = headers if items is None else items()  # type: ignore[assignment]  # one of the two
+    for key, value in pairs:
+        name = _text(key).lower().removeprefix("http_")
+        if name in _WANTED:
+            carrier[name] = _text(value)
+
+
+def _text(value: Any) -> str:
+    if issubclass(type(value), bytes):
+        return bytes.__getitem__(value, slice(MESSAGE_LIMIT_CHARS)).decode("latin-1")
+    return safe_text(value)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import threading
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 from tachograph import _recorder
-from tachograph._threads import not_carried
+from tachograph._waits import Background, Gate
 
 GIT_TIMEOUT_S = 5.0
 
 
 @dataclass(slots=True)
 class _Search:
-    done: threading.Event = field(default_factory=threading.Event)
+    done: Gate = field(default_factory=Gate)
     version: str | None = None
 
 
@@ -30,18 +30,14 @@ def known_for(source_file: str, *, wait_s: float = 0.0) -> str | None:
     """
     if _recorder.replaying:
         return None
-    directory = str(Path(source_file).parent) if source_file else "."
+    directory = os.path.dirname(source_file) or "."  # noqa: PTH120 - at the start of every run
     search = _searches.get(directory)
     if search is None:
         search = _searches.setdefault(directory, _Search())
-        thread = threading.Thread(
-            target=_look, args=(directory, search), name="tachograph-git", daemon=True
-        )
-        with not_carried():
-            thread.start()
+        Background(partial(_look, directory, search), "tachograph-git").start()
     if wait_s and not search.done.wait(wait_s):
         # Asked once and not there: later runs must not wait again for a slow disk.
-        search.done.set()
+        search.done.open()
     return search.version
 
 
@@ -54,7 +50,7 @@ def _look(directory: str, search: _Search) -> None:
     except (OSError, ValueError, subprocess.SubprocessError):
         pass  # no git, no repository, too slow: the version stays unknown
     finally:
-        search.done.set()
+        search.done.open()
 
 
 def _git(directory: str, *arguments: str) -> str:

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from tachograph import _consent
+from tachograph._failure import safe_text
+from tachograph._given import is_finite, listed, number, truth
 from tachograph._guard import LOGGER, say_rarely
 from tachograph._policy import Policy, policy_of
 from tachograph_schemas import settings
 from tachograph_schemas.instance import read_instance
 from tachograph_schemas.settings import Setting
+
+_TEXT_LIMIT_CHARS = 65_536
+"""Of an argument: endpoints and keys."""
 
 
 def _seconds(text: str) -> float:
@@ -42,6 +47,13 @@ def _record_mode(text: str) -> str:
     return word
 
 
+def _threads_mode(text: str) -> str:
+    word = text.strip().lower()
+    if word not in {"exact", "free"}:
+        raise ValueError("expected exact or free")
+    return word
+
+
 def _policy(given: str) -> Policy:
     word = given.strip().lower()
     if word not in get_args(Policy):
@@ -62,6 +74,24 @@ def _approver(text: str) -> str:
 def _globs(text: str) -> tuple[str, ...]:
     # In tacho.toml a list is more natural, and arrives as its text.
     return tuple(part.strip(" '\"") for part in text.strip("[] ").split(",") if part.strip(" '\""))
+
+
+def _as_given(setting: Setting, value: object) -> Any:
+    """An argument of ``init`` as a value of its setting; None, for what else says it, when it is of no such kind."""
+    if setting.key == "redact_paths":
+        return tuple(listed(value))
+    kind = type(setting.default)
+    found: Any
+    if kind is bool:
+        found = truth(value)
+    elif kind is int or kind is float:
+        found = number(value)
+        found = kind(found) if found is not None and is_finite(found) else None
+    else:
+        found = safe_text(value, _TEXT_LIMIT_CHARS)
+    if found is None:
+        LOGGER.error("tachograph: init(%s=...) cannot be read and is left out.", setting.key)
+    return found
 
 
 _SHARED = {setting.env: setting for setting in settings.SHARED}
@@ -95,6 +125,12 @@ TABLE: tuple[Setting, ...] = (
                 "exact",
                 "what replay needs of each run: exact, light (digests, which tell differences but replay nothing), off",
                 _record_mode,
+            ),
+            Setting(
+                "TACHO_RECORD_THREADS",
+                "free",
+                "threads of a run: exact (they take turns, which are replayed), free (they go as they like)",
+                _threads_mode,
             ),
             Setting("TACHO_REDACT_EMAILS", False, "mask e-mail addresses too", settings.flag),
             Setting(
@@ -171,6 +207,7 @@ class Config:
     capture: Policy
     redact_paths: tuple[str, ...]
     record: str
+    record_threads: str
     redact_emails: bool
     heartbeat_s: float
     spool_max_bytes: int
@@ -211,7 +248,11 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     for sentence in settings.misspelt(environ):
         say_rarely(f"setting:{sentence}", "tachograph: %s", sentence)
     values: dict[str, Any] = {}
-    given = {key: value for key, value in arguments.items() if key != "approvals"}
+    given = {
+        setting.key: _as_given(setting, arguments[setting.key])
+        for setting in TABLE
+        if arguments.get(setting.key) is not None and setting.key != "approvals"
+    }
     for setting in TABLE:
         try:
             values |= settings.resolve((setting,), given, environ=environ, file=file)
@@ -221,15 +262,21 @@ def read(arguments: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     values["capture"] = _policy(str(values["capture"]))
     in_code = arguments.get("approvals")
     # Not one instead of the other: what somebody wrote into the file holds whatever the code says.
-    values["approvals"] = (*values["approvals"], *_consent.read(in_code or ()))
+    values["approvals"] = (*values["approvals"], *_consent.read(() if in_code is None else in_code))
     values["redact_paths"] = tuple(values["redact_paths"])
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if is_off_by_opentelemetry(environ) and not values["disabled"]:
+        say_rarely("otel-off", "tachograph: nothing is recorded, as OTEL_SDK_DISABLED is true")
         values["disabled"] = True
     uses_foreign = bool(foreign) and values["endpoint"] == foreign
     # Another vendor's collector gives no orders, and has no use for our questions.
     values["orders"] = values["orders"] and not uses_foreign
     headers = _otel_headers(environ) if uses_foreign else ()
     return Config(**values, headers=headers)
+
+
+def is_off_by_opentelemetry(environ: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry is switched off for the whole process, and with it Tachograph."""
+    return environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
 def _running_collector(environ: Mapping[str, str], file: Mapping[str, Any]) -> str:

@@ -12,22 +12,26 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
-from typing import Any, get_args
+from itertools import islice
+from typing import Any, Protocol, get_args
 
-from tachograph._approve import asked, decide, decide_async
+from tachograph._approve import MOST_APPROVERS, asked, decide, decide_async
 from tachograph._asking import Approver, AsyncApprover, Decision, Inbox, Request
 from tachograph._binding import Binder
 from tachograph._capture import capture
 from tachograph._control import SHOWN_LIMIT_BYTES
 from tachograph._edits import MisfitError, fitted
 from tachograph._facts import misused
+from tachograph._given import Unreadable, is_a, text
+from tachograph._given import read as read_given
 from tachograph._guard import LOGGER
 from tachograph._layers import Risk, validate
+from tachograph._lookalike import is_disguised, read_as
 from tachograph._policy import Policy
 from tachograph.errors import Refused
 
 _RISKS: tuple[str, ...] = get_args(Risk)
-_MOST_APPROVERS = 20
+_MOST_POLICIES = 10_000
 _MOST_TIMEOUT_S = 30 * 86_400
 RULE = "approval"
 """The rule that ``Refused`` names."""
@@ -63,7 +67,7 @@ class ApprovalPolicy:
         if self.risk is not None and self.risk not in _RISKS:
             raise ValueError(f"risk={self.risk!r}: expected one of {', '.join(_RISKS)}")
         if type(self.approvers_needed) is not int or not (
-            1 <= self.approvers_needed <= _MOST_APPROVERS
+            1 <= self.approvers_needed <= MOST_APPROVERS
         ):
             raise ValueError(f"approvers_needed={self.approvers_needed!r}: expected 1 to 20")
         if type(self.requester_may_approve) is not bool:
@@ -80,9 +84,11 @@ class ApprovalPolicy:
             raise ValueError("a function is one approver; several people are asked in the inbox")
 
     def covers(self, tool: str, risk: str | None) -> bool:
-        """Whether it is about calls of ``tool``. A tool without a declared risk has none."""
+        """Whether it is about calls of ``tool``, or of one that looks like it. A tool without a declared risk has none."""
         globs = [self.tools] if isinstance(self.tools, str) else self.tools
-        if not any(fnmatchcase(tool, glob) for glob in globs):
+        if not is_disguised(tool) and not any(
+            fnmatchcase(tool, glob) or fnmatchcase(read_as(tool), read_as(glob)) for glob in globs
+        ):
             return False
         if self.risk is None:
             return True
@@ -116,27 +122,38 @@ def read(given: Any) -> tuple[ApprovalPolicy, ...]:
 
     What cannot be read is logged, and every tool is asked about.
     """
-    try:
-        rows = json.loads(given) if isinstance(given, str) else given
-        return tuple(_policy(each) for each in rows)
-    except (ValueError, TypeError) as problem:
-        LOGGER.error(
-            "tachograph: the approval policies cannot be read (%s): every tool call needs approval",
-            problem,
-        )
-        return EVERY_TOOL
+    found = read_given(_policies, given)
+    if not isinstance(found, Unreadable):
+        return found
+    LOGGER.error(
+        "tachograph: the approval policies cannot be read (%s): every tool call needs approval",
+        found.message,
+    )
+    return EVERY_TOOL
 
 
-def _policy(row: object) -> ApprovalPolicy:
-    if isinstance(row, ApprovalPolicy):
+def _policies(given: Any) -> tuple[ApprovalPolicy, ...]:
+    rows = json.loads(given) if type(given) is str else given
+    return tuple(_policy(each) for each in islice(rows, _MOST_POLICIES))
+
+
+def _policy(row: Any) -> ApprovalPolicy:
+    if type(row) is ApprovalPolicy:
         return row
-    if not isinstance(row, Mapping):
-        raise TypeError(f"{row!r} is no policy")
+    if not is_a(row, Mapping):
+        raise TypeError(f"{text(row)} is no policy")
     known = {each.name for each in fields(ApprovalPolicy)} - {"approver"}
     unknown = sorted(map(str, row.keys() - known))
     if unknown:
         raise ValueError(f"{unknown[0]} is not one of {', '.join(sorted(known))}")
     return ApprovalPolicy(**row)
+
+
+class Binding(Protocol):
+    """Gives arguments their names."""
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> dict[str, Any]:
+        """The arguments of a call by name."""
 
 
 class Consent:
@@ -147,7 +164,7 @@ class Consent:
     def __init__(
         self,
         function: Callable[..., Any],
-        binder: Binder,
+        binder: Binding,
         name: str,
         risk: str | None,
         own: ApprovalPolicy | None,
@@ -261,9 +278,9 @@ def consenting(
     approval: object, risk: str | None, capture_input: Policy
 ) -> Callable[[Callable[..., Any], Binder, str], Consent]:
     """What makes the consent of a tool, once its function is known. An ``approval`` that makes no sense asks."""
-    if not isinstance(approval, bool | ApprovalPolicy):
-        misused("tool", f"approval is {approval!r}; it should be True, False or an ApprovalPolicy")
-    own = approval if isinstance(approval, ApprovalPolicy) else ApprovalPolicy()
+    own = approval if type(approval) is ApprovalPolicy else ApprovalPolicy()
+    if type(approval) is not bool and own is not approval:
+        misused("tool", f"approval is {text(approval)}; it should be a bool or an ApprovalPolicy")
 
     def make(function: Callable[..., Any], binder: Binder, name: str) -> Consent:
         return Consent(

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from opentelemetry.trace import SpanKind
 
@@ -14,17 +14,20 @@ from tachograph._binding import Binder, Option
 from tachograph._blocks import AsyncToo
 from tachograph._call import Spec
 from tachograph._consent import Consent
-from tachograph._facts import misused, text
-from tachograph._failure import safe_text
+from tachograph._facts import misused
+from tachograph._given import listed, text
 from tachograph._hot import Plan
 from tachograph._policy import Capture, Policy, policy_of
-from tachograph._run import RunOptions, text_tuple
+from tachograph._renamed import note as note_aliases
+from tachograph._run import RunOptions
 from tachograph._spans import Activation, SpanHandle, open_span
 from tachograph._wrap import decorate
 from tachograph_schemas import names
 
 F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, Any, Any]")
 Decorator = Callable[[F], F]
+Aliases = Iterable[str] | str | None
+"""How a function was called before."""
 
 
 def _label(function: Callable[..., Any]) -> str:
@@ -60,12 +63,16 @@ def simple(
     kind: SpanKind = SpanKind.INTERNAL,
     varies: bool = False,
     consent: Callable[[Callable[..., Any], Binder, str], Consent] | None = None,
+    cost_usd: float = 0.0,
+    aliases: Aliases = None,
 ) -> Any:
     """The decorator of a layer. ``varies``: what ``describe`` says depends on the arguments of a call."""
     policies = capture_policy(captured[0]), capture_policy(captured[1])
+    former = listed(aliases)
     plannable = not varies and {*policies} <= {"full", "none"}
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
+        note_aliases(target, former)
         label = text(name) or _label(target)
         binder, acting_as = Binder(target, bound_first=bound_first), label if agent else None
         plan = None
@@ -81,6 +88,7 @@ def simple(
             agent=acting_as,
             kind=kind,
             plan=plan,
+            cost_usd=cost_usd,
         )
 
     return _apply(function, make_spec)
@@ -102,6 +110,8 @@ def run(
     trigger: Option = None,
     resume: Option = None,
     stop_on_loop: int | None = None,
+    threads: Literal["exact", "free"] | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -120,6 +130,8 @@ def run(
     trigger: Option = None,
     resume: Option = None,
     stop_on_loop: int | None = None,
+    threads: Literal["exact", "free"] | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -139,6 +151,8 @@ def run(
         resume: The id of the run to take up again after a pause or a crash; none: a new run.
         stop_on_loop: After how many same results in a row a decorated tool is not called again with the same
             arguments: the run is stopped. Default: never. A sub-agent obeys the outermost run.
+        threads: ``exact``: its threads take turns, so that races replay; ``free``. Default: ``TACHO_RECORD_THREADS``.
+        aliases: How the function was called before, so that recordings made under that name still replay.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
 
@@ -147,18 +161,20 @@ def run(
     """
     options = RunOptions(
         name=text(name), agent=text(agent), goal=goal, session=session, user=user,
-        customer=customer, tags=text_tuple(tags), version=text(version), trigger=trigger,
-        resume=resume, stop_on_loop=stop_on_loop,
+        customer=customer, tags=tuple(listed(tags)), version=text(version), trigger=trigger,
+        resume=resume, stop_on_loop=stop_on_loop, threads=text(threads),
     )  # fmt: skip
-    return _apply(function, _run_spec(options, capture_input, capture_output))
+    return _apply(function, _run_spec(options, (capture_input, capture_output), aliases))
 
 
 def _run_spec(
-    options: RunOptions, capture_input: Capture, capture_output: Capture
+    options: RunOptions, captured: tuple[Capture, Capture], aliases: Aliases
 ) -> Callable[[Callable[..., Any], bool], Spec]:
-    policies = capture_policy(capture_input), capture_policy(capture_output)
+    policies = capture_policy(captured[0]), capture_policy(captured[1])
+    former = listed(aliases)
 
     def make_spec(target: Callable[..., Any], bound_first: bool) -> Spec:
+        note_aliases(target, former)
         code = getattr(inspect.unwrap(target), "__code__", None)
         qualified = getattr(target, "__qualname__", _label(target))
         return Spec(
@@ -185,6 +201,7 @@ def agent(
     *,
     name: str | None = None,
     version: str | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -194,10 +211,11 @@ def agent(
     *,
     name: str | None = None,
     version: str | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
-    """Record each call as a sub-agent; spans inside carry its name."""
+    """Record each call as a sub-agent; spans inside carry its name. ``aliases``: see :func:`run`."""
     named_version = text(version)
 
     def describe(label: str, _: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -207,18 +225,22 @@ def agent(
             names.GEN_AI_AGENT_VERSION: named_version,
         }
 
-    return simple(
-        "agent", function, (capture_input, capture_output), describe, name=name, agent=True
-    )
+    captured = (capture_input, capture_output)
+    return simple("agent", function, captured, describe, name=name, agent=True, aliases=aliases)
 
 
 class Block(AsyncToo):
     """A layer as a decorator, or as a block: ``with tacho.normalize(name="mail"): ...``."""
 
     def __init__(
-        self, layer: names.Layer, name: str | None, captured: tuple[Capture, Capture]
+        self,
+        layer: names.Layer,
+        name: str | None,
+        captured: tuple[Capture, Capture],
+        aliases: Aliases,
     ) -> None:
         self._layer = layer
+        self._aliases = aliases
         self._name = name
         self._captured = captured
         self._entered: list[tuple[SpanHandle, Activation]] = []
@@ -231,6 +253,7 @@ class Block(AsyncToo):
             self._captured,
             lambda label, _: (label, {}),
             name=self._name,
+            aliases=self._aliases,
         )
         return decorated
 
@@ -240,7 +263,7 @@ class Block(AsyncToo):
             self._entered[-1][0].set_output(value, capture_policy(self._captured[1]))
 
     def __enter__(self) -> Self:
-        handle = open_span(self._layer, safe_text(self._name or self._layer, 512))
+        handle = open_span(self._layer, text(self._name) or self._layer)
         activation = handle.active()
         activation.__enter__()
         self._entered.append((handle, activation))
@@ -274,6 +297,7 @@ class Named:
         /,
         *,
         name: str | None = None,
+        aliases: Aliases = None,
         capture_input: Capture = True,
         capture_output: Capture = True,
     ) -> Block: ...
@@ -283,11 +307,12 @@ class Named:
         /,
         *,
         name: str | None = None,
+        aliases: Aliases = None,
         capture_input: Capture = True,
         capture_output: Capture = True,
     ) -> Any:
-        """Record each call, or a block, as a span of this layer."""
-        block = Block(self.layer, name, (capture_input, capture_output))
+        """Record each call, or a block, as a span of this layer. ``aliases``: see :func:`run`."""
+        block = Block(self.layer, name, (capture_input, capture_output), aliases)
         return block if function is None else block(function)
 
 

@@ -9,8 +9,10 @@ from opentelemetry.trace import SpanKind
 
 from tachograph._binding import Option, resolve
 from tachograph._consent import ApprovalPolicy, consenting
-from tachograph._decorators import F, capture_policy, simple
-from tachograph._facts import one_of, text
+from tachograph._decorators import Aliases, F, capture_policy, simple
+from tachograph._facts import one_of, price
+from tachograph._failure import safe_text
+from tachograph._given import text
 from tachograph._policy import Capture
 from tachograph_schemas import names
 
@@ -21,7 +23,7 @@ Tier = Literal["short", "medium", "long"]
 
 def _varies(option: Option) -> bool:
     """Whether an option is read from the arguments of each call."""
-    return not (option is None or isinstance(option, str))
+    return not (option is None or issubclass(type(option), str))
 
 
 @overload
@@ -34,7 +36,9 @@ def tool(
     effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    cost_usd: float | None = None,
     approval: bool | ApprovalPolicy = False,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -47,7 +51,9 @@ def tool(
     effect: Effect | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    cost_usd: float | None = None,
     approval: bool | ApprovalPolicy = False,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -62,7 +68,9 @@ def tool(
         scope: The permission it needs, a verb and an object: ``orders:read``.
         call_id: The id the model gave the call; a text, ``tacho.arg(...)`` or a function of the
             bound arguments.
+        cost_usd: What each call costs, US dollars; what is known only afterwards says :func:`tacho.cost`.
         approval: Ask a person before each call: True, or an :class:`ApprovalPolicy` that says how.
+        aliases: How the function was called before, so that recordings made under that name still replay.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
 
@@ -71,23 +79,37 @@ def tool(
     """
     danger = one_of("tool", "risk", risk, get_args(Risk))
     impact = one_of("tool", "effect", effect, get_args(Effect))
-    permission = text(scope)
-    consent = consenting(approval, danger, capture_policy(capture_input))
+    price_usd = price("tool", cost_usd)
+    fixed = (danger, impact, text(scope), price_usd)
+    return simple(
+        "tool",
+        function,
+        (capture_input, capture_output),
+        _tool_facts(call_id, dict(zip(_TOOL_FACTS, fixed, strict=True))),
+        name=name,
+        varies=_varies(call_id),
+        consent=consenting(approval, danger, capture_policy(capture_input)),
+        cost_usd=price_usd or 0.0,
+        aliases=aliases,
+    )
 
+
+_TOOL_FACTS = (names.TOOL_RISK, names.TOOL_EFFECT, names.TOOL_SCOPE, names.COST_USD)
+
+
+def _tool_facts(
+    call_id: Option, fixed: Mapping[str, Any]
+) -> Callable[[str, Mapping[str, Any]], tuple[str, dict[str, Any]]]:
     def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         return f"execute_tool {label}", {
             names.GEN_AI_OPERATION_NAME: "execute_tool",
             names.GEN_AI_TOOL_NAME: label,
             names.GEN_AI_TOOL_TYPE: "function",
             names.GEN_AI_TOOL_CALL_ID: resolve(call_id, given),
-            names.TOOL_RISK: danger,
-            names.TOOL_EFFECT: impact,
-            names.TOOL_SCOPE: permission,
+            **fixed,
         }
 
-    captured = (capture_input, capture_output)
-    varies = _varies(call_id)
-    return simple("tool", function, captured, describe, name=name, varies=varies, consent=consent)
+    return describe
 
 
 @overload
@@ -99,7 +121,9 @@ def effect(
     risk: Risk | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    cost_usd: float | None = None,
     approval: bool | ApprovalPolicy = False,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -111,7 +135,9 @@ def effect(
     risk: Risk | None = None,
     scope: str | None = None,
     call_id: Option = None,
+    cost_usd: float | None = None,
     approval: bool | ApprovalPolicy = False,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -122,7 +148,9 @@ def effect(
         effect="write",
         scope=scope,
         call_id=call_id,
+        cost_usd=cost_usd,
         approval=approval,
+        aliases=aliases,
         capture_input=capture_input,
         capture_output=capture_output,
     )
@@ -137,6 +165,7 @@ def model(
     name: str | None = None,
     provider: str | None = None,
     model: Option = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -147,6 +176,7 @@ def model(
     name: str | None = None,
     provider: str | None = None,
     model: Option = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -157,6 +187,7 @@ def model(
         name: The span's name, when ``chat MODEL`` will not do.
         provider: Who answers: ``openai``, ``anthropic``, ``mistral_ai`` ...
         model: The model asked for; a text, ``tacho.arg("model")`` or a function of the arguments.
+        aliases: How the function was called before, so that recordings made under that name still replay.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
 
@@ -181,6 +212,7 @@ def model(
         name=name,
         kind=SpanKind.CLIENT,
         varies=_varies(wanted),
+        aliases=aliases,
     )
 
 
@@ -191,6 +223,7 @@ def retrieval(
     *,
     name: str | None = None,
     store: str | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -200,10 +233,11 @@ def retrieval(
     *,
     name: str | None = None,
     store: str | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
-    """Record each call as a retrieval from ``store`` (an index, a database, a collection)."""
+    """Record each call as a retrieval from ``store`` (an index, a database, a collection). ``aliases``: see :func:`tool`."""
     source, label_given = text(store), text(name)
 
     def describe(label: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -211,11 +245,15 @@ def retrieval(
         return label_given or f"retrieval {source or label}", {
             names.GEN_AI_OPERATION_NAME: "retrieval",
             names.GEN_AI_DATA_SOURCE_ID: source,
-            names.GEN_AI_RETRIEVAL_QUERY_TEXT: query[:4_096] if isinstance(query, str) else None,
+            names.GEN_AI_RETRIEVAL_QUERY_TEXT: safe_text(query)
+            if issubclass(type(query), str)
+            else None,
         }
 
     captured = (capture_input, capture_output)
-    return simple("retrieval", function, captured, describe, name=name, varies=True)
+    return simple(
+        "retrieval", function, captured, describe, name=name, varies=True, aliases=aliases
+    )
 
 
 @overload
@@ -226,6 +264,7 @@ def memory(
     name: str | None = None,
     operation: Effect | None = None,
     tier: Tier | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Callable[[F], F]: ...
@@ -236,6 +275,7 @@ def memory(
     name: str | None = None,
     operation: Effect | None = None,
     tier: Tier | None = None,
+    aliases: Aliases = None,
     capture_input: Capture = True,
     capture_output: Capture = True,
 ) -> Any:
@@ -246,6 +286,7 @@ def memory(
         name: The span's name; default: the function's.
         operation: ``read`` or ``write``.
         tier: ``short`` (this session), ``medium`` (this task) or ``long`` (across sessions).
+        aliases: How the function was called before, so that recordings made under that name still replay.
         capture_input: Record the arguments: True, False, or ``full preview hash none``.
         capture_output: Record the result, likewise.
     """
@@ -260,4 +301,5 @@ def memory(
             names.MEMORY_TIER: reach,
         }
 
-    return simple("memory", function, (capture_input, capture_output), describe, name=name)
+    captured = (capture_input, capture_output)
+    return simple("memory", function, captured, describe, name=name, aliases=aliases)

@@ -12,7 +12,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 
 from tachograph import _otlp
 from tachograph._guard import contain, say_rarely
+from tachograph._kept import Kept, new_name
+from tachograph._screened import Screened
 from tachograph._segment import FOREIGN, Record
+from tachograph_schemas.control import KEEP
 
 if TYPE_CHECKING:
     from tachograph._redact import Redactor
@@ -48,6 +51,9 @@ class Exporter:
         self.redactor = redactor
         self.resource = resource
         self.scope = scope
+        self.screened = Screened()
+        self.kept: Kept | None = None
+        """Is told of bodies that the collector keeps; None when nobody asks."""
         self._resource: bytes | None = None
         self._searching = True
         """Whether what is refused is sent again by halves: not to a collector that refuses everything."""
@@ -55,6 +61,8 @@ class Exporter:
     def send(self, spans: Sequence[Record], timeout_s: float) -> Delivery:
         """Send a batch; blocks for about ``timeout_s`` a request. Never raises."""
         delivery = Delivery()
+        if self.screened.catch_up is not None:
+            self.screened.catch_up()
         self._refusals = 0
         pending = [list(spans)]
         while pending:
@@ -81,7 +89,7 @@ class Exporter:
         delivery: Delivery,
         pending: list[list[Record]],
     ) -> None:
-        answer = self.transport.post(body, timeout_s)
+        answer = self._post_named(body, timeout_s)
         if answer.kind == "accepted":
             rejected = min(_rejected(answer.body), len(part))
             self._searching = True
@@ -99,6 +107,16 @@ class Exporter:
             delivery.lost += len(part)
             delivery.why = answer.why
 
+    def _post_named(self, body: bytes, timeout_s: float) -> Answer:
+        kept = self.kept
+        if kept is None or not (kept.is_wanted and self.transport.uses_zstd):
+            return self.transport.post(body, timeout_s)
+        name = new_name()
+        answer = self.transport.post(body, timeout_s, {KEEP: name})
+        if answer.kept:
+            kept.add(name, body)
+        return answer
+
     def _may_search(self, answer: Answer) -> bool:
         """Whether a refused batch is to be halved, so that a span that cannot be read takes few others along."""
         if answer.status != _UNREADABLE or not self._searching:
@@ -114,7 +132,8 @@ class Exporter:
         try:
             pairs = [self._scoped(record) for record in spans]
             # Most spans hold nothing to mask and go as they are.
-            closer = self.redactor.suspects([span for _, span in pairs])
+            rest_of = self.screened.rest_of
+            closer = self.redactor.suspects([rest_of(span) for _, span in pairs])
             if closer:
                 masked = self._masked([pairs[at][1] for at in closer])
                 for at, span in zip(closer, masked, strict=True):

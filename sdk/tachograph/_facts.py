@@ -7,7 +7,7 @@ once a minute at most. Under pytest it is raised, so that tests of an agent find
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opentelemetry.context import get_current
@@ -16,16 +16,13 @@ from opentelemetry.trace import get_current_span
 from tachograph import _recorder
 from tachograph._failure import MESSAGE_LIMIT_CHARS, safe_text
 from tachograph._frame import frame_of
+from tachograph._given import NAME_LIMIT_CHARS, number, text, usd_of
 from tachograph._guard import guarded, say_rarely, under_pytest
 from tachograph._spans import NOTHING, SpanHandle, handle_for, open_span
 from tachograph_schemas import names
 
-NAME_LIMIT_CHARS = 512
-"""Of names in span names."""
 _VERBS = {"validation": "validate", "eval": "evaluate", "tool": "execute_tool"}
 """What was done, where the layer is named otherwise."""
-_LIST_LIMIT = 100
-"""Names of a list that are recorded one by one."""
 
 
 def misused(call: str, problem: str) -> None:
@@ -50,18 +47,24 @@ def one_of(call: str, what: str, given: object, known: Iterable[str]) -> str | N
     return word
 
 
-def text(given: object) -> str | None:
-    """An option as a bounded text; None when it was not given."""
-    return None if given is None else safe_text(given, NAME_LIMIT_CHARS)
+def price(call: str, given: object) -> float | None:
+    """``given`` as US dollars; None when it is no amount from 0 to :data:`~._given.MOST_USD`, which is logged."""
+    found = usd_of(given)
+    if found is None and given is not None:
+        misused(call, f"{text(given)} is no amount of 0 or more")
+    return found
 
 
 def fit(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as they can be sent: numbers and booleans as they are, all else as bounded text."""
-    return {
-        key: value if type(value) in {bool, int, float} else safe_text(value, MESSAGE_LIMIT_CHARS)
-        for key, value in attributes.items()
-        if value is not None and value != ""
-    }
+    """Attributes as they can be sent: numbers and booleans as such, all else as bounded text."""
+    found: dict[str, Any] = {}
+    for key, value in attributes.items():
+        kind = type(value)
+        if value is None or (kind is str and not value):
+            continue
+        plain = number(value)
+        found[key] = safe_text(value, MESSAGE_LIMIT_CHARS) if plain is None else plain
+    return found
 
 
 def begin(layer: names.Layer, label: object, attributes: Mapping[str, Any]) -> SpanHandle:
@@ -92,25 +95,6 @@ def describe(layer: names.Layer, label: str, attributes: Mapping[str, Any]) -> N
             handle_for(recorder, span, frame, get_current()).set(fit(attributes))
         else:
             record(layer, label, attributes)
-
-
-def amount(given: object) -> int | None:
-    """A number that was given as such or as the things themselves; an iterator is left unread."""
-    if isinstance(given, int):
-        return given
-    return len(given) if isinstance(given, Sized) else None
-
-
-def listed(given: object) -> list[str]:
-    """Names as a bounded list; a single text is one name, not its letters."""
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        return [] if given is None or given == "" else [safe_text(given, NAME_LIMIT_CHARS)]
-    found: list[str] = []
-    for name in given:
-        if len(found) == _LIST_LIMIT:
-            break
-        found.append(safe_text(name, NAME_LIMIT_CHARS))
-    return found
 
 
 def json_text(value: Any) -> str:

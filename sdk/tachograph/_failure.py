@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from tachograph._guard import pass_on
+from tachograph._moment import TookTooLong, for_a_moment
 from tachograph_schemas import names
 
 MESSAGE_LIMIT_CHARS = 4_096
@@ -21,7 +22,7 @@ def safe_text(value: object, limit_chars: int = MESSAGE_LIMIT_CHARS) -> str:
     """``str(value)`` bounded, free of lone surrogates; a placeholder when its own code raises."""
     try:
         # A subclass of str may have a slice of its own; a long text is cut before it is copied.
-        text: str = value if issubclass(type(value), str) else str(value)  # type: ignore[assignment]  # a str
+        text: str = value if issubclass(type(value), str) else for_a_moment(str, value)  # type: ignore[assignment]  # a str
         return clean(str.__getitem__(text, slice(limit_chars)))
     except BaseException as error:
         pass_on(error)
@@ -29,7 +30,9 @@ def safe_text(value: object, limit_chars: int = MESSAGE_LIMIT_CHARS) -> str:
 
 
 def not_recorded(error: BaseException) -> str:
-    """What stands in the record where the value's own code raised ``error``."""
+    """What stands in the record where the value's own code raised ``error``, or did not end."""
+    if type(error) is TookTooLong:
+        return "could not be recorded: its code did not come to an end"
     return f"could not be recorded: {type_name(error)}"
 
 
@@ -95,7 +98,9 @@ def describe_error(error: BaseException) -> dict[str, str]:
 def _stack(error: BaseException) -> str:
     trace = _without_our_frames(error.__traceback__)
     try:
-        lines = traceback.format_exception(type(error), error, trace, limit=-STACK_LIMIT_FRAMES)
+        lines = for_a_moment(
+            traceback.format_exception, type(error), error, trace, limit=-STACK_LIMIT_FRAMES
+        )
         text = "".join(lines)
     except BaseException as fault:
         pass_on(fault)

@@ -6,7 +6,6 @@ span's parent goes: into tasks, wrapped threads and contexts that foreign instru
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context, create_key, get_current
 
 from tachograph._waiting import Waiting
+from tachograph._waits import Mutex
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class RunState:
     """How long this attempt has waited for people."""
     accounts: dict[tuple[str, int, str], BudgetState] = field(default_factory=dict)
     """What this run used under the budgets that the collector keeps: by name, version and place."""
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    caches: dict[Any, dict[Any, Any]] = field(default_factory=dict)
+    """What functions under ``tacho.cached`` gave in this run."""
+    lock: Mutex = field(default_factory=Mutex)
 
     def ordinal(self, question: str) -> int:
         """How often ``question`` was asked before, and count it."""
@@ -58,6 +60,15 @@ class RunState:
             before = self.asked.get(question, 0)
             self.asked[question] = before + 1
             return before
+
+    def after_fork(self) -> None:
+        """In the child: whoever held a lock of the run's may not be there to let it go."""
+        self.lock = Mutex()
+        self.waiting.after_fork()
+        if self.loops is not None:
+            self.loops.after_fork()
+        for account in self.accounts.values():
+            account.lock = Mutex()
 
 
 @dataclass(slots=True, eq=False)

@@ -11,9 +11,13 @@ import opcode
 import os
 import signal
 import sys
-import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from types import FrameType, TracebackType
+
+from tachograph._moment import TookTooLong, for_a_moment, is_in_a_moment
+from tachograph._waits import Mutex
 
 LOGGER = logging.getLogger("tachograph")
 QUIET_S = 60.0
@@ -25,14 +29,25 @@ _LOOKING = ("RESUME", "JUMP")
 
 _last_said_s: dict[str, float] = {}
 _held_back: dict[str, int] = {}
-_lock = threading.RLock()
-"""Locks of this package let the same thread in again: a signal's handler that records must not wait for what it interrupted."""
+_lock = Mutex()
+unsaid: deque[tuple[int, str, tuple[object, ...]]] = deque()
+"""Complaints that came up under the recorder's lock: said when it is given back. A handler of ``logging`` is code of others,
+which may want a lock that somebody has who waits for the recorder's."""
+
+
+def _has_none() -> bool:
+    return False
+
+
+has_lock: Callable[[], bool] = _has_none
+"""Whether this thread has the lock of the recorder in use."""
 
 
 def say_rarely(key: str, message: str, *args: object, level: int = logging.WARNING) -> bool:
-    """Log ``message`` unless ``key`` was logged in the last minute; tells whether it was logged.
+    """Log ``message`` unless ``key`` was logged in the last minute; tells whether it is logged.
 
-    Complaints held back are counted, and the count is added to the next one that is logged.
+    Complaints held back are counted, and the count is added to the next one that is logged. Under the recorder's lock it
+    waits until :func:`say_unsaid`.
     """
     now_s = time.monotonic()
     with _lock:
@@ -44,8 +59,19 @@ def say_rarely(key: str, message: str, *args: object, level: int = logging.WARNI
         held = _held_back.pop(key, 0)
     if held:
         message = f"{message} ({held} more like this in the last minutes)"
-    LOGGER.log(level, message, *args)
+    unsaid.append((level, message, args))
+    say_unsaid()
     return True
+
+
+def say_unsaid() -> None:
+    """Log what came up under the recorder's lock, unless this thread still has it."""
+    while unsaid and not has_lock():
+        try:
+            level, message, args = unsaid.popleft()
+        except IndexError:
+            return  # another thread says it
+        LOGGER.log(level, message, *args)
 
 
 def under_pytest() -> bool:
@@ -96,7 +122,7 @@ def contain(what: str, error: BaseException) -> bool:
 
 def _message_of(error: BaseException) -> str:
     try:
-        return str(error)[:500]
+        return for_a_moment(str, error)[:500]
     except BaseException as fault:
         pass_on(fault)
         return "(its message could not be read)"
@@ -112,12 +138,15 @@ def pass_on(error: BaseException) -> None:
     itself. Causes and contexts are looked at as well, as code that is interrupted may raise something
     else; then the interruption itself is raised.
     """
-    if getattr(type(error), "ends_replay", False):
+    if getattr(type(error), "ends_replay", False) or (
+        type(error) is TookTooLong and is_in_a_moment()
+    ):
         raise error
     seen = 0
     link: BaseException | None = error
     while link is not None and seen < _CHAIN_LIMIT:
-        if not issubclass(type(link), Exception) and _interrupted(link):
+        by_itself = issubclass(type(link), (Exception, TookTooLong))
+        if not by_itself and _interrupted(link):
             # What the agent is handling at this moment has reached it already.
             if link is error or not _handled_further_out(link):
                 raise link
@@ -162,7 +191,8 @@ def _handler_codes() -> set[object]:
 
 def _renew_lock() -> None:
     global _lock
-    _lock = threading.RLock()
+    _lock = Mutex()
+    unsaid.clear()  # the parent says it
 
 
 if hasattr(os, "register_at_fork"):

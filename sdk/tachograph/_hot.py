@@ -148,7 +148,7 @@ def open_call(
     seam = None
     if tape is not None:
         frozen, limit_bytes = payload if is_exact else None, recorder.capture_limit_bytes
-        seam = tape(spec, given, plan.policies, plan.announce, frozen, limit_bytes)
+        seam = tape(spec, given, plan.policies, plan.announce, frozen, limit_bytes, span_id)
     return HotCall(plan, recorder, span, inside, seam)
 
 
@@ -164,8 +164,8 @@ def _head(above: LeanSpan, span_id: int, start_ns: int, content: bytes, field: b
     return b"".join(
         (
             b"\x0a\x10", above.trace_id.to_bytes(16, "big"),
-            b"\x12\x08", span_id.to_bytes(8, "big"),
             b"\x22\x08", above.span_id.to_bytes(8, "big"),
+            b"\x12\x08", span_id.to_bytes(8, "big"),
             b"\x39", start_ns.to_bytes(8, "little"),
             content, field,
         )

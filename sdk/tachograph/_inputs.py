@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sized
 
-from tachograph._facts import amount, describe, json_text, listed, misused
-from tachograph._failure import safe_text
+from tachograph._facts import describe, json_text, misused
+from tachograph._given import amount, is_a, is_finite, listed, number, pairs
 from tachograph._guard import guarded
 from tachograph_schemas import names
 
@@ -26,17 +26,16 @@ def normalized(
         reason: More, in a sentence.
     """
     with guarded("recording what was cleaned"):
-        patterns = [] if isinstance(injections, int) else listed(injections)
+        count = number(injections)
+        patterns = [] if count is not None else listed(injections)
         describe(
             "normalize",
             "input",
             {
                 names.NORMALIZE_REMOVED: ", ".join(listed(removed)),
-                names.NORMALIZE_INJECTIONS: injections
-                if isinstance(injections, int)
-                else len(patterns),
+                names.NORMALIZE_INJECTIONS: len(patterns) if count is None else count,
                 names.NORMALIZE_PATTERNS: json_text(patterns) if patterns else None,
-                names.NORMALIZE_CUT_CHARS: cut_chars or None,
+                names.NORMALIZE_CUT_CHARS: amount(cut_chars) or None,
                 names.REASON: reason,
             },
         )
@@ -64,10 +63,10 @@ def context_chosen(
         reason: Why these, in a sentence.
     """
     with guarded("recording what was chosen"):
-        if dropped is not None and not isinstance(dropped, Mapping):
+        if dropped is not None and not is_a(dropped, Mapping):
             misused("context_chosen", "dropped is no mapping from reasons to numbers")
             dropped = None
-        why = {safe_text(key, 200): amount(number) or 0 for key, number in (dropped or {}).items()}
+        why = _counts(dropped)
         describe(
             "context",
             "chosen",
@@ -82,3 +81,15 @@ def context_chosen(
                 names.REASON: reason,
             },
         )
+
+
+def _counts(dropped: Mapping[str, int | Sized] | None) -> dict[str, float]:
+    """How many were dropped for each reason; a reason whose number cannot be told says why not, and counts as none."""
+    found: dict[str, float] = {}
+    for reason, things in pairs({} if dropped is None else dropped):
+        count = amount(things)
+        if isinstance(count, str):
+            found[f"{reason} ({count})"] = 0
+        else:
+            found[reason] = count if count is not None and is_finite(count) else 0
+    return found

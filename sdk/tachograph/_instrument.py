@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tachograph import _on_import, _setup
+from tachograph._failure import safe_text
+from tachograph._given import NAME_LIMIT_CHARS
 from tachograph._guard import LOGGER, guarded
 
 
@@ -47,7 +49,7 @@ HOOKS = {
     "langgraph": Hook("langgraph.pregel", "langgraph", (1,), 2),
     "mcp": Hook("mcp", "mcp", (1, 23), 3),
     "openai": Hook("openai", "openai", (2,), 4, extra=True),
-    "openai-agents": Hook("agents.tracing", "openai-agents", (0, 14), 1),
+    "openai-agents": Hook("agents.tracing", "openai-agents", (0, 20), 1),
     "purgatory": Hook("purgatory", "purgatory", (3,), 4),
     "pybreaker": Hook("pybreaker", "pybreaker", (1, 4), 2),
     "pydantic": Hook("pydantic", "pydantic", (2,), 3),
@@ -75,7 +77,7 @@ def instrument(*names: str) -> list[str]:
         ValueError: an unknown name; the message lists the known ones.
         ImportError: the library is not installed; the message has the command that installs it.
     """
-    _check(names)
+    names = _checked(names)
     versions = {name: _version(HOOKS[name]) for name in names or HOOKS}
     for name in names:
         if versions[name] is None:
@@ -99,8 +101,7 @@ def uninstrument(*names: str) -> None:
     Raises:
         ValueError: an unknown name; the message lists the known ones.
     """
-    _check(names)
-    for name in names or HOOKS:
+    for name in _checked(names) or HOOKS:
         if _on_import.forget(HOOKS[name].module, name):
             with guarded(f"taking the hook out of {name}"):
                 _module(name).uninstall()
@@ -114,11 +115,13 @@ def _say_unrecorded() -> None:
         )
 
 
-def _check(names: tuple[str, ...]) -> None:
+def _checked(given: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(safe_text(name, NAME_LIMIT_CHARS) for name in given)
     unknown = [name for name in names if name not in HOOKS]
     if unknown:
         known = ", ".join(sorted(HOOKS))
         raise ValueError(f"no instrument is called {unknown[0]!r}; there are: {known}")
+    return names
 
 
 def _installer(name: str) -> Callable[[], None]:

@@ -6,110 +6,22 @@ None of them raises for what it was given (but see ``stop``): a mistake is logge
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn, get_args
 
-from tachograph._facts import amount, begin, json_text, listed, misused, one_of, record
+from tachograph._facts import begin, json_text, misused, one_of, record
 from tachograph._failure import safe_text
 from tachograph._frame import frame_of
+from tachograph._given import amount, listed, number, truth
 from tachograph._guard import guarded
-from tachograph.errors import Refused, RunStopped
+from tachograph.errors import RunStopped
 from tachograph_schemas import names
 
-VerdictWord = Literal["allow", "deny", "escalate"]
-ActionWord = Literal["proceeded", "blocked", "escalated", "dry_run"]
 Risk = Literal["low", "medium", "high", "critical"]
 StopKind = Literal["missing_data", "conflicting_records", "low_confidence", "policy", "approval"]
 Check = Literal["schema", "semantic", "range", "consistency", "verification"]
 Refusal = Literal["unknown", "out_of_scope"]
 _NONE: Final[list[Any]] = []
 """Told apart from what an agent gives by identity: its containers may have truth values of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a gate said. True in a condition when the action may go on."""
-
-    rule: str
-    verdict: VerdictWord
-    allowed: bool
-    """Whether to proceed. A dry run never proceeds."""
-    reason: str = ""
-    dry_run: bool = False
-
-    def __bool__(self) -> bool:
-        return self.allowed
-
-    def enforce(self) -> Verdict:
-        """Return self when allowed.
-
-        Raises:
-            Refused: the verdict was deny or escalate, or it was a dry run.
-        """
-        if not self.allowed:
-            raise Refused(self.rule, self.reason, verdict=self.verdict)
-        return self
-
-
-def gate(
-    rule: str,
-    *,
-    allow: bool | None = None,
-    verdict: VerdictWord | None = None,
-    action: ActionWord | None = None,
-    proposal: Any = None,
-    reason: str = "",
-    risk: Risk | None = None,
-    dry_run: bool = False,
-) -> Verdict:
-    """Record what a rule said about a proposed action, and what was done about it.
-
-    Args:
-        rule: The rule's name.
-        allow: The answer as yes or no.
-        verdict: The answer as ``allow``, ``deny`` or ``escalate`` (a person must decide).
-        action: What is done, where that differs from the verdict: ``proceeded`` after a ``deny`` is a rule
-            that only watches, ``blocked`` after an ``allow`` one that something else overruled.
-        proposal: What was proposed; frozen as JSON.
-        reason: Why, in a sentence.
-        risk: ``low medium high critical``.
-        dry_run: Recorded as it would be, but the action is not taken.
-
-    Without an answer, or with two that contradict each other, the verdict is ``deny``.
-    """
-    said = _said(allow, verdict)
-    taken = {"allow": "proceeded", "deny": "blocked", "escalate": "escalated"}[said]
-    if action is not None:
-        given = one_of("gate", "action", action, get_args(ActionWord))
-        taken = given if given and given in get_args(ActionWord) else "blocked"
-    if dry_run:
-        taken = "dry_run"
-    handle = begin(
-        "gate",
-        rule,
-        {
-            names.GATE_RULE: rule,
-            names.GATE_VERDICT: said,
-            names.GATE_ACTION: taken,
-            names.GATE_RISK: one_of("gate", "risk", risk, get_args(Risk)),
-            names.REASON: reason,
-        },
-    )
-    if proposal is not None:
-        handle.set_input(proposal)
-    handle.end()
-    return Verdict(rule, said, taken == "proceeded", reason, taken == "dry_run")
-
-
-def _said(allow: bool | None, verdict: VerdictWord | None) -> VerdictWord:
-    """The verdict; what cannot be understood is no permission."""
-    if (allow is None) == (verdict is None):
-        misused("gate", "give either allow=True|False or verdict='allow'|'deny'|'escalate'")
-    said = one_of("gate", "verdict", verdict, get_args(VerdictWord))
-    if allow is not None and (said is None or not allow):
-        return "allow" if allow else "deny"
-    known: tuple[VerdictWord, ...] = get_args(VerdictWord)
-    return next((word for word in known if word == said), "deny")
 
 
 def tool_refused(
@@ -135,7 +47,7 @@ def tool_refused(
         reason: What the model was told, in a sentence.
     """
     with guarded("recording a refused call"):
-        shown = listed(offered)
+        shown, refusal = listed(offered), one_of("tool_refused", "why", why, get_args(Refusal))
         handle = begin(
             "tool",
             tool,
@@ -143,11 +55,11 @@ def tool_refused(
                 names.GEN_AI_OPERATION_NAME: "execute_tool",
                 names.GEN_AI_TOOL_NAME: tool,
                 names.GEN_AI_TOOL_CALL_ID: call_id,
-                names.TOOL_REFUSAL: one_of("tool_refused", "why", why, get_args(Refusal)),
+                names.TOOL_REFUSAL: refusal,
                 names.TOOL_OFFERED: json_text(shown) if shown else None,
                 names.TOOL_SCOPE: scope,
                 names.REASON: reason,
-                names.ERROR_TYPE: "OutOfScope" if why == "out_of_scope" else "UnknownTool",
+                names.ERROR_TYPE: "OutOfScope" if refusal == "out_of_scope" else "UnknownTool",
             },
         )
         if arguments is not None:
@@ -176,7 +88,10 @@ def validate(
         value: What was found there; frozen as JSON.
         by: Who judged, when it was not the agent's own code.
     """
-    passed = bool(ok)
+    answer = truth(ok)
+    if answer is None:
+        misused("validate", "ok is neither true nor false; the check counts as failed")
+    passed = bool(answer)
     handle = begin(
         "validation",
         check,
@@ -320,17 +235,18 @@ def retry_event(
         error: Why it failed.
         wait_s: Seconds until the next attempt.
     """
+    waiting_s = number(wait_s)
     handle = begin(
         "retry",
         of,
         {
             names.RETRY_OF: of,
             names.RETRY_ATTEMPT: attempt,
-            names.RETRY_WAIT_MS: wait_s * 1_000 if isinstance(wait_s, int | float) else None,
+            names.RETRY_WAIT_MS: None if waiting_s is None else waiting_s * 1_000,
         },
     )
-    if isinstance(error, BaseException):
-        handle.record_cause(error)
+    if issubclass(type(error), BaseException):
+        handle.record_cause(error)  # type: ignore[arg-type]  # as was just seen
     elif error is not None:
         handle.set({names.REASON: safe_text(error)})
     handle.end()

@@ -25,7 +25,8 @@ from opentelemetry.trace import (
 )
 
 from tachograph import _otlp
-from tachograph._failure import clean, describe_error
+from tachograph._failure import clean, describe_error, type_name
+from tachograph._given import attribute
 from tachograph._guard import guarded, say_rarely
 from tachograph._ids import new_span_id, new_trace_id
 from tachograph._otlp import Json
@@ -259,7 +260,8 @@ class LeanSpan(Span):
     def end(self, end_time: int | None = None) -> None:
         """End it, and hand it on."""
         if self.end_time is None:
-            self.end_time = time_ns() if end_time is None else end_time
+            # A clock that was put back meanwhile: nothing ends before it began.
+            self.end_time = max(time_ns() if end_time is None else end_time, self.start_time)
             self._recorder.lean_ended(self)
 
     # --- its bytes -----------------------------------------------------------------------------------
@@ -317,19 +319,13 @@ class LeanSpan(Span):
 
 def _accepted(key: str, value: Any) -> Any:
     """The value as it is kept, copied where it could change later; None when it cannot be sent."""
-    if isinstance(value, (str, bool, int, float, bytes)):
-        return value
-    if isinstance(value, Sequence) and not isinstance(value, (memoryview, bytearray)):
-        items = tuple(value)
-        if all(item is None or isinstance(item, (str, bool, int, float, bytes)) for item in items):
-            return items
-    elif isinstance(value, Mapping):
-        pairs = {str(name): _accepted(key, item) for name, item in value.items()}
-        return {name: item for name, item in pairs.items() if item is not None}
+    found = attribute(value)
+    if found is not None:
+        return found
     say_rarely(
         f"attribute:{key}",
         "tachograph: the attribute %s is a %s, which OpenTelemetry has no form for; left out",
         key,
-        type(value).__name__,
+        type_name(value),
     )
     return None

@@ -6,7 +6,7 @@ are counted. Nothing is looked at, and nothing is paid for it, until a run asks 
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ from tachograph._capture import capture
 from tachograph._facts import misused
 from tachograph._failure import safe_text
 from tachograph._frame import frame_of
+from tachograph._given import number
 from tachograph._guard import guarded
+from tachograph._waits import Mutex
 
 if TYPE_CHECKING:
     from tachograph._call import Spec
@@ -36,7 +38,11 @@ class Loops:
     most: int
     _same: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     """By call: the digest of its last result, and how often in a row that came."""
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _lock: Mutex = field(default_factory=Mutex)
+
+    def after_fork(self) -> None:
+        """In the child: whoever held the lock may not be there to let it go."""
+        self._lock = Mutex()
 
     def times(self, call: bytes) -> int:
         """How often in a row this call gave the same."""
@@ -73,11 +79,12 @@ def asked_for(most: int | None) -> Loops | None:
     global in_force
     if most is None:
         return None
-    if type(most) is not int or most < LEAST:
-        misused("run", f"stop_on_loop is {most!r}; it must be a number from {LEAST} on")
+    times = number(most)
+    if times is None or not LEAST <= times < math.inf:
+        misused("run", f"stop_on_loop is {safe_text(most)}; it must be a number from {LEAST} on")
         return None
     in_force = True
-    return Loops(most)
+    return Loops(int(times))
 
 
 def before(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Watch | None:

@@ -8,6 +8,7 @@ trace of it: its loader and spec are those that were found.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -16,11 +17,13 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from tachograph._waits import Mutex
+
 Callback = Callable[[], None]
 
 _waiting: dict[str, dict[str, Callback]] = {}
 _called: set[tuple[str, str]] = set()
-_lock = threading.RLock()
+_lock = Mutex()
 
 
 def call_after(module: str, key: str, callback: Callback) -> None:
@@ -115,3 +118,12 @@ class _Loader:
 
 
 _FINDER = _Finder()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = Mutex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -8,11 +8,11 @@ restart of the collector lets nobody slip through.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Condition
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph import _shared_budgets
@@ -21,7 +21,8 @@ from tachograph._facts import begin, record
 from tachograph._failure import safe_text
 from tachograph._frame import Frame, frame_of
 from tachograph._guard import guarded, say_rarely
-from tachograph._threads import not_carried
+from tachograph._told_budgets import at_place
+from tachograph._waits import Background, Bell, Mutex
 from tachograph.errors import RunStopped
 from tachograph_schemas import names
 from tachograph_schemas.control import MOST_WAIT_S, ORDERS
@@ -68,7 +69,8 @@ in_force: tuple[Order, ...] = ()
 """Read before every effect; empty nearly always."""
 _ended: dict[str, str] = {}
 """Who took back the orders that were in force lately, by the order's id."""
-_changed = threading.Condition()
+_lock = Mutex()
+_changed = Condition(_lock)
 _follower: _Follower | None = None
 
 
@@ -84,7 +86,7 @@ def forget() -> None:
     global _follower
     before, _follower = _follower, None
     if before is not None:
-        before.stopping.set()
+        before.stop()
     _put({})
 
 
@@ -102,12 +104,16 @@ def obey(layer: names.Layer) -> None:
     Raises:
         RunStopped: a person stopped it.
     """
-    if layer not in BOUNDARIES or (order := _concerning()) is None:
+    if layer not in BOUNDARIES:
+        return
+    order = _concerning()
+    if order is None:
+        _stop_as_recorded()
         return
     if order.action == "pause":
         with _paused(order):
             while (now := _concerning()) is not None and now.action == "pause":
-                with _changed:
+                with _lock:
                     _changed.wait(_LOOK_S)
     _stop_if_told()
 
@@ -150,7 +156,14 @@ def _stop_if_told() -> None:
         names.ORDER_BY: by,
     }
     record("stop", RULE, facts)
+    at_place("stop", lambda: why, is_news=True)
     raise RunStopped(RULE, why)
+
+
+def _stop_as_recorded() -> None:
+    """In a replay: stop where a person had stopped the run that was recorded."""
+    if _shared_budgets.replays and (why := at_place("stop", lambda: None, is_news=False)):
+        raise RunStopped(RULE, str(why))
 
 
 @contextmanager
@@ -189,7 +202,7 @@ def _record_end(handle: SpanHandle, order: Order, waiting_ns: int) -> None:
 
 def _put(state: Mapping[str, Any]) -> None:
     global in_force
-    with _changed:
+    with _lock:
         for ended in state.get("ended", ()):
             _ended[str(ended["id"])] = str(ended["ended_by"] or "")
         while len(_ended) > 100:
@@ -215,13 +228,18 @@ class _Follower:
         self._client = client
         self.pid = 0
         """Of the process whose thread it is; 0 before the first run."""
-        self.stopping = threading.Event()
+        self.stopping = False
+        self._woken = Bell()
 
     def start(self) -> None:
         """Begin to listen in this process."""
         self.pid = os.getpid()
-        with not_carried():
-            threading.Thread(target=self._follow, name="tachograph-orders", daemon=True).start()
+        Background(self._follow, "tachograph-orders").start()
+
+    def stop(self) -> None:
+        """Listen no more."""
+        self.stopping = True
+        self._woken.ring()
 
     def _follow(self) -> None:
         with unrecorded():
@@ -229,11 +247,11 @@ class _Follower:
 
     def _listen(self) -> None:
         tag, heard_s = "", time.monotonic()
-        while not self.stopping.is_set():
+        while not self.stopping:
             wait_s = MOST_WAIT_S if tag else 0
             query = {"known": tag, "wait_s": wait_s}
             answer = self._client.call("GET", ORDERS, query=query, timeout_s=wait_s + _ANSWER_S)
-            if self.stopping.is_set():
+            if self.stopping:
                 return
             tag = str(answer.data.get("tag", "")) if answer else ""
             if tag:
@@ -250,13 +268,14 @@ class _Follower:
             # A collector of another kind, which may say yes to everything, or a key that may not ask: no use in
             # asking often.
             again = answer.may_change and not answer
-            self.stopping.wait(_AGAIN_S if again else _NO_SUCH_THING_S)
+            self._woken.wait(_AGAIN_S if again else _NO_SUCH_THING_S)
 
 
 def _after_fork() -> None:
     """In the child the thread is gone, and whatever it held."""
-    global _changed, _follower
-    _changed = threading.Condition()
+    global _lock, _changed, _follower
+    _lock = Mutex()
+    _changed = Condition(_lock)
     before = _follower
     if before is not None:
         _follower = _Follower(before._client)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from tachograph._export import Delivery, Exporter
 from tachograph._guard import LOGGER, contain
 from tachograph._lean import OPEN_MARK
 from tachograph._redact import Redactor
-from tachograph._segment import Left, Record, note_shipped, read_left
+from tachograph._segment import Left, Record, claim, note_shipped, read_left
 from tachograph._slots import read_alive_ns, read_open
 from tachograph._spool import ABOUT, DIRECTORY, GONE, OWNER
 from tachograph._spool import remove as remove_spool
@@ -177,25 +176,9 @@ def find(home: Path) -> Iterator[Orphan]:
                 if time.time() - folder.stat().st_mtime > _HALF_MADE_S:
                     shutil.rmtree(folder, ignore_errors=True)
             continue
-        lock = _claim(folder)
+        lock = claim(folder / OWNER)
         if lock is not None:
             yield Orphan(folder, lock)
-
-
-def _claim(folder: Path) -> int | None:
-    try:
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        lock = os.open(folder / OWNER, flags)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_nlink:
-            return lock
-    except OSError:
-        pass  # its owner lives
-    os.close(lock)
-    return None
 
 
 @dataclass(slots=True)

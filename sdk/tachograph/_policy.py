@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from tachograph._capture import capture, freeze
 from tachograph._fingerprint import fingerprint
+from tachograph._given import text
 from tachograph._otlp import Json
 
 Policy = Literal["full", "preview", "hash", "none"]
@@ -26,10 +27,12 @@ def policy_of(given: Capture) -> Policy:
     Raises:
         ValueError: it is none of them.
     """
-    if isinstance(given, bool):
+    if given is True or given is False:
         return "full" if given else "none"
-    if given not in _STRICTNESS:
-        raise ValueError(f"capture is {given!r}; use True, False or one of {get_args(Policy)}")
+    if type(given) is not str or given not in _STRICTNESS:
+        raise ValueError(
+            f"capture is {text(given)!r}; use True, False or one of {get_args(Policy)}"
+        )
     return given
 
 

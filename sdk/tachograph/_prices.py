@@ -1,11 +1,12 @@
-"""What a model call cost, for budgets in dollars; by ``genai-prices`` when it is installed."""
+"""What a model call cost, for budgets in dollars."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from time import time  # not the one that agents read, which recordings for replay put in its place
+from typing import Any, NamedTuple
 
-from tachograph._guard import say_rarely
+from tachograph import _price_list
 
 
 class Usage(NamedTuple):
@@ -17,8 +18,12 @@ class Usage(NamedTuple):
     cache_write_tokens: int | None = None
 
 
-as_reading: Callable[[str, Callable[[], float | None]], float | None] | None = None
-"""Puts a price on the run's tape, or takes it from there: lists change, and budgets decide by them."""
+_PRESUMED_USD = (5e-6, 25e-6)
+"""A token in and a token out of a model that is not named, US dollars: as much as a large one costs."""
+as_reading: Callable[[str, Callable[[], Any]], Any] | None = None
+"""Puts a price, or what a budget lacks, on the run's tape, or takes it from there: lists change, and budgets decide by them."""
+at_place: Callable[[str, Callable[[], Any], bool], Any] | None = None
+"""The same for what was decided before one call, which a tape may have or not: see :mod:`._told_budgets`."""
 
 
 def usd_of(model: str | None, provider: str | None, usage: Usage) -> float | None:
@@ -27,27 +32,25 @@ def usd_of(model: str | None, provider: str | None, usage: Usage) -> float | Non
         return None
     if as_reading is None:
         return _usd_of(model, provider, usage)
-    return as_reading("price", lambda: _usd_of(model, provider, usage))
+    price: float | None = as_reading("price", lambda: _usd_of(model, provider, usage))
+    return price
 
 
 def _usd_of(model: str, provider: str | None, usage: Usage) -> float | None:
-    try:
-        import genai_prices
-    except ImportError:
-        say_rarely(
-            "prices",
-            "tachograph: a budget in usd needs prices: pip install genai-prices (or tachograph[server])",
-        )
+    rates = _price_list.rates(provider or "", model)
+    if not rates:
         return None
-    try:
-        found = genai_prices.calc_price(
-            genai_prices.Usage(**{key: value for key, value in usage._asdict().items() if value}),
-            model,
-            provider_id=provider,
-        )
-    except LookupError:
-        return None
-    return float(found.total_price)
+    from tachograph_schemas.rates import Used
+    from tachograph_schemas.rates import usd_of as sum_of
+
+    read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    used = Used(
+        input_tokens=max(usage.input_tokens - read - written, 0),
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=read,
+        cache_write_5m_tokens=written,
+    )
+    return sum_of(rates, used, int(time()))
 
 
 def estimated_usd(model: str, provider: str | None, usage: Usage) -> float:
@@ -56,3 +59,8 @@ def estimated_usd(model: str, provider: str | None, usage: Usage) -> float:
     Not put on a run's tape: it decides only beside other calls, and never about what was used.
     """
     return _usd_of(model, provider, usage) or 0.0
+
+
+def presumed_usd(usage: Usage) -> float:
+    """What a call of a model that is not named is taken to cost at most, US dollars."""
+    return _PRESUMED_USD[0] * usage.input_tokens + _PRESUMED_USD[1] * usage.output_tokens

@@ -5,18 +5,19 @@ There is at most one in use. It is asked for on every decorated call, so it is a
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import SpanKind
 
-from tachograph import _otlp
+from tachograph import _guard, _otlp
 from tachograph._frame import OUTSIDE, Frame, RunState, frame_of
-from tachograph._guard import guarded
+from tachograph._guard import guarded, say_unsaid, unsaid
 from tachograph._lean import LeanSpan
 from tachograph._otlp import Json
 from tachograph._segment import FINAL, FOREIGN
+from tachograph._stacks import keep_contexts
+from tachograph._waits import Mutex
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def active() -> Recorder | None:
 def activate(recorder: Recorder | None) -> Recorder | None:
     """Put ``recorder`` to use (None: switch off) and return the one before."""
     global _active
+    if recorder is not None:
+        keep_contexts()
+        _guard.has_lock = recorder.has_lock
     before, _active = _active, recorder
     return before
 
@@ -73,13 +77,17 @@ class Recorder:
         self.capture_limit_bytes = capture_limit_bytes
         self.capture_policy: Policy = "full"
         """How much of payloads is recorded at most, whatever a decorator says."""
-        self.lock = threading.RLock()
+        self.lock = Mutex()
         self.sinks: list[Sink] = []
         self.keeper: Keeper | None = None
         self.runs: dict[str, RunState] = {}
         self.live: dict[int, Frame] = {}
         """Frames of unfinished spans in runs by span id: how a foreign child that was given no context
         of ours finds its run."""
+
+    def has_lock(self) -> bool:
+        """Whether this thread has the lock."""
+        return self.lock._is_owned()  # type: ignore[no-any-return]  # what Condition uses, too
 
     def start(
         self,
@@ -188,6 +196,8 @@ class Recorder:
         with self.lock:
             self.live.pop(span.span_id, None)
             self._hand_on(span, span.frame.run, span.span_id, FINAL, content)
+        if unsaid:
+            say_unsaid()
 
     def span_ended(self, span: ReadableSpan) -> None:
         """Count a finished span and hand it to the sinks, in one step with closing it."""
@@ -200,6 +210,8 @@ class Recorder:
             frame = self.live.pop(context.span_id, None)
             run = frame.run if frame is not None else self.runs.get(str(run_id))
             self._hand_on(span, run, context.span_id, FINAL | FOREIGN, content)
+        if unsaid:
+            say_unsaid()
 
     def _hand_on(
         self, span: Any, run: RunState | None, span_id: int, kind: int, content: bytes
@@ -234,9 +246,12 @@ class Recorder:
 
     def after_fork(self) -> None:
         """In the child: other threads are gone, so is whatever they held. The run goes on in both."""
-        self.lock = threading.RLock()
+        self.lock = Mutex()
+        for frame in list(self.live.values()):
+            for budget in frame.budgets:
+                budget.lock = Mutex()
         for run in self.runs.values():
-            run.lock = threading.RLock()
+            run.after_fork()
             # The parent reports these; twice would be a race about the final state.
             run.open_spans.clear()
 

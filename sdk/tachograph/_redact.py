@@ -16,7 +16,7 @@ from typing import Any
 from tachograph._guard import pass_on, say_rarely
 from tachograph._named import has_quoted_name, hint_places, is_sensitive, kind_of, mask_named
 from tachograph._rules import UNREADABLE, Hook, RuleError, Rules
-from tachograph._screen import suspects
+from tachograph._screen import best_engine, suspects
 from tachograph._shapes import is_mask, mask, mask_shapes
 from tachograph_schemas import names
 
@@ -73,6 +73,7 @@ class Redactor:
         self.emails = emails
         # What the user's rules look for, only they know.
         self._by_screen = not self.rules
+        best_engine()
 
     def suspects(self, spans: Sequence[bytes]) -> Sequence[int]:
         """The places of those, as protobuf, that take a closer look; the others surely hold nothing to mask."""

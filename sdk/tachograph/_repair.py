@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 from typing import Any, Self
 
 from tachograph._blocks import AsyncToo
 from tachograph._facts import begin, misused
 from tachograph._failure import safe_text
+from tachograph._given import number, text
 from tachograph._spans import Activation, SpanHandle
 from tachograph_schemas import names
+
+_FEEDBACK_LIMIT_CHARS = 16_384
 
 
 class Repair(AsyncToo):
     """A repair loop being recorded; see :func:`repair`."""
 
     def __init__(self, what: str, max_attempts: int) -> None:
-        if not isinstance(max_attempts, int) or max_attempts < 1:
-            misused("repair", f"max_attempts is {max_attempts!r}; a repair needs at least one")
-            max_attempts = 1
+        most = number(max_attempts)
+        if most is None or not 1 <= most < math.inf:
+            misused("repair", f"max_attempts is {text(max_attempts)}; a repair needs at least one")
+            most = 1
         self.what = what
-        self.max_attempts = max_attempts
+        self.max_attempts = int(most)
         self.attempts = 0
         self.outcome: str | None = None
         """``repaired`` or ``gave_up``; None until it is decided."""
@@ -37,15 +42,16 @@ class Repair(AsyncToo):
             return False
         self.attempts += 1
         if self._handle is not None:
-            text = feedback if isinstance(feedback, str) and self._handle.records_payloads else None
+            said = ""
             self._handle.set({names.REPAIR_ATTEMPT: self.attempts})
-            if text is not None:
-                self._handle.set({names.REPAIR_FEEDBACK: text[:16_384]})
+            if issubclass(type(feedback), str) and self._handle.records_payloads:
+                said = safe_text(feedback, _FEEDBACK_LIMIT_CHARS)
+                self._handle.set({names.REPAIR_FEEDBACK: said})
             else:
                 self._handle.set_json(names.REPAIR_FEEDBACK, feedback)
             self._handle.add_event(
                 "tacho.repair.attempt",
-                {names.REPAIR_ATTEMPT: self.attempts, names.REPAIR_FEEDBACK: text or ""},
+                {names.REPAIR_ATTEMPT: self.attempts, names.REPAIR_FEEDBACK: said},
             )
         return True
 
@@ -56,8 +62,8 @@ class Repair(AsyncToo):
     def gave_up(self, reason: str = "") -> None:
         """Say that it will not be repaired."""
         self.outcome = "gave_up"
-        if self._handle is not None and reason:
-            self._handle.set({names.REASON: safe_text(reason)})
+        if self._handle is not None:
+            self._handle.set({names.REASON: safe_text(reason) or None})
 
     def __enter__(self) -> Self:
         self._handle = begin("repair", self.what, {names.REPAIR_MAX_ATTEMPTS: self.max_attempts})

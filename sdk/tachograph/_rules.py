@@ -39,8 +39,8 @@ class Rules:
         # fnmatch translates to an expression that never backtracks over a star twice.
         self._paths = [re.compile(fnmatch.translate(path)) for path in self.paths]
 
-    def __bool__(self) -> bool:
-        return bool(self._hooks or self._paths)
+    def __len__(self) -> int:
+        return len(self._hooks) + len(self._paths)
 
     @property
     def patterns(self) -> tuple[tuple[str, int], ...]:
@@ -62,13 +62,16 @@ class Rules:
         Raises:
             RuleError: a function of the user's raised.
         """
-        text, found = self._by_path(key, text) if self._paths else (text, 0)
+        text, found = self.apply_paths(key, text)
         for hook in self._hooks:
             text, more = _apply_hook(hook, key, text)
             found += more
         return text, found
 
-    def _by_path(self, key: str, text: str) -> tuple[str, int]:
+    def apply_paths(self, key: str, text: str) -> tuple[str, int]:
+        """The text under the attribute ``key`` after the rules on paths alone, and how many values were masked."""
+        if not self._paths:
+            return text, 0
         if self._matches(key):
             return (text, 0) if is_mask(text) else (mask("rule", text), 1)
         if text[:1] not in {"{", "["}:
@@ -89,7 +92,12 @@ class Rules:
 
     def _walk(self, path: str, value: Any) -> tuple[Any, int]:
         if isinstance(value, dict):
-            pairs = {name: self._child(f"{path}.{name}", item) for name, item in value.items()}
+            # What a tape has for an object stands for its fields.
+            is_marked = "$" in value
+            pairs = {
+                name: self._child(path if is_marked else f"{path}.{name}", item)
+                for name, item in value.items()
+            }
             return {name: item for name, (item, _) in pairs.items()}, _total(pairs.values())
         if isinstance(value, list):
             items = [self._child(f"{path}.{index}", item) for index, item in enumerate(value)]

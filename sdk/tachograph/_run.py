@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -15,9 +15,10 @@ from opentelemetry.trace import get_current_span
 
 from tachograph import _code_version, _loops, _orders, _recorder
 from tachograph._binding import Option, resolve
-from tachograph._facts import listed, misused
+from tachograph._facts import fit, misused
 from tachograph._failure import clean, cleaned, is_cancellation, safe_text
 from tachograph._frame import OUTSIDE, RunState, frame_of
+from tachograph._given import listed, text
 from tachograph._guard import guarded
 from tachograph._policy import PREVIEW_BYTES, Policy
 from tachograph._spans import SpanHandle, handle_for
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 RUN_ID_LIMIT_CHARS = 128
 _RUN_ID = re.compile(rf"[A-Za-z0-9._:\-]{{1,{RUN_ID_LIMIT_CHARS}}}")
+_GOAL_LIMIT_CHARS = 65_536
 FinalOutcome = Literal["success", "failure", "stopped"]
 
 
@@ -47,6 +49,7 @@ class RunOptions:
     trigger: Option = None
     resume: Option = None
     stop_on_loop: int | None = None
+    threads: str | None = None
     entrypoint: str = ""
     """``module:qualname`` of the decorated function."""
     source_file: str = ""
@@ -166,7 +169,7 @@ def _goal(options: RunOptions, given: Mapping[str, Any], policy: Policy) -> str 
     # Nobody asked for it, so it is recorded no further than the arguments it is one of.
     if policy not in {"full", "preview"} or not issubclass(type(first), str):
         return None
-    return safe_text(first, PREVIEW_BYTES) if policy == "preview" else first
+    return safe_text(first, PREVIEW_BYTES if policy == "preview" else _GOAL_LIMIT_CHARS)
 
 
 def finish_run(handle: SpanHandle, options: RunOptions, error: BaseException | None) -> None:
@@ -230,7 +233,8 @@ class Run:
         if state is None:
             return
         with guarded("tagging a run"), state.lock:
-            state.tags.extend(tag for tag in dict.fromkeys(tags) if tag not in state.tags)
+            given = dict.fromkeys(listed(tags))
+            state.tags.extend(tag for tag in given if tag not in state.tags)
             state.span.set_attribute(names.RUN_TAGS, _json_tags(state.tags) or "[]")
 
     def outcome(self, outcome: FinalOutcome, reason: str = "") -> None:
@@ -239,11 +243,13 @@ class Run:
         An exception that escapes still makes a failure of a run that was called a success. A word that is
         none of the three is logged and changes nothing.
         """
-        if outcome not in get_args(FinalOutcome):
-            misused("current_run().outcome", f"{outcome!r} is none of success, failure, stopped")
+        word = text(outcome)
+        if word not in get_args(FinalOutcome):
+            misused("current_run().outcome", f"{word!r} is none of success, failure, stopped")
         elif self._state is not None:
+            said = safe_text(reason)
             with self._state.lock:
-                self._state.outcome, self._state.reason = outcome, safe_text(reason)
+                self._state.outcome, self._state.reason = word, said
 
     def set(
         self,
@@ -263,21 +269,16 @@ class Run:
             return
         with guarded("describing a run"), state.lock:
             known = {names.SESSION_ID: session, names.USER_ID: user, names.CUSTOMER: customer}
-            later = cleaned(known)
+            later = fit(known)
             state.stamp = {**state.stamp, **later}
             for key, value in later.items():
                 state.span.set_attribute(key, value)
             if goal is not None:
-                state.span.set_attribute(names.RUN_GOAL, clean(goal))
-            for key, free in attributes.items():
-                state.span.set_attribute(names.TAG_PREFIX + key, free)
+                state.span.set_attribute(names.RUN_GOAL, safe_text(goal, _GOAL_LIMIT_CHARS))
+            for key, free in fit(attributes).items():
+                state.span.set_attribute(names.TAG_PREFIX + clean(key), free)
 
 
 def current_run() -> Run:
     """The run this code is in; a handle that does nothing outside a run. Never raises."""
     return Run(frame_of().run if _recorder.active() is not None else None)
-
-
-def text_tuple(tags: Iterable[str] | str | None) -> tuple[str, ...]:
-    """Tags as a tuple; a single text is one tag, not its letters."""
-    return tuple(listed(tags))

@@ -2,125 +2,60 @@
 
 Says so wherever :class:`~tachograph._redact.Redactor` would mask by name or by shape, and rarely else.
 ``tests/sdk/test_screen.py`` holds the two against each other. What it costs is the number of times that the
-text is gone through, so many spans are screened as one text, each expression starts with a letter that is
-rare, which the engine finds at the speed of memory, and shapes that share such a letter share an expression, which
-looks back from there.
+text is gone through, so many spans are screened as one text.
+
+:mod:`tachograph._marks` says what is looked for, and two engines do: RE2, once through the text, where ``google-re2`` is
+installed (the extra ``fast``), and Python's ``re``, four times as long, everywhere else.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
+
+from tachograph._guard import LOGGER
+from tachograph._marks import CARD, NAMES, SHAPES, Mark
+from tachograph._named import is_sensitive
+from tachograph._secrets import KEY_LIMIT_CHARS
 
 _BETWEEN: Final = b"\xff"
 """Stands between two spans: no expression matches across it."""
-_TOGETHER_BYTES: Final = 512 << 10
-"""Screened as one text: as much as the cache of a processor holds."""
-_RARE: Final = 1_000
-_ALLOWANCE: Final = 16
-"""A letter is looked for by itself, which is faster still, as long as it is rarer than one in so many; the first few may
-stand together."""
-
-_UNDERSCORE = (
-    rb"(?<=gh[pousr]_)", rb"(?<=github_)", rb"(?<=dckr_)", rb"(?<=npm_)", rb"(?<=hf_)", rb"(?<=api_)", rb"(?<=whsec_)",
-    rb"(?<=secret_)", rb"(?<=r8_)", rb"(?<=fw_)", rb"(?<=ntn_)", rb"(?<=figd_)", rb"(?<=rubygems_)", rb"(?<=sntrys_)",
-    rb"(?<=glsa_)", rb"(?<=shp.._)", rb"(?<=lsv2_)", rb"(?<=do[opr]_)", rb"(?<=sk_)", rb"(?<=k_)(?:live|test)_",
-)  # fmt: skip
-_DASH = (
-    rb"(?<=xox[abeprs]-)", rb"(?<=xapp-)", rb"(?<=glpat-)", rb"(?<=gldt-)", rb"(?<=glrt-)", rb"(?<=glcbt-)", rb"(?<=glptt-)",
-    rb"(?<=glft-)", rb"(?<=glsoat-)", rb"(?<=pypi-)", rb"(?<=nvapi-)", rb"(?<=xai-)", rb"(?<=pplx-)", rb"(?<=tvly-)",
-    rb"(?<=sk-)", rb"(?<=GOCSPX-)", rb"(?<=-----)BEGIN ", rb"(?<=--)[A-Za-z]", rb"(?<=[Xx]-)(?i:auth)",
-)  # fmt: skip
-_DOT = (rb"(?<=ya29\.)", rb"(?<=hvs\.)", rb"(?<=SG\.)", rb"(?<=hooks\.)slack")
-
-
-def _any_of(found: Sequence[bytes]) -> bytes:
-    return b"(?:" + b"|".join(found) + b")"
-
-
-_SHAPES: Final = tuple(
-    (letter, re.compile(re.escape(letter) + rest))
-    for letter, rest in (
-        # Most words before one end otherwise: that is asked first, and at once.
-        (b"_", rb"(?:(?<=[hukpertfgmysacvo_][pousrbmfict8wda2k]_)|(?<=tn_))(?=[A-Za-z0-9])" + _any_of(_UNDERSCORE)),
-        (b"-", rb"(?=[A-Za-z0-9])" + _any_of(_DASH)),
-        (b".", rb"(?<=[2vSk][9sG]\.)" + _any_of(_DOT)),
-        (b"J", rb"(?<=eyJ)"),
-        (b"I", rb"(?:(?<=AKI)|(?<=ASI)|(?<=AI)z)"),
-        (b"A", rb"(?<=:A)A"),
-        # KELVIN SIGN and I WITH DOT ABOVE: the letters outside ASCII whose lower case is inside.
-        (b"\xaa", rb"(?<=\xe2\x84\xaa)"),
-        (b"\xb0", rb"(?<=\xc4\xb0)"),
-    )
-)  # fmt: skip
-"""Looked for in the text as it is."""
-
-_FOLD: Final = bytes.maketrans(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789-", b"abcdefghijklmnopqrstuvwxyz000000000 "
-)
-"""Every capital a small letter, every digit a nought, every dash a space."""
-# After the name of a secret: what may end a name, then a quote, a sign of assignment, or the tag of a value.
-_END = (
-    # Mostly another word of a sentence: that is seen at once.
-    rb"(?! [ac-gi-oqrsuw-z])"
-    rb"(?:[_. ]?(?:header|value|hash|pem|b00|text)|0+)?"
-    rb"(?:\\*[\"']|[ \t]{0,8}(?:[:=]|\\+u000d|%0d)|\x12)"
-)
-_NAMES: Final = tuple(
-    (letter, re.compile(letter + rest))
-    for letter, rest in (
-        (b"k", rb"(?:e(?:y|(?<=toke)n)|i(?<=cooki)e)s?" + _END),
-        (b"z", rb"(?<=authoriz)ation" + _END),
-        (b"p", rb"(?:ass(?:word|wd|phrase|code)s?|wd)" + _END),
-        (b"c", rb"(?:re(?:(?<=secre)ts?|dentials?)|onnection[_. ]?string)" + _END),
-        (b"=", rb"(?:(?<=sig=)|(?<=signature=))"),
-        (b"b", rb"(?:earer|asic) "),
-    )
-)
-"""Looked for in the text folded."""
-
+_TOGETHER_BYTES: Final = 96 << 10
+"""Screened as one text. So much is taken from memory that is in use; more, from the system, which gives it page by page."""
+_QUOTES: Final = (b'"', b"'")
+_NAME_BYTES: Final = 4 * (KEY_LIMIT_CHARS + 2)
+"""Longer than any name."""
 _URL: Final = re.compile(rb"/(?:(?<=:/)/|(?<=:\\/))")
-_CARD: Final = re.compile(rb"0000(?:(?: ?0000){3}| ?000000 ?00000)")
-_CARD_PIECES: Final = (b"000000000000", b"0000 0000")
-"""One of which is in the number of every card, folded."""
-_CARD_CHARS: Final = 20
-"""More than what stands before or behind the piece."""
 
 
-def suspects(contents: Sequence[bytes], *, emails: bool = False) -> list[int]:
-    """The places of those that have to be examined, in their order."""
+def suspects(
+    contents: Sequence[bytes], *, emails: bool = False, engine: Engine | None = None
+) -> list[int]:
+    """The places of those that have to be examined, in their order. ``engine``: another than the best."""
+    look = engine or best_engine()
     found: list[int] = []
     first, size = 0, 0
     for at, content in enumerate(contents):
         size += len(content)
         if size >= _TOGETHER_BYTES or at == len(contents) - 1:
-            found += (first + place for place in _suspects(contents[first : at + 1], emails=emails))
+            batch = _Batch(contents[first : at + 1])
+            look(batch)
+            batch.look_for_addresses(emails=emails)
+            found += (first + place for place in sorted(batch.found))
             first, size = at + 1, 0
     return found
-
-
-def _suspects(contents: Sequence[bytes], *, emails: bool) -> list[int]:
-    ends = list(accumulate(len(content) + 1 for content in contents))
-    batch = _Batch(_BETWEEN.join(contents) + _BETWEEN, ends)
-    for letter, expression in _SHAPES:
-        batch.look(batch.text, letter, expression)
-    batch.look_for_addresses(emails=emails)
-    folded = batch.text.translate(_FOLD)
-    for letter, expression in _NAMES:
-        batch.look(folded, letter, expression)
-    batch.look_for_cards(folded)
-    return sorted(batch.found)
 
 
 class _Batch:
     """Contents as one text; ``ends``: where each ends, with what stands behind it."""
 
-    def __init__(self, text: bytes, ends: list[int]) -> None:
-        self.text = text
-        self.ends = ends
+    def __init__(self, contents: Sequence[bytes]) -> None:
+        self.text = _BETWEEN.join((*contents, b""))
+        self.ends = list(accumulate(len(content) + 1 for content in contents))
         self.found: set[int] = set()
 
     def note(self, at: int) -> int:
@@ -129,15 +64,21 @@ class _Batch:
         self.found.add(index)
         return self.ends[index]
 
-    def look(self, text: bytes, letter: bytes, expression: re.Pattern[bytes]) -> None:
-        """Note where ``expression``, which begins with ``letter``, matches in ``text``."""
-        at, met = text.find(letter), -_ALLOWANCE
-        while at >= 0 and met * _RARE < at:
-            after = self.note(at) if expression.match(text, at) else at + 1
-            at, met = text.find(letter, after), met + 1
-        match = expression.search(text, at) if at >= 0 else None
-        while match is not None:
-            match = expression.search(text, self.note(match.start()))
+    def after(self, start: int, end: int) -> int:
+        """Note a match, unless it is the end of a quoted text that names no secret; where to go on."""
+        quote = self.text[end - 1 : end]
+        if quote in _QUOTES and not self._names_secret(start, end, quote):
+            # Not behind it: something else may begin within.
+            return start + 1
+        return self.note(start)
+
+    def _names_secret(self, at: int, end: int, quote: bytes) -> bool:
+        """Whether the text in quotes that ends here is the name of a secret: ``"max_tokens"`` is none."""
+        start = self.text.rfind(quote, max(0, at - _NAME_BYTES), at)
+        if start < 0:
+            return False
+        name = self.text[start + 1 : end - 1].rstrip(b"\\").decode("utf-8", "replace")
+        return is_sensitive(name)
 
     def look_for_addresses(self, *, emails: bool) -> None:
         """Note where a URL may hold a password, and every address when ``emails`` are to go."""
@@ -149,11 +90,136 @@ class _Batch:
                 self.found.add(index)
             at = self.text.find(b"@", end)
 
-    def look_for_cards(self, folded: bytes) -> None:
-        """Note where there are as many digits as a card has."""
-        for piece in _CARD_PIECES:
-            at = folded.find(piece)
-            while at >= 0:
-                from_, to = max(at - _CARD_CHARS, 0), at + len(piece) + _CARD_CHARS
-                after = self.note(at) if _CARD.search(folded, from_, to) else at + 1
-                at = folded.find(piece, after)
+
+Engine = Callable[[_Batch], None]
+"""Notes in a batch where a mark of a secret stands."""
+
+
+@functools.cache
+def best_engine() -> Engine:
+    """RE2's, where it is installed. First called when recording begins: no other thread imports where one may fork."""
+    return re2_engine() or python_engine()
+
+
+# --- RE2 ---------------------------------------------------------------------------------------------
+
+
+def re2_engine() -> Engine | None:
+    """Looks for everything in one go; None where ``google-re2`` is not installed, or is something else."""
+    try:
+        import re2
+
+        options = re2.Options()
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.never_capture = True
+        options.max_mem = _RE2_MEMORY_BYTES
+        expression = re2.compile(_re2_expression(), options)
+        if expression.search(b"a password: b").span() != (2, 11):
+            return None
+    except ImportError:
+        return None
+    except Exception as error:
+        # Other packages of that name look otherwise.
+        LOGGER.debug("tachograph: re2 cannot be used: %s", error)
+        return None
+    return functools.partial(_look_with_re2, expression)
+
+
+_RE2_MEMORY_BYTES: Final = 32 << 20
+"""At most; it takes what the texts have needed, mostly a tenth of a megabyte."""
+
+
+def _re2_expression() -> bytes:
+    names = b"|".join(map(_in_a_row, NAMES))
+    return b"|".join((*map(_in_a_row, (*SHAPES, CARD)), b"(?i:%b)" % names))
+
+
+def _in_a_row(mark: Mark) -> bytes:
+    return b"(?:%b)%b%b" % (b"|".join(mark.before), re.escape(mark.letter), mark.behind)
+
+
+def _look_with_re2(expression: Any, batch: _Batch) -> None:
+    match = expression.search(batch.text)
+    while match is not None:
+        match = expression.search(batch.text, batch.after(*match.span()))
+
+
+# --- Python ------------------------------------------------------------------------------------------
+
+_RARE: Final = 1_000
+_ALLOWANCE: Final = 16
+"""A letter is looked for by itself, which is faster still, as long as it is rarer than one in so many; the first few may
+stand together."""
+_FOLD: Final = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789-", b"abcdefghijklmnopqrstuvwxyz000000000 "
+)
+"""Every capital a small letter, every digit a nought, every dash a space."""
+_GUARDS: Final = {
+    # Most words before one end otherwise: that is asked first, and at once.
+    b"_": rb"(?:(?<=[hukpertfgmysacvo_][pousrbmfict8wda2k]_)|(?<=tn_))(?=[A-Za-z0-9])",
+    b"-": rb"(?=[A-Za-z0-9_.])",
+    b".": rb"(?<=[2vSk][9sG]\.)",
+    b"k": rb"(?=ey|en(?<=token)|ie(?<=cookie))",
+    b"c": rb"(?=re[td]|onnection)",
+}
+_CARD_PIECES: Final = ((b"000000000000", 12), (b"0000 0000", 1))
+"""One of which every card begins with, folded; and how far on the next may be."""
+_Expressions = tuple[tuple[bytes, re.Pattern[bytes]], ...]
+
+
+def python_engine() -> Engine:
+    """Looks for the letters one after the other: each is rare, and found at the speed of memory."""
+    shapes, names = _by_letter(SHAPES), _by_letter(NAMES)
+    # The length of a text may look like one more digit before it.
+    card = re.compile(b"[0-9]?(?=[2-6])(?:%b)%b" % (_behind_one_of(CARD), CARD.behind))
+
+    def look(batch: _Batch) -> None:
+        for letter, expression in shapes:
+            _look(batch, batch.text, letter, expression)
+        folded = batch.text.translate(_FOLD)
+        for letter, expression in names:
+            _look(batch, folded, letter, expression)
+        _look_for_cards(batch, folded, card)
+
+    return look
+
+
+def _by_letter(marks: Iterable[Mark]) -> _Expressions:
+    """An expression for each letter, which begins with it and looks back from there."""
+    found: dict[bytes, list[bytes]] = {}
+    for mark in marks:
+        # What stands behind is asked first: most often that is not it.
+        way = b"(?=%b)(?:%b)%b" % (mark.behind, _behind_one_of(mark), mark.behind)
+        found.setdefault(mark.letter, []).append(way)
+    return tuple(
+        (
+            letter,
+            re.compile(
+                b"%b%b(?:%b)" % (re.escape(letter), _GUARDS.get(letter, b""), b"|".join(ways))
+            ),
+        )
+        for letter, ways in found.items()
+    )
+
+
+def _behind_one_of(mark: Mark) -> bytes:
+    return b"|".join(b"(?<=%b%b)" % (one, re.escape(mark.letter)) for one in mark.before)
+
+
+def _look(batch: _Batch, text: bytes, letter: bytes, expression: re.Pattern[bytes]) -> None:
+    """Note where ``expression``, which begins with ``letter``, matches in ``text``."""
+    at, met = text.find(letter), -_ALLOWANCE
+    while at >= 0 and met * _RARE < at:
+        match = expression.match(text, at)
+        at, met = text.find(letter, batch.after(*match.span()) if match else at + 1), met + 1
+    match = expression.search(text, at) if at >= 0 else None
+    while match is not None:
+        match = expression.search(text, batch.after(*match.span()))
+
+
+def _look_for_cards(batch: _Batch, folded: bytes, card: re.Pattern[bytes]) -> None:
+    """Note the numbers of cards. Of digits in a row only the first are those of a card."""
+    for piece, step in _CARD_PIECES:
+        at = folded.find(piece)
+        while at >= 0:
+            at = folded.find(piece, batch.note(at) if card.match(batch.text, at) else at + step)

@@ -10,6 +10,7 @@ without a system call. Power loss may leave pages of different ages; the checksu
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import struct
@@ -68,6 +69,23 @@ def allocate(path: Path, size_bytes: int, warm_bytes: int) -> mmap.mmap:
         raise
     finally:
         os.close(descriptor)
+
+
+def claim(path: Path) -> int | None:
+    """The lock of a file whose owner is gone, as a descriptor to close; None when it lives or the file is none."""
+    try:
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.open(path, flags)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_nlink:
+            return lock
+    except OSError:
+        pass  # its owner lives
+    os.close(lock)
+    return None
 
 
 class Segment:

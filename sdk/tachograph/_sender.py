@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, attach
 
 from tachograph._export import Delivery, Exporter
-from tachograph._guard import contain, guarded, say_rarely
+from tachograph._guard import contain, guarded, say_rarely, say_unsaid
+from tachograph._kept import Kept
 from tachograph._lean import OPEN_MARK
 from tachograph._recorder import open_record
 from tachograph._segment import Record
 from tachograph._spool import Mark, Spool, final_count
-from tachograph._threads import not_carried
+from tachograph._waits import Background
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tachograph._config import Config
     from tachograph._recorder import Recorder
+    from tachograph._screened import Screened
 
 BATCH_SPANS = 512
 _BATCH_BYTES = 3 << 20
@@ -63,7 +65,7 @@ class Sender:
 
     def _reset(self) -> None:
         self._wake = threading.Condition(self._recorder.lock)
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
         self._slots: dict[int, int] = {}
         """Where open spans stand in the spool's table, by span id."""
         self._oldest_s = 0.0
@@ -88,6 +90,16 @@ class Sender:
     def _settled(self) -> int:
         return self._dealt_with + self.spool.dropped
 
+    @property
+    def screened(self) -> Screened:
+        """What need not be looked through again before it is sent."""
+        return self._exporter.screened
+
+    def name_bodies(self) -> Kept:
+        """Have the collector keep bodies from now on, as far as it does; which it keeps."""
+        self._exporter.kept = kept = Kept()
+        return kept
+
     # --- what comes in -----------------------------------------------------------------------------
 
     def keep(self, kind: int, content: bytes) -> None:
@@ -105,10 +117,11 @@ class Sender:
         if slots is not None:
             self._slots[span_id] = slots.put(kind, content)
         if announce:
-            with self._wake:
+            with self._recorder.lock:
                 self._append(kind, content + OPEN_MARK)
                 self._hurry = True
                 self._wake.notify_all()
+            say_unsaid()
 
     def closed(self, span_id: int) -> None:
         """Forget that a span is open. The caller holds the recorder's lock."""
@@ -130,9 +143,9 @@ class Sender:
 
     def _start(self) -> None:
         self._next_beat_s = time.monotonic() + self._config.heartbeat_s
-        self._thread = threading.Thread(target=self._work, name="tachograph-sender", daemon=True)
         # At interpreter exit threads cannot be started any more; then the span stays in the queue.
-        with guarded("starting the sender"), not_carried():
+        self._thread = Background(self._work, "tachograph-sender")
+        with guarded("starting the sender"):
             self._thread.start()
 
     # --- what others ask for -----------------------------------------------------------------------
@@ -144,7 +157,7 @@ class Sender:
             True only if it was in time and no span was lost since the last flush.
         """
         deadline_s = time.monotonic() + timeout_s
-        with self._wake:
+        with self._recorder.lock:
             target = self._taken
             # Once: hurrying again at every wake-up would cancel the pause a refusing collector asks for.
             self._hurry = True
@@ -153,7 +166,9 @@ class Sender:
                 self._wake.wait(max(deadline_s - time.monotonic(), 0))
             intact = self._lost == self._lost_at_flush
             self._lost_at_flush = self._lost
-            return self._settled >= target and intact
+            is_done = self._settled >= target and intact
+        say_unsaid()
+        return is_done
 
     def shutdown(self, timeout_s: float, *, patient: bool = False) -> bool:
         """Send what is queued and end the thread.
@@ -170,18 +185,19 @@ class Sender:
         try:
             return self._drain(thread, started_s, timeout_s, patient=patient)
         finally:
+            say_unsaid()
             if thread is not None and self._settled >= self._taken:
                 thread.join(0.2)  # it only closes its connection now
 
     def _drain(
         self,
-        thread: threading.Thread | None,
+        thread: Background | None,
         started_s: float,
         timeout_s: float,
         *,
         patient: bool,
     ) -> bool:
-        with self._wake:
+        with self._recorder.lock:
             seen = self._accepted
             self._give_up_s = started_s + timeout_s
             self._wake.notify_all()
@@ -222,7 +238,7 @@ class Sender:
         # Nothing this thread does is to be recorded by instrumentation of HTTP clients.
         attach(Context({_SUPPRESS_INSTRUMENTATION_KEY: True}))
         while True:
-            with self._wake:
+            with self._recorder.lock:
                 while (pause_s := self._pause_s()) > 0:
                     self._wake.wait(None if pause_s == float("inf") else pause_s)
                 if self._stopped or (self._give_up_s is not None and not self.spool.waiting):
@@ -233,6 +249,7 @@ class Sender:
                 if self.spool.slots is not None:
                     self.spool.slots.alive(time.time_ns())
             try:
+                say_unsaid()
                 self._beat()
                 self._deliver(*self._take())
                 self._look_after_others()
@@ -265,7 +282,7 @@ class Sender:
                 continue
             kind, content = open_record(span)
             span_id = span.get_span_context().span_id
-            with self._wake:
+            with self._recorder.lock:
                 # Ended meanwhile, its final span is in the spool already and must stay the last word.
                 if self._recorder.is_open(span_id):
                     self._append(kind, content + OPEN_MARK)
@@ -277,13 +294,13 @@ class Sender:
             self._slots[span_id] = slots.replace(slot, kind, content)
 
     def _take(self) -> tuple[list[Record], list[Mark]]:
-        with self._wake:
+        with self._recorder.lock:
             taken = self.spool.take(BATCH_SPANS, _BATCH_BYTES)
             self._flying = final_count(taken[0])
             self._oldest_s = time.monotonic()
         spare = self.spool.prepare()
         if spare is not None:
-            with self._wake:
+            with self._recorder.lock:
                 self.spool.add(spare)
         return taken
 
@@ -295,13 +312,13 @@ class Sender:
             # In-progress copies are worth one attempt: the next beat brings fresher ones.
             again = [record for record in delivery.retry if record.final]
             if not again:
-                with self._wake:
+                with self._recorder.lock:
                     self.spool.settle(marks)
             self._flying = len(again)
             self._settle(delivery, len(records) - len(again))
             records = again
             if records and not self._wait_to_retry(delivery, pause_s):
-                with self._wake:
+                with self._recorder.lock:
                     self._stopped = True
                     self._wake.notify_all()
                 return
@@ -327,7 +344,7 @@ class Sender:
         return max(min(self._config.export_timeout_s, self._give_up_s - time.monotonic()), 0.05)
 
     def _settle(self, delivery: Delivery, settled: int) -> None:
-        with self._wake:
+        with self._recorder.lock:
             self._accepted += delivery.accepted
             self._lost_by_refusal += delivery.lost
             self._dealt_with += settled
@@ -347,14 +364,15 @@ class Sender:
         wait_s = pause_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
         if delivery.after_s is not None:
             wait_s = min(max(delivery.after_s, wait_s), _LONGEST_PAUSE_S)
-        with self._wake:
+        if self._give_up_s is None:
+            say_rarely(
+                "unreachable",
+                "tachograph: %s does not take spans (%s); they are kept and sent again later",
+                url,
+                delivery.why,
+            )
+        with self._recorder.lock:
             if self._give_up_s is None:
-                say_rarely(
-                    "unreachable",
-                    "tachograph: %s does not take spans (%s); they are kept and sent again later",
-                    url,
-                    delivery.why,
-                )
                 self._wake.wait_for(
                     lambda: self._hurry or self._give_up_s is not None, timeout=wait_s
                 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -17,12 +16,16 @@ from tachograph import (
     _config,
     _consent,
     _control,
+    _masks,
     _orders,
+    _price_list,
     _recorder,
     _shared_budgets,
     _threads,
 )
+from tachograph._given import seconds
 from tachograph._guard import LOGGER, guarded, under_pytest
+from tachograph._waits import Mutex
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ EXIT_TIMEOUT_S = 1.8
 """How long the exit of the process waits for a collector that accepts nothing: two seconds, less what
 the interpreter needs to end."""
 
-_lock = threading.RLock()
+_lock = Mutex()
 _sender: Sender | None = None
 _init_called = False
 _hooks_registered = False
@@ -93,28 +96,29 @@ def init(
         disabled: Record nothing at all.
     """
     given = locals()
-    _begin({key: value for key, value in given.items() if key != "redact"}, tuple(redact or ()))
+    _begin({key: value for key, value in given.items() if key != "redact"}, redact)
 
 
-def _begin(arguments: dict[str, Any], hooks: tuple[Hook | str, ...]) -> None:
+def _begin(arguments: dict[str, Any], redact: Iterable[Hook | str] | None) -> None:
     global _init_called
     _init_called = True
     with guarded("starting"), _lock:
         if _sender is not None:
             LOGGER.debug("tachograph: init was called before; this call changes nothing")
             return
-        config = _config.read(arguments)
+        config, hooks = _config.read(arguments), _masks.rules_of(redact)
         # Also with the SDK off, and in a replay: the code asks there as it did, and is answered from the record.
         _consent.use(config.approvals)
+        if hooks is None:
+            return
+        _masks.use(hooks, config)
         if not config.disabled and not _recorder.replaying:
-            _start(config, hooks)
+            _start(config)
 
 
-def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
+def _start(config: Config) -> None:
     global _sender
     # Imported here: `import tachograph` must stay fast for programs that record nothing.
-    from tachograph._fingerprint import keep_key_in
-    from tachograph._redact import Redactor
     from tachograph_schemas.settings import home
 
     try:
@@ -131,8 +135,7 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
         recorder.lean = False
     recorder.capture_policy = config.capture
     folder = home(config.home)
-    keep_key_in(folder)
-    redactor = Redactor(hooks, paths=config.redact_paths, emails=config.redact_emails)
+    redactor = _masks.redactor()
     sender = _sender_for(recorder, transport, redactor, provider, config, folder)
     recorder.keeper = sender
     _reach_people(config, redactor, folder)
@@ -143,7 +146,7 @@ def _start(config: Config, hooks: tuple[Hook | str, ...]) -> None:
     if config.record != "off":
         from tachograph.replay import _boot
 
-        _boot.start(config, redactor)
+        _boot.start(config, redactor, sender.screened, sender.name_bodies())
     _register_hooks()
 
 
@@ -212,6 +215,7 @@ def _reach_people(config: Config, redactor: Redactor, folder: Path) -> None:
     if config.orders:
         _orders.follow(client)
         _shared_budgets.connect(client, folder)
+    _price_list.connect(client, folder)
 
 
 def _provider(config: Config) -> TracerProvider:
@@ -304,6 +308,7 @@ def flush(timeout_s: float = 5.0) -> bool:
     if sender is None:
         return True
     with guarded("flushing"):
+        timeout_s = seconds(timeout_s) or 0.0
         started_s = time.monotonic()
         sent = sender.flush(timeout_s)
         if _call.tape_hook is not None:
@@ -320,7 +325,7 @@ def shutdown(timeout_s: float = 2.0) -> bool:
     Returns:
         Whether the collector accepted everything since the last flush.
     """
-    return _stop(timeout_s, patient=False)
+    return _stop(seconds(timeout_s) or 0.0, patient=False)
 
 
 def _stop(timeout_s: float, *, patient: bool) -> bool:
@@ -335,10 +340,12 @@ def _stop(timeout_s: float, *, patient: bool) -> bool:
             with recorder.lock:
                 recorder.sinks.clear()
                 recorder.keeper = None
+        _masks.forget()
         _threads.uninstall()
         _control.connect(None)
         _orders.forget()
         _shared_budgets.connect(None)
+        _price_list.connect(None)
         taping, _call.tape_hook = _call.tape_hook is not None, None
         started_s = time.monotonic()
         sent = sender.shutdown(timeout_s, patient=patient)
@@ -381,7 +388,7 @@ def _finish_with_child(_: object) -> None:
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.RLock()
+    _lock = Mutex()
     with guarded("renewing after a fork"):
         recorder = _recorder.active()
         if recorder is not None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -17,6 +17,7 @@ from tachograph._budget_leases import Office
 from tachograph._budget_state import Account, Action, BudgetState
 from tachograph._frame import Frame, Place
 from tachograph._guard import guarded
+from tachograph._waits import Gate
 from tachograph_schemas import names
 from tachograph_schemas.budgets import BudgetError, Rule, key_of, rule_from
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from tachograph_schemas.control_client import ControlClient
 
 FIRST_WORD_S: Final = 1.0
-"""How long the first call of a process waits to hear which budgets there are."""
+"""How long the first call of a process waits to hear which budgets there are ..."""
+FIRST_WORD_EVER_S: Final = 4.0
+"""... and where this machine has not heard it before: a collector that is only slow may know of some."""
 _ANSWER_S = 3.0
 _SILENCE_S = 2.0
 """After a collector did not answer, how long calls do not ask it again."""
@@ -35,14 +38,14 @@ in_force: tuple[Rule, ...] = ()
 """Read before every effect; empty nearly always."""
 asking = False
 """Whether one of them asks people."""
+replays = False
+"""Whether this process drives runs from recordings: budgets that are not in force here may have had a word then."""
 on_degrade: Callable[[Any], Any] | None = None
 """The hook of ``tacho.on_degrade``."""
-heard = threading.Event()
-heard.set()
-"""Set once the collector has said which budgets there are, or that it cannot be asked."""
+heard = Gate(is_open=True)
+"""Open once the collector has said which budgets there are, or that it cannot be asked."""
 _office: Office | None = None
 _kept: Path | None = None
-_lock = threading.Lock()
 
 
 def connect(client: ControlClient | None, home: Path | None = None) -> None:
@@ -51,16 +54,16 @@ def connect(client: ControlClient | None, home: Path | None = None) -> None:
     The rules last heard are kept in ``home``: a process that starts while the collector is away must not
     spend as if there were none.
     """
-    global _office, _kept
+    global _office, _kept, heard
     before, _office = _office, None
     put(())
-    heard.set()
+    heard.open()
     if before is not None:
         before.close()
     _kept = None
     if client is not None:
-        _office = Office(client)
-        heard.clear()
+        _office = Office(client, home)
+        heard = Gate()
         if home is not None:
             # Which budgets there are depends on whom is asked, and as whom.
             _kept = home / f"budgets-{client.identity}.json"
@@ -84,34 +87,46 @@ def hear(rules: Iterable[Mapping[str, Any]]) -> None:
     """The collector says that these rules are in force."""
     listed = list(rules)
     put(listed)
-    heard.set()
+    heard.open()
     path = _kept
     if path is None:
         return
-    with guarded("keeping budgets"):
-        text = json.dumps(listed)
-        if not listed:
-            path.unlink(missing_ok=True)
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            draft = path.with_suffix(f".{os.getpid()}")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
+    text = json.dumps(listed)
+    if listed:
+        with guarded("keeping budgets"):
+            _keep(path, text)
+    else:
+        # Something to go on while the collector is slow, and not worth a word where nothing can be written.
+        with suppress(OSError):
+            _keep(path, text)
+
+
+def _keep(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
 
 
 def hear_nothing() -> None:
     """The collector cannot be asked: what it said last holds, if nothing newer is known."""
-    if heard.is_set():
+    if heard.is_open:
         return
     with guarded("reading budgets"):
         if _kept is not None and _kept.exists():
             put(json.loads(_kept.read_text(encoding="utf-8")))
-    heard.set()
+    heard.open()
 
 
 def wait_for_word() -> None:
-    """Wait until it is known which budgets there are, a second at most, once for each process."""
-    if not heard.is_set() and _office is not None and not heard.wait(FIRST_WORD_S):
+    """Wait until it is known which budgets there are, some seconds at most, once for each process."""
+    if not heard.is_open and _office is not None and not heard.wait(_patience_s()):
         hear_nothing()
+
+
+def _patience_s() -> float:
+    is_known = _kept is not None and _kept.exists()
+    return FIRST_WORD_S if is_known else FIRST_WORD_EVER_S
 
 
 def places(outer: Frame, layer: names.Layer, name: str) -> tuple[Place, ...]:
@@ -176,13 +191,11 @@ def _local(rule: Rule, key: str, frame: Frame) -> Account:
 
 def _after_fork() -> None:
     """The child's shares are its own: what the parent leased is the parent's."""
-    global _lock, _office, heard
-    _lock = threading.Lock()
-    was_heard, heard = heard.is_set(), threading.Event()
-    if was_heard:
-        heard.set()
+    global _office, heard
+    heard = Gate(is_open=heard.is_open)
     if _office is not None:
-        _office = Office(_office.client)
+        _office.ledger.leave_to_parent()
+        _office = Office(_office.client, _office.home)
 
 
 if hasattr(os, "register_at_fork"):

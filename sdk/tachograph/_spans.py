@@ -171,11 +171,17 @@ class SpanHandle:
         with guarded("recording an exception"):
             if issubclass(type(error), (Refused, RunStopped)):
                 self._span.set_attribute(names.REASON, safe_text(error))
+                self._say_halted("refused" if isinstance(error, Refused) else "stopped")
                 return
             facts = describe_error(error)
             self._span.add_event(names.EXCEPTION_EVENT, facts)
             self._span.set_attribute(names.ERROR_TYPE, facts[names.EXCEPTION_TYPE])
             self._span.set_status(Status(StatusCode.ERROR, facts[names.EXCEPTION_MESSAGE]))
+
+    def _say_halted(self, how: str) -> None:
+        """A tool that was kept from its end has not carried out what it was called for."""
+        if (getattr(self._span, "attributes", None) or {}).get(names.LAYER) == "tool":
+            self._span.set_attribute(names.TOOL_REFUSAL, how)
 
     def record_cause(self, error: BaseException) -> None:
         """Record an exception that was dealt with: the event, its type, a reason; no error status."""

@@ -5,69 +5,40 @@ The budgets around a piece of code travel with its context, so calls made in tas
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
-from tachograph import _orders, _prices, _shared_budgets
-from tachograph._budget_state import COUNTED, Account, BudgetState, Hold, Shortage
-from tachograph._facts import begin
+from tachograph import _orders, _prices, _shared_budgets, _told_budgets
+from tachograph._budget_state import COUNTED, Account, BudgetState, Call, Hold, Shortage
+from tachograph._estimate import Estimate, needs_of, presumed_of
+from tachograph._facts import begin, misused
 from tachograph._frame import Frame, frame_of
+from tachograph._given import usd_of
 from tachograph._guard import guarded, say_rarely
 from tachograph.errors import BudgetExceeded
 from tachograph_schemas import names
 
-
-class Estimate(NamedTuple):
-    """What a model call may use at most, as far as its request tells."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    model: str = ""
-    provider: str = ""
-
-
-_FILE_BYTES = 6_000
-_BYTES_PER_TOKEN = 3
-"""Fewer than there are in nearly any text, so that the estimate is rather too high."""
-_MOST_OUTPUT = ("max_tokens", "max_output_tokens", "max_completion_tokens")
-
-
-def tokens_in(size_bytes: int) -> int:
-    """How many tokens a text or JSON of this size is at most, nearly always."""
-    return -(-size_bytes // _BYTES_PER_TOKEN)
-
-
-def size_of(request: Any) -> int:
-    """How many bytes of text a model is sent; pictures and files that lie in it are taken for a few pages."""
-    if isinstance(request, str):
-        return (
-            _FILE_BYTES
-            if len(request) > _FILE_BYTES and " " not in request[:500]
-            else len(request.encode("utf-8", "replace"))
-        )
-    if isinstance(request, Mapping):
-        return sum(len(str(key)) + 6 + size_of(value) for key, value in request.items())
-    if isinstance(request, list | tuple):
-        return sum(size_of(each) for each in request)
-    return 8
-
-
-def most_tokens(request: Mapping[str, Any]) -> int:
-    """How much a request allows the model to answer, tokens; 0 when it does not say."""
-    said = (request.get(name) for name in _MOST_OUTPUT)
-    return max((number for number in said if type(number) is int and number > 0), default=0)
+_MOST_TOKENS = 1 << 32
+"""Of one call; as many as the storage believes."""
 
 
 def in_force() -> bool:
     """Whether any budget may have a word; free when none has."""
     return bool(
-        _shared_budgets.in_force or frame_of().budgets or not _shared_budgets.heard.is_set()
+        _shared_budgets.in_force
+        or _shared_budgets.replays
+        or frame_of().budgets
+        or not _shared_budgets.heard.is_open
     )
 
 
 def before_call(
-    layer: names.Layer, estimate: Callable[[], Estimate] | None = None, tool: str = ""
+    layer: names.Layer,
+    estimate: Callable[[], Estimate] | None = None,
+    tool: str = "",
+    usd: float = 0.0,
 ) -> Hold | None:
     """Check every budget around the current code, hold what the call may use, and count it.
 
@@ -78,6 +49,7 @@ def before_call(
         layer: What is called.
         estimate: What a model call may use; asked only when a budget wants to know.
         tool: The name of the tool that is called.
+        usd: What the call costs, US dollars, unless it says that a cache answered it.
 
     Returns:
         What is held for the call; give it to ``open_span``, with whose end it is released.
@@ -86,69 +58,120 @@ def before_call(
         BudgetExceeded: the call must not be made. A ``budget`` span that says why was recorded.
         RunStopped: a person stopped the run. Waits while one paused it.
     """
-    if _orders.in_force:
+    if _orders.in_force or _shared_budgets.replays:
         _orders.obey(layer)
     frame = frame_of()
-    unit = COUNTED.get(layer)
-    if unit is None or (layer == "model" and frame.layer == "model"):
+    if _is_inside(layer, frame):
         return None
     if frame.run is not None:
         _shared_budgets.wait_for_word()
-    accounts = _accounts(frame, tool)
+    accounts = [*frame.budgets, *_told_budgets.shared(frame, tool, "spending")]
     if not accounts:
         return None
-    needs = {unit: 1.0}
-    if layer == "model" and estimate is not None:
-        with guarded("estimating a model call"):
-            needs |= _needs(estimate(), accounts)
-    hold = Hold()
-    try:
-        for account in accounts:
-            _reserve(account, hold, layer, needs)
-    except BaseException:
-        hold.release()
-        raise
+    hold = _hold(accounts, _call_of(layer, estimate, accounts, usd))
+    # Charged at the end: only the call itself can say that a cache answered it.
+    hold.due_usd = usd
     return hold if hold.is_any else None
 
 
-def _accounts(frame: Frame, tool: str = "") -> list[Account]:
+def _hold(accounts: Iterable[Account], call: Call) -> Hold:
+    hold = Hold()
+    try:
+        for account in accounts:
+            _reserve(account, hold, call)
+    except BaseException:
+        hold.release()
+        raise
+    return hold
+
+
+def _is_inside(layer: names.Layer, frame: Frame) -> bool:
+    """Whether a call is none that budgets know, or one that they know already: a model call seen twice."""
+    return layer not in COUNTED or (layer == "model" and frame.layer == "model")
+
+
+def _call_of(
+    layer: names.Layer,
+    estimate: Callable[[], Estimate] | None,
+    accounts: Iterable[Account],
+    usd: float = 0.0,
+) -> Call:
+    needs, is_bounded, presumed = {COUNTED[layer]: 1.0}, False, {}
+    if layer == "model" and estimate is not None:
+        with guarded("estimating a model call"):
+            found = estimate()
+            is_bounded = found.output_tokens > 0
+            needs |= needs_of(found, usd=any(a.counts("usd") for a in accounts))
+            presumed = {} if found.model else presumed_of(found)
+    if usd:
+        needs["usd"] = usd
+    return Call(layer, needs, is_bounded=is_bounded, presumed=presumed)
+
+
+def _accounts(frame: Frame) -> list[Account]:
     own: list[Account] = list(frame.budgets)
-    return own + _shared_budgets.accounts(frame, tool) if _shared_budgets.in_force else own
+    return own + _shared_budgets.accounts(frame) if _shared_budgets.in_force else own
 
 
-def _needs(estimate: Estimate, accounts: Iterable[Account]) -> dict[str, float]:
-    needs = {"tokens": float(estimate.input_tokens + estimate.output_tokens), "usd": 0.0}
-    if estimate.model and any(account.counts("usd") for account in accounts):
-        usage = _prices.Usage(estimate.input_tokens, estimate.output_tokens)
-        needs["usd"] = _prices.estimated_usd(estimate.model, estimate.provider or None, usage)
-    return needs
+def _room(account: Account, call: Call) -> Shortage | dict[str, float]:
+    """Hold what a call may use, or tell why there is no room for it."""
+    held: dict[str, float] | None = None
+
+    def look() -> Any:
+        nonlocal held
+        found = account.reserve(call)
+        held = None if isinstance(found, Shortage) else found
+        return found
+
+    found = _told_budgets.lacks(account, look)
+    if found is not None:
+        return found
+    return account.reserve(call, force=True) if held is None else held
 
 
-def _reserve(account: Account, hold: Hold, layer: names.Layer, needs: Mapping[str, float]) -> None:
-    found = account.reserve(layer, needs)
+def _reserve(account: Account, hold: Hold, call: Call) -> None:
+    found = _room(account, call)
     may_ask = account.action == "ask" and not _in_event_loop()
     if isinstance(found, Shortage) and may_ask and _approve(account, found):
         account.extend()
-        found = account.reserve(layer, needs)
+        found = _room(account, call)
     if isinstance(found, Shortage):
         _reached(account, found)
-        found = account.reserve(layer, needs, force=True)
+        found = account.reserve(call, force=True)
     if not isinstance(found, Shortage):
         hold.add(account, found)
 
 
 def asks() -> bool:
     """Whether a budget around this code asks people: async code then awaits :func:`ask_first`."""
-    return _shared_budgets.asking or any(each.action == "ask" for each in frame_of().budgets)
+    if not _shared_budgets.heard.is_open and frame_of().run is not None:
+        _shared_budgets.wait_for_word()
+    if _shared_budgets.asking or _shared_budgets.replays:
+        return True
+    return any(each.action == "ask" for each in frame_of().budgets)
 
 
-async def ask_first(layer: names.Layer) -> None:
-    """Ask people to go on where a budget that asks is used up, without holding up the event loop."""
-    for account in _accounts(frame_of()):
-        if account.action != "ask":
-            continue
-        found = account.reserve(layer, {})
-        if isinstance(found, Shortage):
+async def ask_first(
+    layer: names.Layer,
+    tool: str = "",
+    estimate: Callable[[], Estimate] | None = None,
+    usd: float = 0.0,
+) -> None:
+    """Ask people to go on where a budget that asks is used up, without holding up the event loop.
+
+    The arguments are those of :func:`before_call`, which follows, counts the call and finds room then.
+    """
+    frame = frame_of()
+    if _is_inside(layer, frame):
+        return
+    around = [*frame.budgets, *_told_budgets.shared(frame, tool, "asking")]
+    accounts = [account for account in around if account.action == "ask"]
+    if not accounts:
+        return
+    call = _call_of(layer, estimate, accounts, usd)
+    for account in accounts:
+        found = _told_budgets.lacks(account, partial(account.short, call))
+        if found is not None:
             from tachograph._approve import approve_async
 
             if await approve_async(**_question(account, found)):
@@ -174,11 +197,9 @@ def _question(account: Account, found: Shortage) -> dict[str, Any]:
 
 
 def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    # Programs without an event loop are spared the import of asyncio: over two megabytes.
+    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return running is not None and running() is not None
 
 
 def _error(account: Account, found: Shortage) -> BudgetExceeded:
@@ -247,14 +268,17 @@ def add_usage(
         cache_write_tokens: The part of ``input_tokens`` written to a cache, for the price.
     """
     frame = frame_of()
-    hold = frame.hold
+    # What a tool holds is its own price.
+    hold = frame.hold if frame.layer == "model" else None
     accounts = _accounts(frame)
     if hold is not None:
         accounts += [held for held in hold.accounts if held not in accounts]
     if not accounts:
         return
     with guarded("charging a budget"):
-        tokens = max(input_tokens or 0, 0) + max(output_tokens or 0, 0)
+        # From an answer, so anything: one number that is none would spoil every sum after it.
+        usd = usd_of(usd)
+        tokens = sum(min(max(each or 0, 0), _MOST_TOKENS) for each in (input_tokens, output_tokens))
         wants_price = usd is None and any(account.counts("usd") for account in accounts)
         if wants_price:
             counted = _prices.Usage(
@@ -271,6 +295,20 @@ def add_usage(
                 say_rarely(f"unpriced:{model}", "tachograph: %s", why)
 
 
+def charge(usd: float) -> None:
+    """Charge what a tool or a step cost, US dollars, to every budget around the current code."""
+    with guarded("charging a budget"):
+        for account in _accounts(frame_of()):
+            account.settle({}, {"usd": usd})
+
+
+def answered_by_cache() -> None:
+    """The tool call that the current code is in costs nothing."""
+    hold = frame_of().hold
+    if hold is not None:
+        hold.due_usd = 0.0
+
+
 def waited(seconds: float) -> None:
     """The agent waited for a person: time, but no working time."""
     for account in _accounts(frame_of()):
@@ -280,7 +318,9 @@ def waited(seconds: float) -> None:
 
 def degraded() -> bool:
     """Whether a budget around this code with ``action="degrade"`` is used up: choose the cheaper way."""
-    return any(account.degraded for account in _accounts(frame_of()))
+    frame = frame_of()
+    own = any(account.degraded for account in frame.budgets)
+    return own or any(account.degraded for account in _told_budgets.shared(frame, "", "degraded"))
 
 
 def on_degrade(hook: Callable[[BudgetExceeded], Any]) -> None:
@@ -289,4 +329,7 @@ def on_degrade(hook: Callable[[BudgetExceeded], Any]) -> None:
     It is called before the next model, tool or step call, with what ``BudgetExceeded`` would have told; what
     it raises goes to the agent.
     """
-    _shared_budgets.on_degrade = hook
+    if callable(hook):
+        _shared_budgets.on_degrade = hook
+    else:
+        misused("on_degrade", "hook is no function")

@@ -161,7 +161,9 @@ class Spool:
         while self._late:
             self._busy = True
             try:
-                self._append(*self._late.popleft())
+                # A Ctrl-C between the two has it sent twice, which does no harm; the other way round it would be lost.
+                self._append(*self._late[0])
+                self._late.popleft()
             finally:
                 self._busy = False
 

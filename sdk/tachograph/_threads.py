@@ -20,7 +20,7 @@ from tachograph._frame import OUTSIDE, frame_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
-at_submit: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+at_submit: Callable[..., Callable[..., Any]] | None = None
 """Gives work that goes to another thread its place in the run's tape; None when no tapes are made."""
 
 _switch = threading.local()
@@ -33,8 +33,11 @@ def wrap(function: Callable[P, R]) -> Callable[P, R]:
     The OpenTelemetry context of this moment is current while it runs: its spans nest under the span
     that is current now. Nothing else about the call changes.
     """
+    return _wrapped(function, function if at_submit is None else at_submit(function))
+
+
+def _wrapped(function: Callable[P, R], body: Callable[P, R]) -> Callable[P, R]:
     context = get_current()
-    body = function if at_submit is None else at_submit(function)
 
     @functools.wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -62,10 +65,10 @@ def _carries() -> bool:
     return not getattr(_switch, "off", False) and frame_of() is not OUTSIDE
 
 
-def install() -> None:
-    """Make threads and thread pools that are used inside a run carry its context. Idempotent."""
+def install() -> bool:
+    """Make threads and thread pools that are used inside a run carry its context; whether they did not before."""
     if _undo:
-        return
+        return False
     start = threading.Thread.start
     submit: Callable[..., Any] = ThreadPoolExecutor.submit
 
@@ -89,13 +92,15 @@ def install() -> None:
         if not _carries():
             return submit(self, fn, *args, **kwargs)
         # A worker started by this call outlives the run, so the run goes with the task alone.
+        body = fn if at_submit is None else at_submit(fn, pooled=True)
         with not_carried():
-            return submit(self, wrap(fn), *args, **kwargs)
+            return submit(self, _wrapped(fn, body), *args, **kwargs)
 
     threading.Thread.start = start_inside  # type: ignore[method-assign]  # the patch itself
     ThreadPoolExecutor.submit = submit_inside  # type: ignore[method-assign,assignment]  # as above
     _undo.append(lambda: setattr(threading.Thread, "start", start))
     _undo.append(lambda: setattr(ThreadPoolExecutor, "submit", submit))
+    return True
 
 
 def uninstall() -> None:

@@ -14,9 +14,12 @@ import http.client
 import importlib
 import ssl
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from tachograph_schemas.control import KEPT
 
 
 def _zstd_module() -> Any:
@@ -32,6 +35,8 @@ def _zstd_module() -> Any:
 _zstd = _zstd_module()
 _ZSTD_LEVEL = 3
 """On spans 7 % smaller than the first level, in the same time; the next that gains takes three times as long."""
+_PREFIX_WINDOW_LOG = 23
+"""8 MiB: readers need not have more."""
 _ANSWER_LIMIT_BYTES = 1 << 20
 _LOOPBACK = ("127.", "localhost", "::1")
 _NOT_UNDERSTOOD = (400, 415)
@@ -51,6 +56,8 @@ class Answer:
     """Nobody listens: another attempt within the second is of little use."""
     status: int = 0
     """Of HTTP, for ``refused``."""
+    kept: bool = False
+    """The collector keeps the body for a while."""
 
 
 class Transport:
@@ -77,43 +84,63 @@ class Transport:
         self._coding_was_taken = False
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, body: bytes, timeout_s: float) -> Answer:
-        """Post one body; blocks for about ``timeout_s`` at most. Never raises."""
-        answer = self._post_coded(body, timeout_s)
+    @property
+    def uses_zstd(self) -> bool:
+        """Whether bodies are compressed with zstd."""
+        return self._coding == "zstd"
+
+    def post(
+        self,
+        body: bytes,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        prefix: bytes = b"",
+    ) -> Answer:
+        """Post one body; blocks for about ``timeout_s`` at most. Never raises.
+
+        Args:
+            body: As it is; it is compressed here.
+            timeout_s: Seconds.
+            headers: Of this request alone.
+            prefix: The raw dictionary to compress with, if that is done with zstd.
+        """
+        answer = self._post_coded(body, timeout_s, headers or {}, prefix)
         unknown = answer.kind == "refused" and answer.status in _NOT_UNDERSTOOD
-        if unknown and self._coding == "zstd" and not self._coding_was_taken:
+        if unknown and self._coding == "zstd" and not (prefix or self._coding_was_taken):
             # Every collector knows gzip; ours knows both.
             self._coding = "gzip"
-            answer = self._post_coded(body, timeout_s)
+            answer = self._post_coded(body, timeout_s, headers or {}, b"")
         self._coding_was_taken |= answer.kind == "accepted"
         return answer
 
-    def _post_coded(self, body: bytes, timeout_s: float) -> Answer:
-        self._headers.pop("Content-Encoding", None)
+    def _post_coded(
+        self, body: bytes, timeout_s: float, more: Mapping[str, str], prefix: bytes
+    ) -> Answer:
+        headers = {**self._headers, **more}
         if self._coding:
-            self._headers["Content-Encoding"] = self._coding
-        payload = _compressed(body, self._coding)
+            headers["Content-Encoding"] = self._coding
+        payload = _against(prefix, body) if prefix else _compressed(body, self._coding)
         reused = self._connection is not None
         try:
-            return self._post(payload, timeout_s)
+            return self._post(payload, timeout_s, headers)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             # An idle connection that the collector has closed says nothing about the collector.
             if not reused or isinstance(error, TimeoutError):
                 return _unreached(error)
         try:
-            return self._post(payload, timeout_s)
+            return self._post(payload, timeout_s, headers)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return _unreached(error)
 
-    def _post(self, payload: bytes, timeout_s: float) -> Answer:
+    def _post(self, payload: bytes, timeout_s: float, headers: Mapping[str, str]) -> Answer:
         connection = self._connection or self._connect(timeout_s)
         self._connection = connection
         connection.timeout = timeout_s
         if connection.sock is not None:
             connection.sock.settimeout(timeout_s)
-        connection.request(self._method, self._target(), body=payload, headers=self._headers)
+        connection.request(self._method, self._target(), body=payload, headers=headers)
         response = connection.getresponse()
         body = response.read(_ANSWER_LIMIT_BYTES)
         if response.will_close or response.read(1):
@@ -157,6 +184,22 @@ def _compressed(body: bytes, coding: str) -> bytes:
     return gzip.compress(body, 1) if coding == "gzip" else body
 
 
+def _against(prefix: bytes, body: bytes) -> bytes:
+    """``body`` as zstd behind ``prefix``, of which it repeats much: long matches find that, at any level."""
+    one = _zstd.CompressionParameter
+    options = {
+        one.compression_level: 1,
+        one.window_log: _PREFIX_WINDOW_LOG,
+        one.enable_long_distance_matching: 1,
+        # With another prefix it would be other bytes, and no error.
+        one.checksum_flag: 1,
+    }
+    before = _zstd.ZstdDict(prefix, is_raw=True).as_prefix
+    maker = _zstd.ZstdCompressor(options=options, zstd_dict=before)
+    packed: bytes = maker.compress(body, maker.FLUSH_FRAME)
+    return packed
+
+
 def _proxy_for(scheme: str, host: str) -> tuple[str, int] | None:
     """The proxy of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as other clients use it."""
     proxy = urllib.request.getproxies().get(scheme)
@@ -176,7 +219,7 @@ def _unreached(error: Exception) -> Answer:
 def _judge(response: http.client.HTTPResponse, body: bytes) -> Answer:
     status = response.status
     if 200 <= status < 300:
-        return Answer("accepted", body=body)
+        return Answer("accepted", body=body, kept=response.getheader(KEPT) is not None)
     why = f"HTTP {status} {response.reason}"
     if status in _RETRYABLE:
         return Answer("retry", why, after_s=_retry_after_s(response.getheader("Retry-After")))

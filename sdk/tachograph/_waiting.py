@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
+
+from tachograph._waits import Mutex
 
 
 class Waiting:
@@ -12,7 +13,7 @@ class Waiting:
     __slots__ = ("_lock", "_open", "_since_s", "_waited_s")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = Mutex()
         self._open = 0
         self._since_s = 0.0
         self._waited_s = 0.0
@@ -23,6 +24,10 @@ class Waiting:
         with self._lock:
             running_s = time.monotonic() - self._since_s if self._open else 0.0
             return self._waited_s + running_s
+
+    def after_fork(self) -> None:
+        """In the child: whoever held the lock may not be there to let it go."""
+        self._lock = Mutex()
 
     def __enter__(self) -> None:
         with self._lock:

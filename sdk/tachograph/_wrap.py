@@ -15,11 +15,13 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, TypeVar, cast
 
 from tachograph import _consent, _loops, _orders, _recorder, _spending
-from tachograph._call import Spec, begin, begin_plain
+from tachograph._call import Spec, begin, begin_plain, estimate, tool_of
 from tachograph._failure import is_cancellation
 
 T = TypeVar("T")
 
+OWN_TOOL = "__tacho_tool__"
+"""On functions that ask whether they may be called: hooks into frameworks leave them to it."""
 _CARRIED = ("cache_info", "cache_clear", "cache_parameters", "func", "args", "keywords")
 """What callers use of the objects of functools besides calling them."""
 
@@ -50,6 +52,8 @@ def _wrap(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     if spec.run is not None:
         # What a recording may name as its entrypoint.
         wrapped.__tacho_run__ = True  # type: ignore[attr-defined]  # a function of ours
+    if spec.consent is not None:
+        setattr(wrapped, OWN_TOOL, True)
     if type(function) is not types.FunctionType:
         for name in _CARRIED:
             # Methods of the object that was wrapped, which functools.wraps does not see.
@@ -110,10 +114,8 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
             args, kwargs = await asks.ask_async(terms, args, kwargs)
         if _recorder._active is None:
             return await function(*args, **kwargs)
-        if _orders.in_force:
-            await _orders.obey_async(spec.layer)
-        if _spending.asks():
-            await _spending.ask_first(spec.layer)
+        if _orders.in_force or _spending.asks():
+            await _hear_people(spec, args, kwargs)
         watch = _loops.before(spec, args, kwargs) if _loops.in_force else None
         recorded = begin_plain(spec, args, kwargs)
         recorded.enter()
@@ -135,6 +137,17 @@ def _wrap_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., A
     return call
 
 
+async def _hear_people(spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Wait out pauses, and ask on behalf of budgets, without holding up the event loop as the call itself would."""
+    if _orders.in_force:
+        await _orders.obey_async(spec.layer)
+    if _spending.asks():
+        tool = tool_of(spec, args, kwargs)
+        await _spending.ask_first(
+            spec.layer, tool, lambda: estimate(spec, args, kwargs), spec.cost_usd
+        )
+
+
 def _wrap_iterable_coroutine(function: Callable[..., Any], spec: Spec) -> Callable[..., Any]:
     """A function under ``types.coroutine``: what it yields goes to the event loop, it is no output."""
     asks = spec.consent
@@ -146,6 +159,8 @@ def _wrap_iterable_coroutine(function: Callable[..., Any], spec: Spec) -> Callab
             args, kwargs = yield from asks.ask_async(terms, args, kwargs).__await__()
         if _recorder._active is None:
             return (yield from function(*args, **kwargs))
+        if _orders.in_force or _spending.asks():
+            yield from _hear_people(spec, args, kwargs).__await__()
         recorded = begin(spec, args, kwargs)
         recorded.enter()
         try:
@@ -213,6 +228,8 @@ def _wrap_async_generator(function: Callable[..., Any], spec: Spec) -> Callable[
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         if asks and (_consent.in_force or asks.own) and (terms := asks.terms()):
             args, kwargs = await asks.ask_async(terms, args, kwargs)
+        if _orders.in_force or _spending.asks():
+            await _hear_people(spec, args, kwargs)
         recorded = begin(spec, args, kwargs)
         seam = recorded.seam
         items: list[Any] = []

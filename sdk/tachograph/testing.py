@@ -16,13 +16,13 @@ records. Payloads are as recorded; redaction happens later, in the exporter, and
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph import _recorder, _setup
+from tachograph._waits import Mutex
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class SpanList:
     def __init__(self, *, deterministic: bool = False) -> None:
         self._deterministic = deterministic
         self._finished: list[ReadableSpan] = []
-        self._lock = threading.RLock()
+        self._lock = Mutex()
 
     def _keep(self, span: ReadableSpan) -> None:
         with self._lock:

@@ -23,9 +23,15 @@ LARGE = {
     "find": "benchmarks.find",
     "approvals": "benchmarks.approvals",
     "schedules": "benchmarks.schedules",
+    "edits": "benchmarks.edits",
     "drift": "benchmarks.drift",
     "fuzz_api": "benchmarks.fuzz_api",
     "alerts": "benchmarks.alerts",
+    "prices": "benchmarks.prices",
+    "versions": "benchmarks.versions",
+    "crewai": "benchmarks.crewai_agent",
+    "budgets": "benchmarks.budgets",
+    "waiting": "benchmarks.waiting",
 }
 # Needs published runs that lie beside the checkout.
 ON_REAL_RUNS = {"within_run": "benchmarks.within_run"}
@@ -50,8 +56,14 @@ def main() -> None:
     print("Drift: false alarms and delays: python -m tests.benchmarks drift")
     print("The control API under generated requests: python -m tests.benchmarks fuzz_api")
     print("Alerts, with collectors that are killed: python -m tests.benchmarks alerts")
+    print("Prices beside the list's own, a million calls: python -m tests.benchmarks prices")
+    print("Shared budgets, with everybody killed: python -m tests.benchmarks budgets")
+    print("Runs that wait for a person, and what they cost: python -m tests.benchmarks waiting")
     print("Signs within published runs: python -m tests.benchmarks within_run")
     print("Many schedules of replay: python -m tests.benchmarks schedules")
+    print("Answers that are kept after an edit: python -m tests.benchmarks edits")
+    print("Replay across versions of Python: python -m tests.benchmarks versions --python PATH")
+    print("An agent of CrewAI: python -m tests.benchmarks crewai --environments DIR")
     print("Beside other products: python -m tests.benchmarks peers, peers-sdk and peers-faults")
 
 

@@ -5,6 +5,7 @@ python -m tests.benchmarks alerts [latency]
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import statistics
@@ -29,8 +30,11 @@ TIMES = 20
 
 def main(words: list[str]) -> None:
     """Print what was lost and doubled, and the latency; or that alone."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks alerts")
+    parser.add_argument("only", nargs="?", choices=("latency",), help="leave the kills out")
+    given = parser.parse_args(words)
     print(f"load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    kinds = () if "latency" in words else (("SQLite", sqlite), ("PostgreSQL", postgresql))
+    kinds = () if given.only else (("SQLite", sqlite), ("PostgreSQL", postgresql))
     for name, database in kinds:
         with database() as url, tempfile.TemporaryDirectory() as folder:
             if url:

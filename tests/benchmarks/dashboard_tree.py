@@ -18,10 +18,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "dashboard"), str(HERE.parent)]
 
 import stories  # noqa: E402
+from dashboard_process import a_dashboard, a_store  # noqa: E402
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright  # noqa: E402
 
 from browser import _ARGUMENTS, executable  # noqa: E402
-from conftest import a_dashboard, a_store  # noqa: E402
 
 RUN = (77).to_bytes(16, "big").hex()
 READY = ".tree[data-ready]"

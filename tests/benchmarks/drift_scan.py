@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -15,10 +16,10 @@ from clickhouse_connect.driver.client import Client
 from collector_process import Collector
 
 from otlp import plain_body
-from tachograph_collector.control.audit import Audit
+from pipeline import until
 from tachograph_collector.control.database import Database
+from tachograph_collector.drift.feeder import Feeder
 from tachograph_collector.drift.keeping import DriftTables
-from tachograph_collector.drift.service import DriftService
 from tachograph_schemas import store
 
 AGENTS, SPANS, AT_ONCE = 20, 4, 100_000
@@ -51,8 +52,7 @@ def scan(runs: int) -> None:
         client = store.connect(dsn)
         make(client, runs)
         database = Database(f"sqlite:///{folder}/control.db")
-        audit = Audit(database, Path(folder) / "audit.head")
-        service = DriftService(dsn, DriftTables(database), audit, 2_000, 60)
+        service = Feeder(DriftTables(database), 2_000)
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
         started_s, started_cpu_s, done = time.perf_counter(), time.process_time(), 0
         while read := service.step(client, time.time_ns()):
@@ -78,7 +78,7 @@ def make(client: Client, runs: int) -> None:
 
 
 def beside(runs: int) -> None:
-    """How long the intake takes to acknowledge a body while the same process scans so many runs, and while it does not."""
+    """How long the intake takes to acknowledge a body while the collector scans so many runs, and while it does not."""
     with tempfile.TemporaryDirectory(prefix="tachograph-drift-") as folder:
         home = Path(folder) / "home"
         home.mkdir()
@@ -88,7 +88,10 @@ def beside(runs: int) -> None:
         for name, settle_s in (("without", 86_400), ("beside the scan", 1), ("without", 86_400)):
             collector = Collector(home, TACHO_DRIFT_SETTLE_S=str(settle_s)).start()
             try:
+                if settle_s == 1:
+                    until(lambda: read_until(home), 120)
                 took_ms = sorted(acknowledged(collector.url, BODIES))
+                reached = read_until(home)
             finally:
                 collector.stop()
             print(
@@ -97,10 +100,18 @@ def beside(runs: int) -> None:
                 flush=True,
             )
             if settle_s == 1:
-                known = sqlite3.connect(home / "control.db").execute(
-                    "SELECT cursor FROM drift_place"
-                )
-                print("read until", known.fetchone(), flush=True)
+                print(f"the scan was under way: {reached}, of {runs:,} runs", flush=True)
+
+
+def read_until(home: Path) -> str:
+    """How many runs the service has kept as read; empty before the first page."""
+    known = sqlite3.connect(home / "control.db")
+    try:
+        rows = known.execute("SELECT standing FROM drift_watches").fetchall()
+    finally:
+        known.close()
+    done = sum(json.loads(row[0])["runs"] for row in rows)
+    return f"{done:,} runs read" if done else ""
 
 
 def fill(home: str, runs: int) -> None:

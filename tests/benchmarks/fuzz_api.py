@@ -5,6 +5,7 @@ python -m tests.benchmarks fuzz_api [EXAMPLES [SEED]]
 
 from __future__ import annotations
 
+import argparse
 import secrets
 import tempfile
 import time
@@ -17,8 +18,11 @@ import api_fuzz
 
 def main(words: list[str]) -> None:
     """Print how many requests were answered with what; ends with an error at the first that is wrong."""
-    examples = int(words[0]) if words else 300
-    number = int(words[1]) if len(words) > 1 else secrets.randbits(32)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks fuzz_api")
+    parser.add_argument("examples", nargs="?", type=int, default=300, help="of each operation")
+    parser.add_argument("seed", nargs="?", type=int, default=secrets.randbits(32))
+    given = parser.parse_args(words)
+    examples, number = given.examples, given.seed
     print(f"examples: {examples}, seed: {number}")
     with tempfile.TemporaryDirectory(prefix="tachograph-fuzz-") as folder:
         collector = Collector(Path(folder) / "home", TACHO_API_KEY=api_fuzz.OWNER).start()

@@ -74,7 +74,7 @@ class Face:
         return f"http://127.0.0.1:{self.port}"
 
     def post(self, body: bytes, *, path="/v1/traces", method="POST", **headers: str):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         with contextlib.closing(connection):
             named = {"content-type": PROTOBUF} | {
                 name.replace("_", "-").lower(): value for name, value in headers.items()

@@ -4,82 +4,58 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from drift_bodies import bodies
 from drift_simulator import LEARNT, Change, runs
+from otlp import Trace
 from postgres_server import postgres
 from tachograph.demo.history import STORIES
 from tachograph.demo.history import bodies as history_bodies
-from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database
 from tachograph_collector.drift import keeping
+from tachograph_collector.drift.feeder import Feeder
 from tachograph_collector.drift.keeping import DriftTables, OvertakenError
-from tachograph_collector.drift.service import DriftService
-from tachograph_schemas import ingest, pricing
 from tachograph_schemas.drift.agent import AgentWatch
+from tachograph_schemas.drift.baseline import REST
 from tachograph_schemas.drift.guard import guard, of_version, versions
-from tachograph_schemas.drift.reading import agent_runs
+from tachograph_schemas.drift.reading import _text, agent_runs
 
-BATCH = 700
+BUDGET_RUNS = 2_000
 NOW_NS = 1_795_257_000 * 10**9  # a Saturday
 
 
 @pytest.fixture
 def service_of(tmp_path):
-    """A function that opens a service on a control database, as a new process would."""
+    """A function that opens a feeder on a control database, as a new process would."""
     opened = []
 
-    def make(name: str) -> DriftService:
+    def make(name: str) -> Feeder:
         database = Database(f"sqlite:///{tmp_path / name}.db")
         opened.append(database)
-        audit = Audit(database, tmp_path / f"{name}.head")
-        return DriftService(f"chdb://{tmp_path / 'data'}", DriftTables(database), audit, 2_000, 0.1)
+        return Feeder(DriftTables(database), BUDGET_RUNS)
 
     yield make
     for database in opened:
         database.close()
 
 
-@pytest.fixture
-def load(client, load_signal):
-    """A function that stores bodies as one batch and computes their runs."""
-    batches = itertools.count(1)
-
-    def store_bodies(*made: bytes) -> None:
-        load_signal("traces", *made)
-        batch = next(batches)
-        pricing.price_pending(client, 1, [batch])
-        ingest.roll_up(client, 1, [batch])
-
-    return store_bodies
-
-
-def history(load, agent: str, change: Change, count: int, first: int):
-    """Store runs batch by batch; yields after each batch."""
-    points = runs(11, change, count)
-    at = first
-    while part := list(itertools.islice(points, BATCH)):
-        load(*bodies(agent, part, at))
-        at += len(part)
-        yield at
-
-
-def drain(service: DriftService, client, limit: int = 10_000) -> None:
+def drain(service: Feeder, client, limit: int = 10_000) -> None:
     while service.step(client, time.time_ns(), limit):
         pass
 
 
-def told(service: DriftService) -> list[dict]:
+def told(service: Feeder) -> list[dict]:
     return service.tables.alarms("default")
 
 
 def test_streaming_with_restarts_finds_what_reading_all_at_once_finds(client, load, service_of):
-    for _ in history(load, "shop", Change(cost=2), LEARNT + 300, 1):
-        # A new process each time, and pages that end anywhere.
-        drain(service_of("streaming"), client, 411)
+    load(*bodies("shop", runs(11, Change(cost=2), LEARNT + 200), 1))
+    # A new process each time, and pages that end anywhere.
+    while service_of("streaming").step(client, time.time_ns(), 411):
+        pass
     whole = service_of("whole")
     drain(whole, client)
     alarms = told(whole)
@@ -124,12 +100,10 @@ def test_a_new_version_is_compared_by_itself_as_it_is_on_request(client, load, s
     before = list(runs(21, count=450))
     after = list(itertools.islice(runs(22, Change(cost=1.7), LEARNT + 130, "v2"), LEARNT, None))
     third = list(itertools.islice(runs(23, Change(cost=1.7), LEARNT + 15, "v3"), LEARNT, None))
-    at = 1
-    for part in (before, after[:70], after[70:], third):
-        load(*bodies("shop", part, at))
-        at += len(part)
-        # A new process each time, and pages that end anywhere.
-        drain(service_of("guard"), client, 211)
+    load(*bodies("shop", [*before, *after, *third], 1))
+    # A new process each time, and pages that end anywhere: the third a few runs into the new version.
+    while service_of("guard").step(client, time.time_ns(), 160):
+        pass
     points = agent_runs(client, "default", "shop")
     [kept] = service_of("guard").tables.guards("default", "shop")
     assert kept["baseline"] == "version=v1 model=claude-haiku-4-5"
@@ -161,22 +135,36 @@ def test_late_runs_and_runs_that_come_again_are_each_fed_once(client, load, serv
     drain(service, client)
     service.look_back()
     drain(service, client)
-    assert service.watch("default", "shop").runs == 180
     assert told(service) == []
-    assert service.watch("default", "shop").baseline.runs == 100
+    watch = service.tables.watch(("default", "shop"), BUDGET_RUNS)
+    assert (watch.runs, watch.baseline.runs) == (180, 100)
+
+
+def test_after_a_clock_was_put_back_what_comes_is_looked_at_and_nothing_twice(
+    client, load, service_of
+):
+    """The place that was written while it was ahead lies in the future, where nothing new comes for a day."""
+    points = list(runs(12, count=180))
+    service = service_of("clock")
+    load(*bodies("shop", points[:100], 1))
+    drain(service, client)
+    place = service.tables.place()
+    place.cursor = replace(place.cursor, computed_ns=time.time_ns() + 86_400 * 10**9)
+    with service.tables.write() as connection:
+        service.tables.save(connection, place, {})
+    load(*bodies("shop", points[100:], 101))
+    again = service_of("clock")
+    again.look_back()
+    drain(again, client)
+    assert again.tables.watch(("default", "shop"), BUDGET_RUNS).runs == 180
+    assert again.tables.place().cursor.computed_ns < time.time_ns()
 
 
 def test_the_other_database_takes_an_agent_of_any_name(client, load, tmp_path):
     load(*bodies("a\0" + "x" * 300, runs(12, count=110), 1))
     with postgres() as url:
         database = Database(url)
-        service = DriftService(
-            f"chdb://{tmp_path / 'data'}",
-            DriftTables(database),
-            Audit(database, tmp_path / "audit.head"),
-            2_000,
-            0.1,
-        )
+        service = Feeder(DriftTables(database), BUDGET_RUNS)
         drain(service, client, 60)
         [found] = service.tables.standings("default")
         database.close()
@@ -185,9 +173,27 @@ def test_the_other_database_takes_an_agent_of_any_name(client, load, tmp_path):
 
 
 def test_what_a_run_did_becomes_its_values(client, load):
-    [point] = runs(3, count=1)
-    load(*bodies("shop", [point], 1))
-    [read] = agent_runs(client, "default", "shop")
+    points = list(runs(3, count=40))
+    # Of a machine whose clock is ahead, and of a process that died long before its spans were recovered.
+    ahead = replace(points[0], started_ns=time.time_ns() + 30 * 60 * 10**9)
+    dead = {"tacho__open": True, "tacho__layer": "run", "tacho__run__outcome": "interrupted"}
+    load(hostile_run())
+    died = Trace(200).span(1, "handle", ms=None, gen_ai__agent__name="dead", **dead)
+    died.span(2, "execute_tool look", 1, tacho__layer="tool", gen_ai__tool__name="look")
+    load(*bodies("shop", points, 1), *bodies("ahead", [ahead], 100), died.body())
+    [early], [late] = (agent_runs(client, "default", agent) for agent in ("ahead", "dead"))
+    assert early.values["tools"].keys() == ahead.values["tools"].keys()
+    assert (late.values["tools"], late.values["ending"]) == ({"look": 1.0}, {"interrupted": 1.0})
+    [long] = agent_runs(client, "default", "hostile")
+    assert (len(long.label), max(map(len, long.values["tools"]))) == (200, 80)
+    assert max(map(len, long.fingerprint.split(" "))) <= 80 + len("version=")
+    for mix in ("tools", "tool_order", "errors"):
+        assert len(long.values[mix]) == 30
+        assert sum(long.values[mix].values()) == pytest.approx(1)
+    # What is equal as far as it is kept is one, and what is left out is told as one.
+    assert long.values["tools"]["same" + "\x1b" * 76] == pytest.approx(10 / 50)
+    assert long.values["tools"][REST] == pytest.approx(12 / 50)
+    point, read = points[0], agent_runs(client, "default", "shop")[0]
     assert read.started_ns == point.started_ns
     assert read.fingerprint == "version=v1 model=claude-haiku-4-5"
     assert read.label == "shop:handle"
@@ -199,6 +205,32 @@ def test_what_a_run_did_becomes_its_values(client, load):
     assert sum(read.values["tools"].values()) == pytest.approx(1)
     assert read.values["output_shape"] == {"text": 1.0}
     assert "approval_refused" not in read.values
+    assert_read_in_the_order_of_computation(client)
+
+
+def hostile_run() -> bytes:
+    """A run that calls its tools anything: 41 names, ten of which differ far behind, all of 10,000 characters."""
+    ends = "\x1b" * 10_000
+    trace = Trace(300, service__version="\u202e" * 10_000)
+    about = {"tacho__layer": "run", "tacho__run__outcome": "success"}
+    about |= {"tacho__run__entrypoint": "\u00e9" * 10_000, "gen_ai__agent__name": "hostile"}
+    trace.span(1, "handle", **about)
+    for number in range(50):
+        name = f"same{ends}{number}" if number < 10 else f"{number:02}{ends}"
+        names = {"gen_ai__tool__name": name, "error__type": name}
+        trace.span(number + 2, "execute_tool", 1, error="no", tacho__layer="tool", **names)
+    return trace.body()
+
+
+def assert_read_in_the_order_of_computation(client):
+    """Pages of history lie beside each other in the projection; the table would be looked through whole for each."""
+    values = {"limit": 10, "after_ns": 0, "after_end_ns": 0, "after_project": "", "after_run": ""}
+    until = {"until_ns": time.time_ns(), "until_end_ns": 0, "until_project": "", "until_run": ""}
+    bounds = {"from_ns": 0, "seen_ns": time.time_ns()}
+    for query in ("drift_until", "drift_runs"):
+        sql = f"EXPLAIN indexes = 1 {_text(query, '_drift_page')}"
+        rows = client.query(sql, parameters=values | until | bounds).result_rows
+        assert any("by_computed" in row[0] for row in rows), query
 
 
 def test_an_agent_that_calls_itself_anew_each_time_does_not_fill_the_database(

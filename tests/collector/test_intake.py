@@ -22,8 +22,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp import Trace, plain_body
+from signal_bodies import log_body
 from tachograph_collector.wal import Log, records
 from tachograph_collector.wal.log import Limits
+from tachograph_collector.window import Window
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -287,6 +289,35 @@ def test_a_body_that_comes_again_is_answered_and_not_stored_again(face):
     assert face.post(gzip.compress(body), content_encoding="gzip")[0] == 200
     assert face.stored() == [body]
     assert face.count('bodies_repeated_total{signal="traces"}') == 3
+
+
+def test_a_beat_of_an_open_span_is_stored_again_in_time_and_not_each_time(open_face):
+    """A process that waits for a person sends the same bytes for hours: its run is not an interrupted one, and whoever
+    sends them without a pause fills no disk.
+    """
+    clock = [1_000.0]
+    face = open_face(window=Window(clock=lambda: clock[0]))
+    beat = Trace().span(1, ms=None, tacho__layer="run", tacho__open=True).body()
+    stored_at_s = []
+    while clock[0] < 1_060:
+        before = len(face.stored())
+        for _ in range(3):
+            assert face.post(beat)[0] == 200
+        if len(face.stored()) > before:
+            stored_at_s.append(clock[0] - 1_000)
+        clock[0] += 5
+    assert face.stored() == [beat] * 4
+    assert stored_at_s == [0, 15, 30, 45]
+
+
+def test_other_signals_that_come_again_are_not_stored_for_the_word_of_open_spans(open_face):
+    clock = [1_000.0]
+    face = open_face(window=Window(clock=lambda: clock[0]))
+    body = log_body("tacho.open")
+    for _ in range(3):
+        assert face.post(body, path="/v1/logs")[0] == 200
+        clock[0] += 60
+    assert face.stored() == [body]
 
 
 def test_a_refused_body_is_stored_when_it_comes_again(open_face):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import func, select, update
@@ -83,6 +87,10 @@ def test_projects_and_accounts_are_apart_and_refusals_are_seen(kept):
     (no,) = leases.stand("ours", "h", [ask("b", need=1)])
     assert no.granted == 0
     assert leases.accounts("ours", rule)[0].refused_ns
+    other = rule_from(DAY | {"name": "other"})
+    everything = {rule.name: leases.accounts("ours", rule), other.name: []}
+    assert leases.all_accounts("ours", [rule, other]) == everything
+    assert leases.all_accounts("nobody's", [rule]) == {rule.name: []}
     # A higher limit forgets the refusal.
     (rule,) = budgets.set("ours", [rule_from(DAY | {"limit": 20})], "maria", prune=False)
     assert rule.version == 2
@@ -137,15 +145,60 @@ def test_windows_begin_where_people_expect():
     assert at - rolling.since_ns < 3661 * NS
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    "window",
+    [{"window": each} for each in ("hour", "day", "week", "month")],
+    ids=lambda w: w["window"],
+)
+def test_windows_follow_each_other_without_a_gap_wherever_the_collector_stands(
+    zone, window, monkeypatch
+):
+    """Over a leap day, ends of months and of the year, and both changes of the clocks in 2026."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    rule = rule_from(DAY | window)
+    try:
+        for day in (
+            "2024-02-29",
+            "2025-12-31",
+            "2026-03-08",
+            "2026-03-29",
+            "2026-10-25",
+            "2026-11-01",
+        ):
+            noon = int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp())
+            at = (noon - 86_400) * NS
+            while at < (noon + 86_400) * NS:
+                found, last = window_at(rule, at), window_at(rule, at + 30 * 60 * NS)
+                assert (
+                    found.since_ns == found.bucket_ns <= at < found.ends_ns == found.bucket_ends_ns
+                )
+                assert window_at(rule, found.ends_ns - 1) == found
+                assert window_at(rule, found.ends_ns).since_ns == found.ends_ns
+                assert last.since_ns in {found.since_ns, found.ends_ns}
+                assert datetime.fromtimestamp(found.since_ns / NS, UTC).minute == 0
+                at += 30 * 60 * NS
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
+def url(request, tmp_path):
+    """Of either kind of database."""
     place = (
         postgres() if request.param == "postgresql" else nullcontext(f"sqlite:///{tmp_path}/c.db")
     )
-    with place as url:
-        opened = Database(url)
-        yield opened
-        opened.close()
+    with place as found:
+        yield found
+
+
+@pytest.fixture
+def database(url):
+    opened = Database(url)
+    yield opened
+    opened.close()
 
 
 def number_of(connection) -> int:
@@ -173,3 +226,54 @@ def test_leases_given_back_long_ago_become_one_and_count_as_before(database, tmp
     # The last word comes again, late.
     leases.stand("default", "h", [ask(f"{5:016x}", used=0.1, done=True)])
     assert leases.accounts("default", rule) == [after]
+
+
+def test_collectors_of_one_database_give_out_no_more_than_there_is_together(url, tmp_path):
+    """Six holders at two collectors at once, every request sent twice, half of the answers never looked at."""
+    with contextlib.ExitStack() as stack:
+        databases = [Database(url), Database(url)]
+        for each in databases:
+            stack.callback(each.close)
+        audit = Audit(databases[0], tmp_path / "head")
+        (rule,) = Budgets(databases[0], audit, str).set(
+            "default", [rule_from(DAY)], "maria", prune=False
+        )
+
+        def spend(number: int) -> float:
+            leases, chance = Leases(databases[number % 2]), random.Random(number)
+            used = granted = 0.0
+            for _ in range(12):
+                used = min(used + chance.random() * 0.5, granted)
+                request = ask(f"{number:016x}", used=used, need=chance.random())
+                leases.stand("default", "h", [request])
+                (given,) = leases.stand("default", "h", [request])
+                if chance.random() < 0.5:
+                    granted = given.granted
+            return used
+
+        with ThreadPoolExecutor(6) as pool:
+            used = sum(pool.map(spend, range(6)))
+        (account,) = Leases(databases[1]).accounts("default", rule)
+        assert account.spent + account.held <= 10 + 1e-6
+        assert account.spent >= used - 1e-6
+        assert used > 1
+
+
+def test_a_clock_that_jumps_gives_out_no_more_than_there_is(kept, monkeypatch):
+    """Within a window: what a holder had when the clock jumped over its time is not given out again."""
+    budgets, leases, *_ = kept
+    noon = 1_795_262_400 * NS
+    clock = [noon]
+    monkeypatch.setattr("tachograph_collector.control.leases.now_ns", lambda: clock[0])
+    budgets.set("default", [rule_from(DAY)], "maria", prune=False)
+    chance = random.Random(5)
+    granted = dict.fromkeys("abcdef", 0.0)
+    used = dict.fromkeys("abcdef", 0.0)
+    for _ in range(120):
+        clock[0] = noon + chance.randint(-11 * 3600, 11 * 3600) * NS
+        name = chance.choice("abcdef")
+        used[name] = min(used[name] + chance.random() * 0.3, granted[name])
+        (given,) = leases.stand("default", "h", [ask(name, used=used[name], need=chance.random())])
+        granted[name] = given.granted
+        assert sum(granted.values()) <= 10 + 1e-6
+    assert sum(used.values()) > 1

@@ -172,6 +172,31 @@ def test_a_span_sent_twice_shows_once_and_the_final_copy_wins(pipeline):
     assert pipeline.rows("SELECT outcome, span_count FROM runs") == [("success", 1)]
 
 
+def test_a_copy_that_is_merged_away_before_the_last_check_does_not_hold_up_the_end(
+    pipeline, monkeypatch
+):
+    pipeline.start()
+    opened = Trace(1).span(1, "invoke_agent a", ms=None, tacho__open=True).body()
+    for confirmed, body in enumerate(
+        (opened, Trace(1).span(1, "invoke_agent a", ms=50).body()), start=1
+    ):
+        pipeline.send(body)
+        until(lambda confirmed=confirmed: pipeline.log.checkpoint == confirmed)
+    merged = []
+
+    def merge_first(real=pipeline.engine.barrier):
+        with pipeline.engine.session() as client:
+            client.command("OPTIMIZE TABLE span_rows FINAL")
+        merged.append(1)
+        real()
+
+    monkeypatch.setattr(pipeline.engine, "barrier", merge_first)
+    pipeline.send(opened)  # a late heartbeat
+    pipeline.stop()
+    assert merged
+    assert pipeline.rows("SELECT isNull(end_time), duration_ns FROM spans") == [(0, 50_000_000)]
+
+
 def test_a_batch_never_spans_two_days(pipeline):
     from tachograph_collector.loader import _by_day
     from tachograph_collector.wal import Record

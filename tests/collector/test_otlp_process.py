@@ -98,7 +98,7 @@ def test_a_taken_grpc_port_is_named_with_its_setting(tmp_path):
             env=collector.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     assert result.returncode == 1

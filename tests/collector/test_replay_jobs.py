@@ -112,10 +112,27 @@ def test_each_key_may_do_what_its_role_says(collector):
     assert operate.call("POST", path, {"worker": "box", "result": {"identical": False}})
 
 
+def test_a_run_keeps_what_the_last_sweep_made_of_it(replays, clock):
+    """Nightly sweeps of thousands of runs do not fill the database; what people did stays."""
+    mine = replays.put_down("p", "run", "replay", {}, {"identical": True}, "ada")
+    for sweep in ("one", "two"):
+        clock[0] += 1
+        found = {"identical": sweep == "one"}
+        last = replays.put_down("p", "run", "replay", {"sweep": sweep}, found, "ci")
+        other = replays.put_down("p", "other", "replay", {"sweep": sweep}, found, "ci")
+        summary = replays.put_down("p", sweep, "sweep", {"agent": "desk"}, {"runs": 2}, "ci")
+    assert replays.of_run("p", "run", 10) == [last, mine]
+    assert replays.of_run("p", "other", 10) == [other]
+    assert [each.run_id for each in replays.sweeps("p", 10)] == ["two", "one"]
+    assert replays.sweeps("p", 1) == [summary]
+    assert replays.sweeps("q", 10) == []
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {"run_id": "r", "kind": "shell"},
+        {"run_id": "r", "kind": "sweep"},
         {"run_id": "r", "options": {"x": "y" * 20_000}},
         {"run_id": "r" * 300},
         {"run_id": "r", "result": {}},

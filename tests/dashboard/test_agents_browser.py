@@ -2,9 +2,9 @@
 
 import pytest
 import stories
+from dashboard_process import a_dashboard, a_store
 from playwright.sync_api import expect
 
-from conftest import a_dashboard, a_store
 from otlp import span_id
 
 pytestmark = pytest.mark.browser

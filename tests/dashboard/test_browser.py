@@ -5,9 +5,9 @@ import time
 
 import pytest
 import stories
+from dashboard_process import a_dashboard, a_store
 from playwright.sync_api import expect
 
-from conftest import a_dashboard, a_store
 from otlp import span_id
 
 pytestmark = pytest.mark.browser
@@ -30,14 +30,20 @@ def chosen(tab):
 
 
 def test_an_empty_store_shows_how_to_record_and_fills_itself(page, own):
-    """The first visitor learns what to do; the first run appears without a reload."""
+    """The first visitor learns what to do; the first run appears without a reload, also where its link was opened."""
     store, address = own
     tab = page.open(address)
     expect(tab.get_by_text("Record your first run")).to_be_visible()
     expect(tab.get_by_text("import tachograph as tacho")).to_be_visible()
     page.shoot("empty")
+    early = page.context.new_page()
+    early.goto(f"{address}/run?id={REFUND}")
+    expect(early.get_by_text("This run is not stored")).to_be_visible()
     store.load(stories.refund())
     expect(tab.get_by_role("link", name="Refund order 58213")).to_be_visible()
+    early.wait_for_selector(".tree[data-ready]", timeout=60_000)
+    expect(early.get_by_role("heading", name="Refund order 58213")).to_be_visible()
+    expect(early.get_by_text("This run is not stored")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width_px", [1440, 1000, 600, 400])
@@ -242,7 +248,8 @@ def test_a_store_that_is_down_is_said_calmly_and_comes_back(page, tmp_path):
     with a_dashboard(dsn, tmp_path / "dashboard.log") as address:
         tab = page.open(address)
         expect(tab.get_by_text("The store does not answer")).to_be_visible()
-        expect(tab.get_by_text("Runs are still being recorded")).to_be_visible()
+        # No collector runs here either, so nothing is promised that it would have to keep.
+        expect(tab.get_by_text("Nor does the collector")).to_be_visible()
         expect(tab.get_by_role("button", name="Try again")).to_be_visible()
         page.shoot("store-down")
         with a_store(directory, port):
@@ -255,6 +262,24 @@ def test_an_expired_link_says_what_to_do(page, dashboard):
     page.page.goto(f"{dashboard}/run?id={REFUND}")
     expect(page.page.get_by_text("This link has expired. Load the page again.")).to_be_visible()
     expect(page.page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_a_timeline_that_could_not_be_loaded_comes_by_itself(page, dashboard):
+    """The store was away for the one request that the page of an ended run makes: nobody has to press anything."""
+    answers = iter([503])
+
+    def answer(route):
+        status = next(answers, None)
+        if status is None:
+            route.continue_()
+        else:
+            route.fulfill(status=status, body="The store does not answer.")
+
+    page.page.route("**/data/tree/*", answer)
+    page.open_run(dashboard, REFUND)
+    expect(page.page.get_by_role("treeitem").filter(has_text="refund").first).to_be_visible()
+    expect(page.page.get_by_text("The spans could not be loaded")).to_have_count(0)
+    assert next(answers, None) is None
 
 
 def test_the_download_is_the_whole_run(page, dashboard):

@@ -1,14 +1,17 @@
 """The page of costs: its script over a real store, its table in a browser, the course of a budget."""
 
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
 from test_pages import sent
 
 from tachograph_dashboard import costs
-from tachograph_dashboard.views import burn
+from tachograph_dashboard.filters import WINDOWS
+from tachograph_dashboard.views import burn, course, plots
 from tachograph_dashboard.views import costs as views
+from tachograph_schemas.costs import CostGroup, CostSlice
 
 NS = 10**9
 HOUR_NS = 3_600 * NS
@@ -51,7 +54,7 @@ def test_rows_without_a_page_of_their_own_lead_nowhere():
 def test_without_a_collector_costs_are_shown_and_budgets_say_why_not(pages, monkeypatch):
     open_costs(pages, monkeypatch)
     assert any("Budgets cannot be shown" in shown.value for shown in pages.text)
-    assert sent(pages, "kpis")["cards"][0]["label"] == "Spent"
+    assert sent(pages, "kpis")["cards"][0]["label"] == "Spent on models"
 
 
 def state(accounts, course, **rule):
@@ -71,7 +74,7 @@ def test_a_budget_of_one_account_burns_down_to_what_is_left():
     assert left["y"] == [10.0, 7.0, 6.0]
     assert left["x"][1].endswith("T06:00:00")
     assert ahead["y"] == [6.0, 2.0]
-    assert burn.told(state([4.0], course)) == "$6.00 of $10.00 left"
+    assert burn.told(state([4.0], course)) == "$6 of $10 left"
 
 
 def test_accounts_with_a_limit_each_show_what_they_spent_together():
@@ -86,6 +89,39 @@ def test_a_rolling_window_is_not_drawn_ahead_and_nothing_spent_is_not_drawn():
     assert len(burn.figure(state([5.0], course, window="rolling", rolling_s=60), UTC)["data"]) == 1
     assert burn.figure(state([], [[MIDNIGHT_NS, 0.0]]), UTC) is None
     assert burn.figure(state([], []), UTC) is None
+
+
+@pytest.mark.parametrize("length", WINDOWS.values(), ids=WINDOWS)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
+def test_marks_of_time_are_round_and_no_two_say_the_same(length, zone):
+    """Over the hour that the clock is set back as well."""
+    until = datetime(2026, 11, 2, 17, 23, 11, tzinfo=UTC)
+    axis = plots.time_axis(until - length, until, ZoneInfo(zone))
+    assert 2 <= len(axis["tickvals"]) <= 9
+    assert len({*axis["ticktext"]}) == len(axis["ticktext"])
+    assert all(mark.endswith(":00") for mark in axis["tickvals"])
+    assert axis["range"][0] <= axis["tickvals"][0] <= axis["tickvals"][-1] <= axis["range"][1]
+
+
+def test_the_course_stacks_the_dearest_at_the_bottom_and_names_are_no_markup():
+    at = datetime(2026, 11, 2, tzinfo=UTC)
+    slices = [CostSlice(at, "<b>a</b>", 1.0), CostSlice(at, "", 3.0)]
+    span = (at, at + timedelta(days=1))
+    first, second = course.figure(slices, "no customer named", span, 3600, UTC)["data"]
+    assert (first["name"], first["y"]) == ("no customer named", [3.0])
+    assert second["name"] == "&lt;b>a&lt;/b>"
+    assert first["x"] == ["2026-11-02T00:30:00"]
+    assert course.told(slices) == "$4.00 spent over the time that is shown"
+
+
+def test_tools_and_people_have_a_column_where_something_was_paid():
+    plain = CostGroup("a", 1, 1, 2.0, None, 1, 0, 10, 0, 0, 5, None)
+    paid = CostGroup("b", 1, 1, None, None, 0, 0, 0, 0, 0, 0, None, 0.5, 1.0, None, 0)
+    heads = [each["label"] for each in views.table([plain], "agent")["columns"]]
+    assert "Tools, people" not in heads
+    shown = views.table([plain, paid], "agent")
+    at = [each["label"] for each in shown["columns"]].index("Tools, people")
+    assert [row["cells"][at]["text"] for row in shown["rows"]] == ["\u2013", "$1.50"]
 
 
 @pytest.mark.browser
@@ -109,3 +145,23 @@ def test_from_a_run_to_its_agent_to_its_costs_and_back_to_the_agent(page, dashbo
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     chosen.get_by_role("link").click()
     expect(tab.get_by_role("heading", name="refund-agent")).to_be_visible()
+
+
+def test_what_is_lost_is_said_beside_what_is_ahead():
+    """Somebody who sees a budget run out must see that part of it was never spent."""
+    rule = {"limit": 20.0, "unit": "usd", "window": "day"}
+    account = {
+        "account": "acme",
+        "spent": 5.0,
+        "held": 0.0,
+        "forecast": 40.0,
+        "lost": 1.5,
+        "refused_ns": None,
+    }
+    lost = "$1.50 of it went with processes that fell silent"
+    assert (
+        views._account(account, rule)["ahead"] == f"Heading for $40 at the end of the day; {lost}"
+    )
+    assert views._account({**account, "forecast": 5.0}, rule)["ahead"] == lost
+    refused = views._account({**account, "refused_ns": 1}, rule)["ahead"]
+    assert refused == f"A call did not fit into what was left; {lost}"

@@ -178,6 +178,19 @@ def test_pages_without_a_collector_say_so_and_show_no_markup(pages, monkeypatch,
     assert any("does not answer" in shown.value for shown in pages.text)
 
 
+def test_the_page_of_replays_says_when_nobody_answers(pages, monkeypatch):
+    """And how to start one."""
+    from tachograph_dashboard import control
+
+    monkeypatch.setenv("TACHO_ENDPOINT", "http://127.0.0.1:9")
+    control.forget()
+    pages.run().switch_page("app_pages/replays.py").run()
+    assert not pages.exception
+    assert [shown.value for shown in pages.code] == ["tacho replay --since 24h"]
+    assert "does not answer" in pages.text[0].value
+    assert "`tacho up`" in pages.caption[-1].value
+
+
 def open_agents(pages, name=""):
     pages.run().switch_page("app_pages/agents.py")
     if name:

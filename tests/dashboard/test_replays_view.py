@@ -39,8 +39,8 @@ def put_down(**more):
 def test_the_state_of_a_recording_is_a_sentence_and_a_command():
     assert replays.state(Row, recording()) == ("Recorded for replay: 5 effects, 2 KB.", True)
     assert "resumed" in replays.state(Row, recording(""))[0]
-    assert replays.commands(Row, recording("")) == f"tacho resume {Row.run_id}"
-    assert f"tacho fork {Row.run_id} --at 5" in replays.commands(Row, recording())
+    assert replays.commands(Row, recording("")) == f"tacho resume {Row.run_id[:12]}"
+    assert f"tacho fork {Row.run_id[:12]} --at 5" in replays.commands(Row, recording())
     assert replays.state(Row, None)[1] is False
 
 
@@ -74,8 +74,34 @@ def test_what_was_tried_is_told_with_what_came_of_it():
     ]
     assert shown[0]["text"] == "Identical: 5 effects."
     assert shown[1]["text"] == "ARGS_CHANGED in step 3: ask is called (desk.py:9)"
+    (paid,) = replays.listed(Row.run_id, rows[:1], NOW, 0.25)["rows"]
+    assert paid["text"] == "Identical: 5 effects. It cost nothing and saved $0.25."
     assert shown[5]["title"] == "Fork from step 4 with large with another result of step 3"
     assert [row["compare"] for row in shown[:5]] == [None] * 5
     assert (shown[6]["title"], shown[6]["compare"]) == ("Resumption", None)
     assert shown[5]["compare"] == [Row.run_id, "b" * 32]
     assert replays.listed("b" * 32, rows[5:6], NOW)["rows"][0]["other"] == Row.run_id
+
+
+def test_a_sweep_is_told_with_a_run_for_each_kind_of_change():
+    result = {"runs": 12, "identical": 9, "changed": 2, "not_replayable": 1}
+    groups = [
+        {"state": "changed", "said": "ARGS_CHANGED refund, desk.py:19", "runs": 2, "example": "a"},
+        {"state": "not_replayable", "said": "it is gone", "runs": 1, "example": "b"},
+    ]
+    rows = [
+        put_down(kind="sweep", options={"agent": "desk"}, result={**result, "groups": groups}),
+        put_down(kind="sweep", result={"runs": 1, "identical": 1}),
+    ]
+    shown = replays.swept(rows, NOW)["rows"]
+    assert [row["tone"] for row in shown] == ["bad", "bad", "warn", "good"]
+    assert shown[0]["title"] == "12 runs of desk replayed"
+    assert shown[0]["text"] == "9 identical, 2 would change, 1 cannot be replayed."
+    assert shown[1]["title"] == "2 runs would change"
+    assert (shown[1]["text"], shown[1]["other"]) == ("ARGS_CHANGED refund, desk.py:19", "a")
+    assert shown[3]["title"] == "1 run replayed"
+    edits = {"at": 4, "set": ["3.result", "4.args.model", "4.messages[0].content"]}
+    fork = replays.listed(Row.run_id, [put_down(kind="fork", options=edits)], NOW)["rows"][0]
+    assert fork["title"].endswith("of step 3 with another 4.args.model, 4.messages[0].content")
+    one = replays.listed(Row.run_id, [put_down(options={"sweep": "x"})], NOW)["rows"][0]
+    assert one["title"] == "Replay among others, before a deploy"

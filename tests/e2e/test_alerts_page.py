@@ -122,3 +122,66 @@ def test_history_and_targets(page, collector, client, hook):
     assert "s3cr3t" not in tab.content()
     expect(tab.get_by_text("http://127.0.0.1/…")).to_be_visible()
     page.shoot("alerts-targets-dark")
+
+
+def test_quiet_times_are_made_ended_and_removed(page, collector, client):
+    tab = page.open(address(collector, "?show=Quiet+times"))
+    expect(tab.get_by_text("No quiet times")).to_be_visible()
+    page.shoot("alerts-quiet-empty")
+    tab.get_by_label("Name", exact=True).fill("release")
+    tab.get_by_role("button", name="Add", exact=True).click()
+    expect(tab.get_by_text("release was added.")).to_be_visible()
+    expect(tab.get_by_text(re.compile("left$"))).to_be_visible()
+    (window,) = client.call("GET", f"{ALERTS}/windows").data["windows"]
+    assert window["is_open"]
+    assert window["ends_ns"] - window["starts_ns"] == 3_600 * 10**9
+    body = {name: window[name] for name in ("starts_ns", "ends_ns")}
+    body |= {"name": HOSTILE, "every": "day", "agents": ["billing"]}
+    assert client.call("POST", f"{ALERTS}/windows", body)
+    assert client.call("POST", f"{ALERTS}/windows", body | {"name": "gone", "agents": []})
+    tab = page.open(address(collector, "?show=Quiet+times"))
+    expect(tab.get_by_text("rules about billing")).to_be_visible()
+    assert client.call("DELETE", f"{ALERTS}/windows", query={"name": "gone"})
+    tab.get_by_role("button", name="End now: gone").click()
+    expect(tab.get_by_text("gone was removed meanwhile.")).to_be_visible()
+    assert tab.locator("img[src=x]").count() == 0
+    page.shoot("alerts-quiet")
+    # What comes back every day is left out today; what does not is gone.
+    tab.get_by_role("button", name=f"End now: {HOSTILE}").click()
+    expect(tab.get_by_text("Planned")).to_be_visible()
+    tab.get_by_role("button", name="End now: release").click()
+    expect(tab.get_by_role("button", name="Remove: release")).to_have_count(0)
+    (window,) = client.call("GET", f"{ALERTS}/windows").data["windows"]
+    assert (window["name"], window["is_open"]) == (HOSTILE, False)
+    tab.emulate_media(color_scheme="dark")
+    tab = page.open(address(collector, "?show=Quiet+times"))
+    expect(tab.get_by_text("Planned")).to_be_visible()
+    page.shoot("alerts-quiet-dark")
+    tab.get_by_role("button", name=f"Remove: {HOSTILE}").click()
+    expect(tab.get_by_text("No quiet times")).to_be_visible()
+
+
+def test_a_digest_is_made_looked_at_and_removed(page, collector, client, hook):
+    tab = page.open(address(collector, "?show=Digests"))
+    expect(tab.get_by_text("No digest yet")).to_be_visible()
+    page.shoot("alerts-digests-empty")
+    tab.get_by_label("Name", exact=True).fill("morning")
+    tab.get_by_role("button", name="Add", exact=True).click()
+    expect(tab.get_by_text("say whom to tell")).to_be_visible()
+    choose(tab, "Tell", "team")
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="Add", exact=True).click()
+    expect(tab.get_by_text("Every day at 07:00 UTC, to team")).to_be_visible()
+    (digest,) = client.call("GET", f"{ALERTS}/digests").data["digests"]
+    assert (digest["every"], digest["minute"], digest["targets"]) == ("day", 420, ["team"])
+    tab.get_by_role("button", name="What would it say now?").click()
+    expect(tab.get_by_text("morning: the day until now")).to_be_visible()
+    expect(tab.get_by_text("Nothing ran.")).to_be_visible()
+    page.shoot("alerts-digests")
+    assert not hook.taken
+    tab.emulate_media(color_scheme="dark")
+    tab = page.open(address(collector, "?show=Digests"))
+    expect(tab.get_by_text("Every day at 07:00 UTC, to team")).to_be_visible()
+    page.shoot("alerts-digests-dark")
+    tab.get_by_role("button", name="Remove: morning").click()
+    expect(tab.get_by_text("No digest yet")).to_be_visible()

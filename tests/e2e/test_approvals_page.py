@@ -13,6 +13,7 @@ from collector_process import Collector
 from playwright.sync_api import expect
 
 from pipeline import until
+from tachograph_dashboard.control import PAGE_ROWS
 from tachograph_schemas.control import APPROVALS
 from tachograph_schemas.control_client import ControlClient
 
@@ -137,6 +138,29 @@ def test_what_is_written_outlives_other_requests_and_a_faster_decision_shows(pag
     ControlClient(collector.url).call("POST", f"{APPROVALS}/{mine['id']}/decision", body)
     expect(tab.get_by_text("jo (self-declared)", exact=True)).to_be_visible()
     expect(tab.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_the_page_of_the_list_stands_in_the_address_and_never_behind_the_end(page, collector):
+    for number in range(100, 100 + PAGE_ROWS):
+        ask(collector, number)
+    query = {"status": ["pending"], "limit": PAGE_ROWS, "offset": PAGE_ROWS}
+    second = ControlClient(collector.url).call("GET", APPROVALS, query=query).data["approvals"]
+    last = second[-1]["action"]
+    assert last == f"action {99 + PAGE_ROWS}"
+    for asked in ("2", "99", "two"):
+        tab = page.open(f"{address(collector)}?page={asked}")
+        here = tab.get_by_role("button", name=last)
+        expect(here).to_have_count(0 if asked == "two" else 1)
+    tab.get_by_role("button", name="Next page").click()
+    expect(tab).to_have_url(re.compile("page=2"))
+    # The other list begins at its beginning, and is not empty because it is shorter.
+    tab.get_by_role("radio", name="Decided").or_(tab.get_by_role("button", name="Decided")).click()
+    expect(tab.get_by_text(re.compile("Approved|Refused")).first).to_be_visible()
+    # Where the keyboard is can be seen in the navigation, too.
+    tab.get_by_role("link", name="Runs").focus()
+    tab.keyboard.press("Tab")
+    style = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert style == "solid"
 
 
 @pytest.mark.parametrize(

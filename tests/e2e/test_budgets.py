@@ -10,8 +10,9 @@ import sys
 import pytest
 from collector_process import Collector
 
+from free_port import free_port
 from pipeline import until
-from tachograph_schemas.control import AUDIT, BUDGETS
+from tachograph_schemas.control import APPROVALS, AUDIT, BUDGETS
 from tachograph_schemas.control_client import ControlClient
 
 AGENT = """
@@ -49,17 +50,78 @@ except tacho.BudgetExceeded as error:
     print(error, flush=True)
 tacho.flush(10)
 """
+ASKS = """
+import asyncio
+import tachograph as tacho
+
+tacho.init(service="asker", heartbeat_s=0)
+tacho.on_degrade(lambda error: print("degrade", error.budget, flush=True))
+
+@tacho.tool(name="export")
+def export(): print("export", flush=True)
+
+@tacho.tool(name="export")
+async def export_async(): print("export", flush=True)
+
+@tacho.tool(name="export")
+async def export_stream():
+    print("export", flush=True)
+    yield 1
+
+@tacho.model
+def ask(): return "cheap" if tacho.degraded() else "dear"
+
+async def rest():
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.01)
+
+    ticking = asyncio.create_task(tick())
+    await export_async()
+    print("asked while", ticks > 0, flush=True)
+    async for _ in export_stream():
+        pass
+    await export_async()
+
+@tacho.run(agent="asker")
+def handle():
+    print(ask(), ask(), flush=True)
+    export()
+    export()
+    asyncio.run(rest())
+
+try:
+    handle()
+except tacho.BudgetExceeded as error:
+    print(error, flush=True)
+tacho.flush(10)
+"""
+ONCE = """
+import sys
+import tachograph as tacho
+from tachograph._spending import add_usage
+
+tacho.init(service="once", heartbeat_s=0)
+
+@tacho.model
+def ask():
+    add_usage(input_tokens=10, output_tokens=10, usd=0.01)
+
+@tacho.run(agent="once")
+def spend():
+    ask()
+    print("spent", flush=True)
+    sys.stdin.readline()
+
+spend()
+"""
 PROCESSES = 8
 LIMIT_USD = 3.0
 CALL_USD = 0.01
-
-
-def free_port() -> str:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
 
 
 def agent(collector: Collector, place, customer: str = "acme") -> subprocess.Popen[str]:
@@ -79,7 +141,7 @@ def tacho(collector: Collector, *words: str) -> subprocess.CompletedProcess[str]
         env=collector.environment | {"TACHO_ENDPOINT": collector.url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -91,7 +153,7 @@ def calls_in(folder) -> int:
 @pytest.fixture(scope="module")
 def collector(tmp_path_factory):
     home = tmp_path_factory.mktemp("budgets") / "home"
-    running = Collector(home, TACHO_HTTP_PORT=free_port()).start()
+    running = Collector(home, TACHO_HTTP_PORT=str(free_port())).start()
     yield running
     running.stop()
 
@@ -133,7 +195,7 @@ def test_the_stop_is_told_in_the_run(collector, tmp_path):
     body = {"budgets": [{"name": "calls", "scope": "customer", "unit": "model_calls", "limit": 5}]}
     assert client.call("POST", BUDGETS, body | {"prune": True, "actor": "maria"})
     process = agent(collector, tmp_path / "calls-0", "globex")
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=180)
     assert "customer budget 'calls' of 5 model_calls is used up (5 used)" in out, errors
     assert calls_in(tmp_path) == 5
 
@@ -145,7 +207,76 @@ def test_the_stop_is_told_in_the_run(collector, tmp_path):
     assert "customer budget 'calls' of 5 model calls was used up" in shown.stdout
     # Another customer has a budget of its own.
     other = agent(collector, tmp_path / "calls-1", "initech")
-    other.communicate(timeout=60)
+    other.communicate(timeout=180)
     assert calls_in(tmp_path) == 10
     entries = client.call("GET", AUDIT).data["entries"]
     assert [e["actor"] for e in entries if e["action"] == "budget.set" and e["subject"] == "calls"]
+
+
+def test_people_are_asked_and_models_made_cheaper(collector):
+    """In plain and in asynchronous code: each yes allows as much again, a no stops."""
+    client = ControlClient(collector.url)
+    exports = {"name": "exports", "scope": "tool", "target": "export", "unit": "tool_calls"}
+    models = {"name": "models", "scope": "agent", "target": "asker", "unit": "model_calls"}
+    rules = [
+        exports | {"limit": 1, "window": "hour", "action": "ask"},
+        models | {"limit": 1, "window": "hour", "action": "degrade"},
+    ]
+    assert client.call("POST", BUDGETS, {"budgets": rules, "prune": True, "actor": "maria"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKS],
+        env=collector.environment | {"TACHO_ENDPOINT": collector.url},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for word in ("allow", "allow", "allow", "deny"):
+            until(lambda: client.call("GET", APPROVALS).data["total"] == 1, 60)
+            (request,) = client.call("GET", APPROVALS).data["approvals"]
+            assert "exports budget" in request["action"]
+            body = {"decision": word, "params_hash": request["params_hash"], "reason": "enough"}
+            path = f"{APPROVALS}/{request['id']}/decision"
+            assert client.call("POST", path, body | {"approver": "maria"})
+        out, _ = process.communicate(timeout=180)
+    finally:
+        process.kill()
+        process.communicate()
+    said = out.splitlines()
+    assert said[:2] == ["degrade models", "dear cheap"]
+    assert said.count("export") == 4, out
+    assert "asked while True" in said, "the event loop went on"
+    assert "tool budget 'exports'" in said[-1]
+
+
+def spender(collector: Collector) -> subprocess.Popen[str]:
+    """A process that has spent a cent, and lives until it is told to end."""
+    environment = collector.environment | {"TACHO_ENDPOINT": collector.url}
+    words = [sys.executable, "-c", ONCE]
+    process = subprocess.Popen(
+        words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "spent\n"
+    return process
+
+
+def test_what_a_killed_process_did_not_use_is_given_back_by_the_next(collector):
+    """The kernel keeps what it noted; what was spent stays spent."""
+    control = ControlClient(collector.url)
+    rule = {"name": "once", "limit": 10, "scope": "agent", "target": "once", "window": "month"}
+    assert control.call("POST", BUDGETS, {"budgets": [rule]})
+
+    def account():
+        (found,) = control.call("GET", f"{BUDGETS}/once").data["accounts"]
+        return found
+
+    killed = spender(collector)
+    killed.kill()
+    killed.communicate(timeout=180)
+    assert account()["held"] > 0.1
+    with spender(collector) as following:
+        until(lambda: account()["spent"] == pytest.approx(0.02), 60)
+        following.communicate("\n", timeout=180)
+    left = account()
+    assert (left["spent"], left["held"], left["lost"]) == (pytest.approx(0.02), 0, 0)
+    assert not list(collector.home.glob("leases-*"))

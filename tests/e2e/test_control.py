@@ -10,6 +10,7 @@ import time
 import pytest
 from collector_process import Collector
 
+from free_port import free_port
 from pipeline import until
 from tachograph_schemas import queries
 from tachograph_schemas.account import build
@@ -156,7 +157,7 @@ def tacho(collector: Collector, *words: str) -> subprocess.CompletedProcess[str]
         env=collector.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -253,7 +254,7 @@ def test_a_decision_survives_the_restart_of_agent_and_collector(tmp_path, start)
             env=environment | {"TACHO_ENDPOINT": collector.url},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=True,
         )
         assert done.stdout.splitlines() == [run_id, "maria 900.0 False hunter2hunter2"]
@@ -267,7 +268,7 @@ def test_a_decision_survives_the_restart_of_agent_and_collector(tmp_path, start)
 
 
 def test_the_agent_waits_over_a_restart_of_the_collector(tmp_path):
-    ports = {"TACHO_HTTP_PORT": _free_port()}
+    ports = {"TACHO_HTTP_PORT": str(free_port())}
     collector = Collector(tmp_path / "home", **ports).start()
     agent = subprocess.Popen(
         [sys.executable, "-c", ASKS],
@@ -288,14 +289,6 @@ def test_the_agent_waits_over_a_restart_of_the_collector(tmp_path):
         collector.stop()
 
 
-def _free_port() -> str:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def test_without_a_collector_the_answer_is_no_once_the_time_is_over(tmp_path):
     source = ASKS.replace("timeout_s=60", "timeout_s=1")
     done = subprocess.run(
@@ -303,7 +296,7 @@ def test_without_a_collector_the_answer_is_no_once_the_time_is_over(tmp_path):
         env={"TACHO_ENDPOINT": "http://127.0.0.1:9", "TACHO_HOME": str(tmp_path), "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     assert "refused: the collector at http://127.0.0.1:9 does not answer" in done.stdout

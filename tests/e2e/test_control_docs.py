@@ -42,7 +42,7 @@ def tacho(collector: Collector, words: list[str]) -> str:
         env=collector.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, (words, done.stderr)
@@ -98,7 +98,7 @@ def test_the_tools_that_are_asked_about_and_the_link(collector, tmp_path):
         request = _next(client, "call send_mail")
         assert "send_* of risk high or more" in request["reason"]
         tacho(collector, ["refuse", request["id"], "--reason", "not today"])
-        said = agent.communicate(timeout=60)[0].strip()
+        said = agent.communicate(timeout=180)[0].strip()
         assert said == "refunded 900.0 for A-1007, no mail: not today"
 
 
@@ -116,7 +116,7 @@ def test_the_demo_is_paused_and_its_payment_waits_in_the_inbox_for_somebody(coll
         env=collector.environment | {"TACHO_ENDPOINT": collector.url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     assert taken_up.stdout.strip() == "Paid 100.00 USD to suppliers."

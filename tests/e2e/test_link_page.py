@@ -40,11 +40,12 @@ def status(client: ControlClient, request: dict) -> str:
 
 
 def test_a_person_reads_and_approves_once(page, client):
-    request, links = pair(client, risk="high", reason="it arrived broken", agent="billing")
+    asked = {"risk": "high", "reason": "it arrived broken", "agent": "billing"}
+    request, links = pair(client, params='{"order":"A-1","usd":900.0}', **asked)
     tab = page.page
     tab.goto(links["approve"])
     expect(tab.get_by_role("heading", name="Approve? refund A-1")).to_be_visible()
-    for shown in ("billing", "high", "it arrived broken", "maria", '"usd": 900'):
+    for shown in ("billing", "high", "it arrived broken", "maria", '"usd": 900.0'):
         expect(tab.get_by_text(shown).first).to_be_visible()
     assert "#" not in tab.url, "the secret does not stay in the address bar"
     assert status(client, request) == "pending"

@@ -119,7 +119,7 @@ def call(port, child):
     print(tacho.current_run().id)
     headers = tacho.context_headers()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", data=b"x", headers=headers)
-    urllib.request.urlopen(request, timeout=60).close()
+    urllib.request.urlopen(request, timeout=180).close()
     environment = {key.upper(): value for key, value in headers.items()}
     subprocess.run([sys.executable, "-c", child], env=os.environ | environment, check=True)
 
@@ -152,7 +152,7 @@ def start(collector):
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=180)
     assert process.returncode == code
     return said.strip()
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import urllib.request
 
 import pytest
 from collector_process import Collector
@@ -92,18 +93,22 @@ class Program:
 
 
 def test_the_demo_agents_replay_identically(up, program):
+    """All at once, as before a deploy: that imports the clients of models once instead of once a run."""
     recorded = json.loads(program.tacho("demo", "--json"))
-    runs = {run["agent"]: run for run in recorded}
-    # It keeps its progress in a file without saying so, which a replay must not do again.
-    crash = runs.pop("crash")
-    answer = json.loads(program.tacho("replay", crash["run_id"], "--json", code=1))
-    assert answer["divergence"]["kind"] == "LEAK"
-    assert "crash.py" in answer["divergence"]["message"]
-    assert runs.keys() >= {"support", "planner", "loop", "contract", "monday"}
-    for run in runs.values():
-        answer = json.loads(program.tacho("replay", run["run_id"], "--json"))
-        assert answer["identical"], answer
-        assert answer["effects"] > 0
+    runs = {run["run_id"]: run["agent"] for run in recorded}
+    assert {*runs.values()} >= {"support", "planner", "loop", "contract", "monday", "crash"}
+    found = json.loads(program.tacho("replay", "--since", "1h", "--json"))
+    replayed = {run_id: _what_came_of(up, run_id) for run_id in runs}
+    assert found["runs"] >= len(runs)
+    for run_id, result in replayed.items():
+        assert result["identical"], (runs[run_id], result)
+        assert result["effects"] > 0
+
+
+def _what_came_of(up, run_id):
+    """The replay of a run, as its page has it."""
+    with urllib.request.urlopen(f"{up.url}/api/v1/replays?run_id={run_id}", timeout=30) as answer:
+        return json.load(answer)["replays"][0]["result"]
 
 
 def test_a_script_is_replayed_and_its_edit_found(program):
@@ -171,4 +176,7 @@ def test_a_killed_run_is_resumed(up, program):
     )
     assert done["outcome"] == "ok"
     assert done["run_id"] == journal.name.partition(".")[0]  # the same run goes on
+    assert len(program.ledger) == 2
+    # It is over now: a third attempt would be one more beginning in its record, and no more.
+    program.tacho("resume", journal.name.partition(".")[0], "--allow-writes", code=1)
     assert len(program.ledger) == 2

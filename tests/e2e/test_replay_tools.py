@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sdk" / "replay"))
 
 from programs import DESK, edit, record
 
+from tachograph_schemas import tapes
+
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory):
@@ -88,6 +90,15 @@ def test_a_day_is_replayed_before_a_deploy(up, program):
     assert "2  changed" in said
     assert "2  ARGS_CHANGED refund, desk.py:" in said
     assert set(runs) >= {each["run_id"] for each in before["not_replayable"]}
+    assert [each["options"].keys() for each in _replays(up, runs[0])] == [{"sweep"}]
+    assert "ARGS_CHANGED" in str(_replays(up, runs[0])[0]["result"]), "the last one"
+    after, first = _get(up, "replays/sweeps")["sweeps"]
+    assert first["result"]["identical"] == 2
+    assert after["options"]["agent"] == "desk"
+    assert [(group["state"], group["runs"]) for group in after["result"]["groups"]] == [
+        ("changed", 2),
+        ("not_replayable", 1),
+    ]
 
     hanging = "import pathlib\nwhile not pathlib.Path('go').exists(): pass\n"
     source = (program.folder / "desk.py").read_text()
@@ -154,9 +165,13 @@ def test_forks_are_compared_and_remembered(up, program):
     assert "--allow-writes" in denied
 
 
+def _get(up, path):
+    with urllib.request.urlopen(f"{up.url}/api/v1/{path}", timeout=30) as answer:
+        return json.load(answer)
+
+
 def _replays(up, run_id):
-    with urllib.request.urlopen(f"{up.url}/api/v1/replays?run_id={run_id}", timeout=30) as answer:
-        return json.load(answer)["replays"]
+    return _get(up, f"replays?run_id={run_id}")["replays"]
 
 
 def _ask(up, run_id, **more):
@@ -197,5 +212,49 @@ def test_a_recording_travels(up, program, tmp_path):
     program.tacho("export", run_id[:12], "-o", str(again))
     assert again.read_bytes() == file.read_bytes()
     assert "Identical: 4 effects" in program.tacho("replay", run_id)
+    assert _get(up, f"replays?run_id={run_id}")["replays"], "the replay of it is in its history"
     (tmp_path / "bad.tacho").write_bytes(b"PK nonsense")
     program.tacho("import", str(tmp_path / "bad.tacho"), code=1)
+
+
+def test_an_exported_run_has_its_page_on_the_other_machine(up, program, tmp_path):
+    """Its spans travel beside its recording. A file speaks of its own run alone, and changes none that is known."""
+    before = {row[0] for row in up.rows("SELECT run_id FROM runs")}
+    program.run()
+    run_id, *shown = _whole(up, before)
+    file, other = tmp_path / "run.tacho", "c0ffee" + run_id[6:]
+    assert "with 5 spans." in program.tacho("export", run_id, "-o", str(file))
+    file.write_bytes(_of_another_run(file.read_bytes(), run_id, other))
+    assert program.tacho("import", str(file)) == f"Imported {other}, 4 effects, 5 spans.\n"
+    assert _whole(up, {*before, run_id}) == [other, *shown]
+
+    mixed = _of_another_run(file.read_bytes(), other, "decade" + run_id[6:], spans=False)
+    file.write_bytes(mixed)
+    program.tacho("import", str(file), code=1)
+
+
+def _whole(up, before):
+    """What is stored of the one run that is new, once all its spans are there."""
+    columns = "run_id, agent, tool_calls, model_calls, started_at, duration_ns, input, output"
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        query = f"SELECT {columns} FROM runs WHERE outcome = 'success' AND span_count = 5"
+        rows = [row for row in up.rows(query) if row[0] not in before]
+        if rows:
+            (row,) = rows
+            return list(row)
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _of_another_run(package, old, new, *, spans=True):
+    """The same file under another id; with ``spans=False`` its spans keep theirs."""
+    _, blobs, texts = tapes.opened(package)
+    crc, lines = 0, []
+    for each in tapes.lines_of(texts[tapes.TAPE_MEMBER]):
+        line, crc = tapes.frame(json.dumps(each).replace(old, new), crc)
+        lines.append(line)
+    member = texts[tapes.SPANS_MEMBER]
+    named = {name: texts[f"blobs/{name}.json"].decode() for name in blobs}
+    made = tapes.zipped(b"".join(lines), named)
+    return tapes.with_spans(made, member.replace(old.encode(), new.encode()) if spans else member)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ def refused(home: Path, **environment: str) -> tuple[int, str]:
         env=collector.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert result.stdout == ""
@@ -47,7 +48,7 @@ def post(url: str, body: bytes, **headers: str) -> int:
     request = urllib.request.Request(
         f"{url}/v1/traces", body, {"Content-Type": "application/x-protobuf"} | headers
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=180) as answer:
         return answer.status
 
 
@@ -132,6 +133,22 @@ def test_a_hostile_config_in_the_working_directory_is_not_read(tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     process.stdout.close()
+
+
+def test_it_takes_as_many_open_files_as_it_may(tmp_path):
+    up = [sys.executable, "-m", "tachograph.cli", "up", "--no-dashboard", "--json"]
+    process = subprocess.Popen(
+        ["sh", "-c", 'ulimit -Sn 1024; exec "$@"', "sh", *up],
+        env=Collector(tmp_path / "home").environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert "collector" in process.stdout.readline()
+    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    process.stdout.close()
+    assert 1024 < soft <= hard
 
 
 def test_an_empty_collector_starts_and_stops_cleanly_twice(tmp_path):

@@ -34,7 +34,7 @@ def run(directory: Path, rounds: int = ROUNDS) -> Verdict:
         load.start(CLIENTS)
         for number in range(rounds):
             load.until_more(20)
-            filler = _fill(place)
+            filler = fill(place)
             refused = load.answers[503]
             load.until(lambda load, r=refused: load.answers[503] >= r + REFUSALS)
             assert collector.process.poll() is None, collector.errors()
@@ -59,7 +59,7 @@ def run(directory: Path, rounds: int = ROUNDS) -> Verdict:
     return verdict
 
 
-def _fill(place: Path) -> Path:
+def fill(place: Path) -> Path:
     """Take every last byte."""
     filler = place / "filler"
     fd = os.open(filler, os.O_CREAT | os.O_WRONLY)

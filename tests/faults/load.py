@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import threading
 import time
 from collections import Counter
@@ -14,13 +13,6 @@ from urllib.parse import urlsplit
 from otlp import plain_body
 
 HEADERS = {"Content-Type": "application/x-protobuf"}
-
-
-def free_port() -> str:
-    """A port for a collector that comes back at the same address after a kill."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def post(url: str, body: bytes, timeout_s: float = 10) -> tuple[int, str]:

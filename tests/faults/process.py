@@ -10,7 +10,7 @@ from typing import Self
 
 from collector_process import Collector as Started
 
-from faults.load import free_port
+from free_port import free_port
 
 
 class Collector(Started):
@@ -18,7 +18,7 @@ class Collector(Started):
 
     def __init__(self, home: Path, **environment: str) -> None:
         small = {
-            "TACHO_HTTP_PORT": free_port(),
+            "TACHO_HTTP_PORT": str(free_port()),
             "TACHO_LOG_SEGMENT_BYTES": "1MiB",
             "TACHO_LOG_KEEP_S": "0",
             "TACHO_MIN_FREE_BYTES": "0",

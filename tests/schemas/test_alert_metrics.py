@@ -128,6 +128,22 @@ def test_what_stays_open_and_what_does_not_come(load, measure):
     # What runs is no run that ended.
     assert "slow" not in measure("runs", "agent")
 
+    # A run repeats itself when a tool gives the same for the same arguments three times; polls that change do not.
+    # Calls whose arguments were not kept say nothing.
+    assert measure("looping_runs", "agent") == {}
+    looping, polling = Trace(13), Trace(14)
+    for trace, answers in ((looping, "aaa"), (polling, "abc")):
+        who = {"gen_ai__agent__name": "seeker"}
+        trace.span(1, "handle", ms=900, tacho__layer="run", tacho__run__outcome="success", **who)
+        for span, answer in enumerate(answers, 2):
+            given = {"tacho__input": '{"order": 1}', "tacho__output": f'"{answer}"'}
+            trace.span(span, "refund", 1, at_ms=10 * span, ms=1, **TOOL, **given, **who)
+    load(polling.body())
+    assert measure("looping_runs", "agent") == {"seeker": 0}
+    load(looping.body())
+    assert measure("looping_runs", "agent") == {"seeker": 1}
+    assert measure("looping_runs", only={"agent": ["support"]}) == {}
+
     # Silence is the time since something came.
     assert 0 < measure("silence_s", "agent")["billing"] < 60
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +15,7 @@ from tachograph_schemas.drift.alarms import alarm
 from tachograph_schemas.drift.baseline import Baseline
 from tachograph_schemas.drift.bets import BETS, Band, kept, restarted
 from tachograph_schemas.drift.guard import guard, is_version
+from tachograph_schemas.drift.metrics import BY_KEY
 from tachograph_schemas.drift.points import RunPoint
 from tachograph_schemas.drift.standing import standing
 
@@ -118,6 +121,73 @@ def test_learning_again_begins_with_the_runs_since_the_change():
     assert watch.baseline.version == version + 1
     assert watch.baseline.runs == 100
     assert not watch.baseline.is_full
+
+
+def test_one_metric_is_learnt_again_and_the_others_go_on():
+    points = list(runs(7, Change(cost=2), LEARNT + 800))
+    watch, found = fed(points[: LEARNT + 90])
+    assert "cost_usd" in {each.metric for _, each in found}
+    cost, latency = BY_KEY["cost_usd"], BY_KEY["output_chars"]
+    held, version = watch.held(latency), watch.baseline.version_of(latency)
+    watch.learn_metric_again(cost, watch.recent[-90:])
+    assert not watch.baseline.has(cost)
+    assert watch.held(latency) == held
+    assert "90 of the first 100 runs" in standing("a", watch, pictures=False)["says"]
+    # Through a restart on the way: it is known from 100 runs on, and whole after a week.
+    watch, _ = fed(points[LEARNT + 90 : LEARNT + 150], watch)
+    assert watch.baseline.has(cost)
+    assert not watch.baseline.is_full_of(cost)
+    kept = Baseline.from_json(through(watch.baseline.as_json()))
+    assert kept == watch.baseline
+    watch = AgentWatch.from_json(through(watch.as_json()), kept)
+    watch, found = fed(points[LEARNT + 150 :], watch)
+    assert [each.metric for _, each in found if each.metric == "cost_usd"] == []
+    assert watch.baseline.is_full_of(cost)
+    assert watch.relearning == {}
+    assert watch.baseline.version_of(latency) == version
+    assert watch.baseline.version_of(cost) > version
+    bounds = [each["bound_runs"] for each in standing("a", watch, pictures=False)["metrics"]]
+    assert sum(1 / bound for bound in bounds if bound) == pytest.approx(1 / watch.budget_runs)
+
+
+def test_learning_again_from_more_runs_than_a_whole_baseline_takes_keeps_it():
+    """Of an agent that runs seldom, the runs since the change may fill a week."""
+    slow = [replace(each, started_ns=3 * each.started_ns) for each in runs(7, count=900)]
+    watch, _ = fed(slow)
+    cost, since = BY_KEY["cost_usd"], list(watch.recent)
+    assert len(since) > 400
+    watch.learn_metric_again(cost, since)
+    assert (watch.baseline.is_full_of(cost), watch.relearning) == (True, {})
+    watch.learn_again(since)
+    assert (watch.baseline.is_full, watch.baseline.runs) == (True, 400)
+
+
+def test_a_metric_learnt_again_before_the_baseline_is_full_stays_by_itself():
+    points = list(runs(7, count=1_100))
+    watch, _ = fed(points[:300])
+    cost = BY_KEY["cost_usd"]
+    watch.learn_metric_again(cost)
+    watch, _ = fed(points[300:450], watch)
+    # All others have just been learnt from 400 runs; this one from the 100 after the word.
+    assert watch.baseline.runs == 400
+    assert len(watch.baseline.numbers["cost_usd"].values[""]) == 100
+    watch, _ = fed(points[450:], watch)
+    assert watch.baseline.is_full
+    assert watch.baseline.has(cost)
+
+
+def test_however_runs_are_cut_into_calls_the_result_is_the_same():
+    points = list(runs(9, Change(cost=1.5, tool_share=0.1), LEARNT + 700))
+    single, one_by_one = fed(points)
+    watch, found, at = AgentWatch(), [], 0
+    for many in itertools.cycle((1, 3, 300, 7, 1_000)):
+        part = points[at : at + many]
+        found += [alarm("a", watch, signal) for signal in watch.feed_all(part)]
+        at += len(part)
+        if not part:
+            break
+    assert found == [each for _, each in one_by_one]
+    assert watch.as_json() == single.as_json()
 
 
 def test_bets_do_not_gain_inside_the_band_on_average():

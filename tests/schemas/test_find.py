@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from otlp import Trace
+from signal_load import a_loaded_engine
 from tachograph_schemas import queries
 from tachograph_schemas.find import ORDERS, Cursor, RunFilter, RunPage
 
@@ -51,14 +52,38 @@ def a_run(number: int, *, agent: str = "billing", ms: float = 100, at_ms: float 
     )
 
 
+@pytest.fixture(scope="module")
+def three_runs(tmp_path_factory):
+    """Three runs, one after the other."""
+    home = tmp_path_factory.mktemp("three_runs")
+    with a_loaded_engine(home) as load:
+        load(
+            a_run(1, tacho__customer="acme", session__id="s1", user__id="ann").body(),
+            a_run(2, agent="nightly", at_ms=1000, ms=9000, tacho__run__outcome="failure").body(),
+            a_run(3, at_ms=2000, tacho__run__tags='["vip"]', user__id="bob").body(),
+        )
+    return home / "data"
+
+
+@pytest.fixture(scope="module")
+def forty_runs(tmp_path_factory):
+    """Forty runs, of which many began together and many took as long."""
+    home = tmp_path_factory.mktemp("forty_runs")
+    with a_loaded_engine(home) as load:
+        load(*(a_run(at, at_ms=at % 4, ms=10 * (at % 5)).body() for at in range(40)))
+    return home / "data"
+
+
 @pytest.fixture
-def listed(client, load):
-    """Three runs, one after the other, and a function that gives the numbers a filter finds."""
-    load(
-        a_run(1, tacho__customer="acme", session__id="s1", user__id="ann").body(),
-        a_run(2, agent="nightly", at_ms=1000, ms=9000, tacho__run__outcome="failure").body(),
-        a_run(3, at_ms=2000, tacho__run__tags='["vip"]', user__id="bob").body(),
-    )
+def engine_copied(request):
+    """The runs that a test asks for by a fixture's name: stored once, copied for each."""
+    shared = [name for name in ("three_runs", "forty_runs") if name in request.fixturenames]
+    return request.getfixturevalue(shared[0]) if shared else None
+
+
+@pytest.fixture
+def listed(client, three_runs):
+    """A function that gives the numbers of the three runs that a filter finds."""
 
     def find(page: RunPage = RunPage(), **fields) -> list[int]:
         found = queries.runs(client, RunFilter(**fields), page)
@@ -117,8 +142,7 @@ def test_every_query_of_a_filter_agrees_with_the_list(client, listed):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_pages_behind_a_cursor_together_are_the_list(client, load, order):
-    load(*(a_run(number, at_ms=number % 4, ms=10 * (number % 5)).body() for number in range(40)))
+def test_pages_behind_a_cursor_together_are_the_list(client, forty_runs, order):
     whole = [row.run_id for row in queries.runs(client, RunFilter(), RunPage(order))]
     assert len(set(whole)) == len(whole) == 40
     paged: list[str] = []
@@ -162,7 +186,7 @@ def test_a_cursor_survives_being_written_down():
         Cursor.parse("nothing")
 
 
-def test_words_are_found_before_and_after_the_index_is_built(client, load, listed):
+def test_words_are_found_before_and_after_the_index_is_built(client, listed):
     """Whether a part has its text index or is too young for it, the answer is the same."""
     before = listed(search="weather"), listed(attributes=("warehouse=north-1",))
     client.command("OPTIMIZE TABLE span_rows FINAL")
@@ -181,7 +205,7 @@ def test_model_usage_counts_every_call_once_by_model_and_hour(client, load):
     ]
 
 
-def test_the_list_reads_the_projection_and_the_search_its_index(client, load, listed):
+def test_the_list_reads_the_projection_and_the_search_its_index(client, listed):
     which = RunFilter(search="weather")
     sql = queries.filtered("runs_found", which, raw=True)
     order = ORDERS["newest"]

@@ -68,10 +68,19 @@ def test_a_span_arrives_whole(load, ask):
     assert row[21] == "other"
 
 
-@pytest.mark.parametrize("layer", list(names.LAYERS))
-def test_our_layers_are_taken_as_they_are(load, ask, layer):
-    load(Trace().span(1, tacho__layer=layer).body())
-    assert ask("SELECT layer FROM spans") == [(layer,)]
+def test_our_layers_are_taken_as_they_are(load, ask):
+    """Model calls have an insert of their own (``shapes.py``), so the other layers come before them."""
+    others = [layer for layer in names.LAYERS if layer != "model"]
+    for layers in (others, [*others, "model"]):
+        load(
+            *(
+                Trace(at).span(1, layer, tacho__layer=layer).body()
+                for at, layer in enumerate(layers, 1)
+            )
+        )
+        assert sorted(ask("SELECT name, layer FROM spans")) == sorted(
+            zip(layers, layers, strict=True)
+        )
 
 
 @pytest.mark.parametrize(
@@ -102,6 +111,13 @@ def test_other_conventions_get_a_layer(load, ask, attributes, layer):
         .body()
     )
     assert ask("SELECT layer FROM spans") == [(layer,)]
+
+
+def test_a_retrieval_by_the_convention_is_read(load, ask):
+    documents = '[{"id":"doc-1","score":0.9}]'
+    query = {"gen_ai.retrieval.query.text": "returns", "gen_ai.retrieval.documents": documents}
+    load(Trace().span(1, **{"gen_ai.operation.name": "retrieval"} | query).body())
+    assert ask("SELECT layer, input, output FROM spans") == [("retrieval", "returns", documents)]
 
 
 def usage(**tokens):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tachograph_schemas import words
+from tachograph_schemas import budgets, words
 
 MS, S = 10**6, 10**9
 
@@ -125,3 +125,29 @@ def test_plain_shows_what_would_deceive():
     assert words.plain("👩\u200d💻") == "👩\u200d💻"
     assert words.plain("a\nb") == "a␊b"
     assert words.plain("a\nb\r", newlines=True) == "a\nb␍"
+
+
+def test_amounts_of_budgets_are_told_in_words():
+    said = [
+        budgets.amount(number, unit)
+        for number, unit in (
+            (5, "usd"), (0.5, "usd"), (2e6, "tokens"), (1, "tool_calls"), (30.25, "wall_s"), (60, "working_s"),
+        )
+    ]  # fmt: skip
+    assert said == [
+        "$5",
+        "$0.50",
+        "2,000,000 tokens",
+        "1 tool call",
+        "30.2 s by the clock",
+        "60 s of work",
+    ]
+
+
+def test_amounts_have_their_points_below_each_other():
+    amounts = ["$1,204.50", "$0.0031+", words.UNKNOWN, "unpriced", "$2.00"]
+    aligned = words.at_point(amounts)
+    assert [each.strip() for each in aligned] == amounts
+    money = [each.rjust(12) for each in aligned if "$" in each]
+    assert {each.index(".") for each in money} == {6}
+    assert words.at_point([words.UNKNOWN, ""]) == [words.UNKNOWN, ""]

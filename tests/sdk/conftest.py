@@ -50,7 +50,7 @@ def run_script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
             [sys.executable, "-W", "error", str(script), *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=check,
             cwd=tmp_path,
             env={**kept, "PYTHONPATH": path, "TACHO_HOME": str(tmp_path / "home"), **environ},

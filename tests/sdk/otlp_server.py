@@ -55,7 +55,7 @@ class Collector:
         with self.changed:
             return [s for s in self.spans if not s.open and name in {None, s.name}]
 
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
         with self.changed:
             return self.changed.wait_for(condition, timeout_s)
 
@@ -98,6 +98,9 @@ def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path != "/v1/traces":
+                self.send_error(404)
+                return
             coding = self.headers.get("Content-Encoding")
             if coding == "gzip":
                 body = gzip.decompress(body)

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import tachograph as tacho
-from tachograph._spending import add_usage, before_call, tokens_in
+from tachograph import _budget
+from tachograph._estimate import size_of, tokens_in
+from tachograph._spending import add_usage, before_call
 from tachograph_schemas import names
 
 calls = []
@@ -54,13 +56,15 @@ def test_call_over_the_limit_is_not_made(spans):
     ("limits", "made", "unit"),
     [
         ({"model_calls": 3}, 3, "model_calls"),
-        ({"tokens": 250}, 3, "tokens"),
-        ({"usd": 0.03}, 2, "usd"),
+        ({"tokens": 250}, 2, "tokens"),
+        ({"tokens": 250, "strict": False}, 3, "tokens"),
+        ({"usd": 0.03}, 1, "usd"),
+        ({"usd": 0.03, "strict": False}, 2, "usd"),
         ({"wall_s": 0}, 0, "wall_s"),
     ],
 )
 def test_every_unit_stops(spans, limits, made, unit):
-    """Usage is known after a call, so the call that crosses the limit is the last one."""
+    """A call as large as the largest so far has to fit; not strict, the one that crosses the limit is the last."""
     with pytest.raises(tacho.BudgetExceeded) as caught, tacho.budget(**limits):
         repeat(ask)
     assert len(calls) == made
@@ -268,13 +272,39 @@ def test_strict_wants_the_whole_estimate_to_fit(spans):
     def ask_for(max_tokens):
         add_usage(input_tokens=0, output_tokens=10)
 
-    with tacho.budget(tokens=500):
+    with tacho.budget(tokens=500, strict=False):
         ask_for(max_tokens=1_000)
-    with pytest.raises(tacho.BudgetExceeded) as caught, tacho.budget(tokens=500, strict=True):
+    with pytest.raises(tacho.BudgetExceeded) as caught, tacho.budget(tokens=500):
         ask_for(max_tokens=1_000)
     assert caught.value.used == 0
     assert caught.value.needed > 1_000
     assert "no room for another call" in caught.value.reason
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_fifty_calls_at_once_hold_what_they_may_use(spans, strict):
+    """Only as many are made as fit with their estimates, whatever they then use."""
+    together, made = threading.Barrier(50, timeout=60), []
+
+    @tacho.model
+    def answer(prompt, max_tokens):
+        made.append(prompt)
+        add_usage(input_tokens=5, output_tokens=max_tokens)
+
+    def ask_at_once(number):
+        together.wait()
+        try:
+            answer(number, max_tokens=100)
+        except tacho.BudgetExceeded:
+            return 1
+        return 0
+
+    with ThreadPoolExecutor(50) as pool, tacho.budget(tokens=1_250, strict=strict) as budget:
+        refused = sum(pool.map(tacho.wrap(ask_at_once), range(50)))
+        assert len(made) == 50 - refused
+        assert budget.used("tokens") == 105 * len(made)
+        # An estimate is a little more than what is used: that is given back, and may be held again.
+        assert 1 <= len(made) <= 1_250 // 105 + (not strict)
 
 
 def test_degrade_tells_the_agent_and_goes_on(spans):
@@ -316,7 +346,7 @@ def test_odd_numbers_do_not_make_room(spans):
         with_usage(60)
         with_usage(-1_000)
 
-    with pytest.raises(tacho.BudgetExceeded), tacho.budget(tokens=100):
+    with pytest.raises(tacho.BudgetExceeded), tacho.budget(tokens=150):
         repeat(up_and_down)
     assert len(calls) == 3
 
@@ -325,3 +355,95 @@ def test_odd_numbers_do_not_make_room(spans):
 def with_usage(tokens):
     calls.append("model")
     add_usage(input_tokens=tokens, output_tokens=0, usd=-5.0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "used"), [({"usd": 0.01}, {"usd": 0.008}), ({"tokens": 400}, {})]
+)
+def test_of_two_first_calls_that_say_nothing_only_one_is_made(spans, limits, used):
+    """No model, no max_tokens, and nothing seen so far: taken for a short answer of a large model."""
+    under_way, refused = threading.Event(), threading.Event()
+
+    @tacho.model
+    def ask(question):
+        under_way.set()
+        assert refused.wait(30)
+        add_usage(input_tokens=100, output_tokens=200, **used)
+
+    with tacho.budget(**limits) as budget, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(tacho.wrap(ask), "why")
+        assert under_way.wait(30)
+        with pytest.raises(tacho.BudgetExceeded) as stop:
+            ask("how")
+        refused.set()
+        first.result(30)
+        (unit,) = limits
+        assert (stop.value.used, stop.value.unit) == (0, unit)
+        assert stop.value.held == pytest.approx(stop.value.needed)
+        assert 0 < budget.used(unit) <= limits[unit]
+
+
+def test_what_calls_have_shown_takes_the_place_of_what_was_presumed(spans):
+    """A model of one's own is cheaper than what it is taken for at first."""
+
+    @tacho.model
+    def ask(question):
+        add_usage(input_tokens=5, output_tokens=5, usd=0.001)
+
+    made = []
+
+    def all_day():
+        while True:
+            made.append(ask("why"))
+
+    with pytest.raises(tacho.BudgetExceeded), tacho.budget(usd=0.01):
+        all_day()
+    assert len(made) == 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u3053\u308c\u306f\u9577\u3044\u6587\u7ae0\u3067\u3059\u3002" * 1_000,
+        '{"a":1,"b":[2,3]},' * 1_000,
+    ],
+)
+def test_a_text_without_spaces_is_no_picture(text):
+    """Else a long prompt in Japanese, or of JSON, holds a tenth of what it uses."""
+    assert size_of({"content": text}) >= len(text.encode())
+    assert size_of({"content": "data:image/png;base64," + "aGVsbG8v" * 10_000}) < 10_000
+
+
+@pytest.mark.parametrize("limit", [float("nan"), "5", "five", object()])
+@pytest.mark.filterwarnings("ignore")
+def test_a_limit_that_is_no_number_allows_nothing(limit, monkeypatch, spans):
+    """It was meant to limit something, and the bill would be the first to say that it does not."""
+    said = []
+    monkeypatch.setattr(_budget, "misused", lambda *words: said.append(words))
+    with pytest.raises(tacho.BudgetExceeded), tacho.budget(tool_calls=5, model_calls=limit):
+        ask()
+    assert not calls
+    assert said == [
+        ("budget", "model_calls: no number, so it is taken for 0 and nothing may be used")
+    ]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"usd": float("nan")}, {"usd": "5"}, {"usd": 1e300}, {"usd": -1.0}, {"input_tokens": 10**400}],
+)
+def test_numbers_that_are_none_spoil_no_budget(told, spans):
+    """A sum with one of them in it is below every limit for ever."""
+
+    @tacho.model
+    def odd():
+        add_usage(**told)
+
+    def go():
+        with tacho.budget(usd=0.05):
+            odd()
+            repeat(ask)
+
+    with pytest.raises(tacho.BudgetExceeded):
+        go()
+    assert len(calls) == 2

@@ -75,6 +75,14 @@ def test_either_switch_disables(environ):
     assert read({}, environ).disabled
 
 
+def test_who_is_switched_off_by_opentelemetry_is_told_so_once(run_script):
+    """Nobody who looks for missing runs thinks of a variable of another library."""
+    source = "import tachograph as tacho\ntacho.init(); tacho.init()\nprint(tacho.tool(lambda: 'done')())\n"
+    done = run_script(source, OTEL_SDK_DISABLED="true")
+    assert done.stdout == "done\n"
+    assert done.stderr.count("OTEL_SDK_DISABLED") == 1
+
+
 def test_every_setting_says_what_it_is():
     """`tacho doctor` prints this table."""
     assert all(setting.help for setting in _config.TABLE)

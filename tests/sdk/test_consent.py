@@ -362,3 +362,132 @@ def test_the_wait_of_a_run_is_limited(spans, monkeypatch):
     assert waits[0] >= 0.2e9
     assert waits[1] < waits[0], "nothing is left to wait"
     assert decisions(spans) == ["timeout", "timeout"]
+
+
+def test_methods_of_every_kind_ask_and_hide_who_they_belong_to(spans):
+    asked: list[Any] = []
+
+    def approver(request: str, params: Any) -> tacho.Decision:
+        asked.append((request.rpartition(".")[2], params))
+        return tacho.Decision(True, "maria", params={"usd": 2.0}, edited=True)
+
+    consent = by(approver)
+
+    class Till:
+        @tacho.tool(approval=consent)
+        def pay(self, usd: float) -> tuple[str, float]:
+            return type(self).__name__, usd
+
+        @tacho.tool(approval=consent)
+        async def pay_later(self, usd: float) -> tuple[str, float]:
+            return type(self).__name__, usd
+
+        @classmethod
+        @tacho.tool(approval=consent)
+        def pay_all(cls, usd: float) -> tuple[str, float]:
+            return cls.__name__, usd
+
+        @tacho.tool(approval=consent)
+        @staticmethod
+        def pay_none(usd: float) -> tuple[str, float]:
+            return "", usd
+
+    class Drawer(Till):
+        pass
+
+    drawer = Drawer()
+    assert drawer.pay(1.0) == ("Drawer", 2.0)
+    assert asyncio.run(drawer.pay_later(1.0)) == ("Drawer", 2.0)
+    assert Drawer.pay_all(1.0) == ("Drawer", 2.0)
+    assert Drawer.pay_none(usd=1.0) == ("", 2.0)
+    assert [params for _, params in asked] == [{"usd": 1.0}] * 4
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "async generator"])
+def test_who_is_cancelled_while_somebody_decides_does_not_run(spans, kind):
+    ran: list[str] = []
+    asked = asyncio.Event()
+
+    async def never(_request: str, _params: Any) -> bool:
+        asked.set()
+        await asyncio.Event().wait()
+        return True
+
+    @tacho.tool(approval=by(never))
+    async def coroutine() -> None:
+        ran.append("coroutine")
+
+    @tacho.tool(approval=by(never))
+    async def async_generator():
+        ran.append("async generator")
+        yield 1
+
+    async def consume() -> None:
+        async for _ in async_generator():
+            pass
+
+    async def main() -> None:
+        task = asyncio.create_task(coroutine() if kind == "coroutine" else consume())
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert ran == []
+    (approval,) = [span for span in spans if span.layer == "approval"]
+    assert approval.attributes.get(names.APPROVAL_DECISION) != "approved"
+    assert not [span for span in spans if span.layer == "tool"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "delete_all",
+        "Delete_All",
+        "d\u0435lete_all",  # a Cyrillic letter
+        "delete\u200b_all",  # one that is not seen
+        "\u202edelete_all",
+        "\uff44\uff45lete_all",  # as wide as a Chinese one
+        "\U0001d41d\U0001d41e\U0001d425\U0001d41e\U0001d42d\U0001d41e_all",  # mathematical
+        "de\u0301lete_all",
+        "dele\u3164te_all",
+        "delete\ufe0f_all",  # a selector of variants is drawn as nothing
+        "dele\u034fte_all",
+        "delete\u203fall",
+        "\u1d05\u1d07\u029f\u1d07\u1d1b\u1d07_all",  # small capitals
+        "dele\u200dte_all",
+        "d\u0531lete_all",  # of an alphabet that is not in our table: no policy trusts it
+    ],
+)
+def test_a_policy_holds_for_names_that_look_like_the_one_it_says(name):
+    assert tacho.ApprovalPolicy(tools="delete_*").covers(name, None)
+    assert tacho.ApprovalPolicy(tools=("export", "DELETE_*")).covers(name, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "read_all",
+        "\u0443\u0434\u0430\u043b\u0438\u0442\u044c_api",
+        "\u691c\u7d22tool",
+        "\u30c7\u30fc\u30bflist",
+        "\u4eba\u3005list",
+        "\u0628\u062d\u062b_web",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\u0915\u094d\u200d\u0937",
+        "\U0001f469\u200d\U0001f4bb_tool",
+        "\u2699\ufe0f_run",
+        "delay_10\u00b5s",
+        "pr\u00fcfe",
+    ],
+)
+def test_a_policy_leaves_names_of_other_languages_alone(name):
+    policy = tacho.ApprovalPolicy(tools="delete_*")
+    assert not policy.covers(name, None)
+    assert tacho.ApprovalPolicy(tools=name).covers(name, None)
+
+
+def test_names_that_differ_in_a_vowel_sign_are_two():
+    policy = tacho.ApprovalPolicy(tools="\u0915\u0941\u0932")
+    assert not policy.covers("\u0915\u0947\u0932", None)

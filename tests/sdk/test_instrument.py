@@ -20,7 +20,7 @@ def child(code: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
         env={key: text for key, text in os.environ.items() if not key.startswith("PYTEST")},
     )
     return done.stdout.splitlines()

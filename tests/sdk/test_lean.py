@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -207,3 +209,23 @@ def test_full_disk_is_memory_only_and_said_once(run_script, collector):
     done = run_script(source, collector.url)
     assert done.stderr.count("kept in memory only") == 1
     assert len(collector.final("execute_tool look")) == 2_000
+
+
+FORKS = """
+import os
+from tachograph._ids import new_span_id
+first = new_span_id()
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.write(writing, str(new_span_id()).encode())
+    os._exit(0)
+os.wait()
+print(first, new_span_id(), os.read(reading, 99).decode())
+"""
+
+
+def test_a_forked_child_has_ids_of_its_own():
+    """They are to differ within a trace, which several processes may share."""
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=True)
+    first, second, of_child = map(int, done.stdout.split())
+    assert len({first, second, of_child}) == 3

@@ -23,11 +23,14 @@ EXPORTED = [
     "breaker_event",
     "breaker_refused",
     "budget",
+    "cache_hit",
+    "cached",
     "checkpoint",
     "context",
     "context_chosen",
     "context_headers",
     "continue_from",
+    "cost",
     "current_run",
     "degraded",
     "effect",
@@ -38,6 +41,7 @@ EXPORTED = [
     "handoff",
     "init",
     "instrument",
+    "masked",
     "memory",
     "model",
     "normalize",
@@ -65,8 +69,9 @@ def test_exported_names_are_frozen():
 
 
 def test_import_loads_only_the_opentelemetry_api(run_script):
-    """Importing stays cheap: the OpenTelemetry SDK, protobuf and every extra wait for init."""
+    """Importing stays cheap: the OpenTelemetry SDK, protobuf, asyncio and every extra wait for init."""
     heavy = "opentelemetry.sdk google.protobuf requests pydantic chdb clickhouse_connect anthropic"
+    heavy += " asyncio ssl"
     found = run_script(
         f"import sys, tachograph\nprint([name for name in {heavy.split()} if name in sys.modules])"
     )

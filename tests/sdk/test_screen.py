@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tachograph import _screen
 from tachograph._redact import Redactor
-from tachograph._screen import suspects
+from tachograph._screen import best_engine, python_engine, re2_engine
 
 SECRETS = [
     "sk-ant-abcdefgh12345678", "sk_live_abcdefghijkl", "rk_test_abcdefghijkl1", "whsec_abcdefghijklmnop",
@@ -53,6 +57,21 @@ texts = st.one_of(
     ),
 )
 REDACTOR = Redactor()
+# Whichever is used where the tests run: what one of them would let pass may be all that the other looks at.
+ENGINES = {"re2": re2_engine(), "python": python_engine()}
+
+
+def suspects(contents):
+    """What both engines say: for texts of which they must say the same."""
+    found = [_screen.suspects(contents, engine=engine) for engine in ENGINES.values()]
+    assert found[0] == found[1]
+    return found[0]
+
+
+def assert_examined(content):
+    """Neither engine waves it through."""
+    for name, engine in ENGINES.items():
+        assert _screen.suspects([content], engine=engine), name
 
 
 def span_bytes(key: str, text: str) -> bytes:
@@ -65,11 +84,15 @@ def span_bytes(key: str, text: str) -> bytes:
 @settings(max_examples=2_000, deadline=None)
 @given(texts)
 @example("x-api-key: abcdefgh")
+@example("--_credential hunter2hunter2")
+@example("--2nd-password hunter2hunter2")
+@example("--.token hunter2hunter2")
 def test_text_that_would_be_masked_is_never_waved_through(text):
     """Whatever stands around the secret."""
     text = text.encode("utf-8", "replace").decode()
     _, count = REDACTOR.redact("tacho.input", text)
-    assert not count or suspects([span_bytes("tacho.input", text)])
+    if count:
+        assert_examined(span_bytes("tacho.input", text))
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -90,6 +113,44 @@ def test_ordinary_records_pass():
     text = '{"customer":"C-1","top_k":5,"note":"the token budget of this model is a key figure, pass it on"}'
     assert not suspects([span_bytes("gen_ai.tool.call.arguments", text)])
     assert not suspects([span_bytes("gen_ai.usage.total", "1700000000")])
+    numbers = "[0.8444218515250481, -12345678901234567, 1700000000123456789, 555-1234 5678]"
+    assert not suspects([span_bytes("tacho.input", numbers)])
+
+
+@pytest.mark.parametrize(
+    "form", ['{{"{0}":5}}', '{{\\"{0}\\": \\"x\\"}}', "{{'{0}': 'x'}}", '["a","my {0}"]']
+)
+@pytest.mark.parametrize("name", ["max_tokens", "total_tokens", "cache_key", "key", "next_token"])
+def test_quoted_names_that_are_no_secrets_pass(name, form):
+    """They are in every answer of a model."""
+    assert not suspects([span_bytes("tacho.input", form.format(name))])
+
+
+@pytest.mark.parametrize("backslashes", [1, 100, 1_000])
+def test_names_are_known_however_often_they_are_escaped(backslashes):
+    quote = backslashes * "\\" + '"'
+    text = f"{quote}client_secret{quote}:{quote}hunter2{quote}"
+    assert REDACTOR.redact("tacho.input", text)[1]
+    assert suspects([span_bytes("tacho.input", text)])
+
+
+@pytest.mark.parametrize("card", ["4111111111111111", "4111 1111 1111 1111", "378282246310005"])
+def test_card_is_known_however_long_its_text_is(card):
+    """The length stands before a text in protobuf, and may look like a digit or a letter."""
+    # Lengths that end in a digit, in a letter, and in none; of one byte, two and three.
+    for size in (19, 33, 48, 55, 57, 65, 97, 122, 127, 128, 300, 6_200, 8_320, 12_480, 800_100):
+        text = card.ljust(size, "!")
+        assert REDACTOR.redact("tacho.input", text)[1]
+        assert_examined(span_bytes("tacho.input", text))
+
+
+@pytest.mark.parametrize("before", ["", "1", "x", "x: ", "5 ", "\\n", "-", "9999 ", "12345678901 "])
+def test_card_is_known_behind_whatever_may_stand_there(before):
+    for secret in SECRETS[-5:]:
+        text = f"{before}{secret}"
+        if REDACTOR.redact("tacho.input", text)[1]:
+            assert_examined(span_bytes("tacho.input", text))
+            assert_examined(text.encode())
 
 
 @settings(max_examples=30, deadline=None)
@@ -100,8 +161,13 @@ def test_each_of_many_is_judged_as_if_it_were_alone(found, filling_bytes):
         span_bytes("tacho.input", text.encode("utf-8", "replace").decode() + filling_bytes * "x")
         for text in found
     ]
-    alone = [place for place, content in enumerate(contents) if suspects([content])]
-    assert suspects(contents) == alone
+    for engine in ENGINES.values():
+        alone = [
+            place
+            for place, content in enumerate(contents)
+            if _screen.suspects([content], engine=engine)
+        ]
+        assert _screen.suspects(contents, engine=engine) == alone
 
 
 def test_letters_that_are_everywhere_hide_nothing():
@@ -110,3 +176,28 @@ def test_letters_that_are_everywhere_hide_nothing():
         for secret in (SECRETS[0], "token=abcdefgh1", "4111 1111 1111 1111", "https://u:hunter2@h"):
             text = f"{5_000 * filling} {secret} {5_000 * filling}"
             assert suspects([b"a", text.encode(), b"b"]) == [1]
+
+
+def test_what_begins_within_a_name_that_is_passed_over_is_found():
+    """The engine with one expression for everything goes on within it, not behind."""
+    for text in ('"next_token4111111111111111"', '"next_token","sk-ant-abcdefgh12345678"'):
+        if REDACTOR.redact("tacho.input", text)[1]:
+            assert_examined(text.encode())
+    assert_examined(b'"a key":"b","client_secret":"c"')
+
+
+@pytest.mark.parametrize("module", [None, types.ModuleType("re2")], ids=["missing", "another"])
+def test_without_re2_python_looks(monkeypatch, module):
+    """Not installed, or another package of that name."""
+    monkeypatch.setitem(sys.modules, "re2", module)
+    assert re2_engine() is None
+    best_engine.cache_clear()
+    try:
+        assert _screen.suspects([b"a", b"password=b"]) == [1]
+    finally:
+        best_engine.cache_clear()
+
+
+def test_re2_is_used_where_it_is_installed():
+    assert best_engine() is not None
+    assert best_engine().func is re2_engine().func

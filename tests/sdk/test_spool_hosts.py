@@ -13,11 +13,12 @@ from test_spool_programs import (
     NOWHERE,
     START,
     environment,
-    free_port,
     in_time,
     numbers,
     programs,
 )
+
+from free_port import free_port
 
 __all__ = ["programs"]
 
@@ -68,7 +69,7 @@ HOSTS |= {f"multiprocessing {how}": POOL.format(how=how) for how in ("fork", "sp
 def test_every_call_is_delivered_once(programs, collector, host):
     """By the process that made it, or by a recovery of what it left."""
     program = programs.start(START + HOSTS[host], collector.url)
-    _, err = program.communicate(timeout=60)
+    _, err = program.communicate(timeout=180)
     assert err == ""
     code, said = programs.recover(collector.url)
     assert (code, said["held"]) == (0, [])
@@ -91,7 +92,18 @@ APP = START.replace("sys.argv[1]", "os.environ['SINK']") + (
 )
 SERVERS = {
     "uvicorn": ["-m", "uvicorn", "app:app", "--workers", "2", "--lifespan", "off", "--port"],
-    "gunicorn": ["-m", "gunicorn", "app:wsgi", "--workers", "2", "--preload", "--bind"],
+    # A worker that is told to end before it has put its handlers in place never hears of it: it is killed after 5 s.
+    "gunicorn": [
+        "-m",
+        "gunicorn",
+        "app:wsgi",
+        "--workers",
+        "2",
+        "--preload",
+        "--graceful-timeout",
+        "5",
+        "--bind",
+    ],
 }
 
 
@@ -124,7 +136,7 @@ def test_workers_of_a_server_deliver_what_they_served(programs, collector, serve
             answers()
     finally:
         running.send_signal(signal.SIGTERM)
-        running.wait(30)
+        running.wait(60)
     programs.recover(collector.url)
     by_id = {s.span_id: s for s in collector.final("execute_tool look")}
     assert len(by_id) == len(served) >= 20
@@ -139,7 +151,7 @@ def test_spool_is_for_its_owner_alone(programs):
     (folder,) = programs.left()
     for path in (programs.home, folder.parent, folder, *folder.iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    program.communicate("x", timeout=60)
+    program.communicate("x", timeout=180)
 
 
 def test_recovery_masks_as_the_program_would_have(programs, collector):

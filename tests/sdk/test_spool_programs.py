@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 from otlp_server import Collector, running_collector
 
+from free_port import free_port
 from tachograph._slots import read_alive_ns
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ class Programs:
 
     def run(self, source: str, url: str, **more: str) -> tuple[int, str, str]:
         program = self.start(source, url, **more)
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=180)
         return program.returncode, out, err
 
     def recover(self, url: str, *words: str, **more: str) -> tuple[int, dict[str, object]]:
@@ -84,7 +84,7 @@ class Programs:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             env=environment(self.home, TACHO_ENDPOINT=url, **more),
         )
         assert done.stderr == ""
@@ -106,13 +106,7 @@ def numbers(collector: Collector, name: str = "execute_tool look") -> list[int]:
     return sorted(json.loads(text)["n"] for text in found)
 
 
-def free_port() -> int:
-    with socket.socket() as reserve:
-        reserve.bind(("127.0.0.1", 0))
-        return int(reserve.getsockname()[1])
-
-
-def in_time(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+def in_time(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     """For what another process does to files, where there is nothing to wait on."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
@@ -126,7 +120,7 @@ def in_time(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
 
 
 def end_by_itself(program: subprocess.Popen[str]) -> int:
-    program.communicate(timeout=60)
+    program.communicate(timeout=180)
     return 0
 
 
@@ -135,7 +129,7 @@ def end_by(number: signal.Signals) -> Callable[[subprocess.Popen[str]], int]:
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n"
         program.send_signal(number)
-        program.communicate(timeout=60)
+        program.communicate(timeout=180)
         return -number
 
     return end
@@ -179,7 +173,7 @@ def test_burst_is_delivered_whole_however_the_process_ends(programs, last_words,
 def test_exit_with_the_sink_down_is_bounded_and_keeps_everything(programs):
     """Two seconds, and a sentence that says where the spans are."""
     program = programs.start(BURST + "print(time.time(), flush=True)\n", NOWHERE)
-    out, err = program.communicate(timeout=60)
+    out, err = program.communicate(timeout=180)
     assert time.time() - float(out) < EXIT_S
     assert "5000 spans were not delivered yet" in err
     assert "tacho recover" in err
@@ -252,7 +246,7 @@ def test_hung_call_is_known_to_have_hung(programs, collector):
     since_ns = read_alive_ns(spool)
     assert in_time(lambda: read_alive_ns(spool) > since_ns)
     program.kill()
-    program.communicate(timeout=60)
+    program.communicate(timeout=180)
     alive_ns = read_alive_ns(spool)
     programs.recover(collector.url)
     assert collector.spans[-1].attributes["tacho.alive_unix_ns"] == alive_ns
@@ -269,7 +263,7 @@ def test_later_program_sends_what_a_dead_one_left(programs, collector):
         lambda: any(s.name == "invoke_agent billing" for s in collector.spans)
     )
     assert in_time(lambda: len(programs.left()) == 1)
-    program.communicate("x", timeout=60)
+    program.communicate("x", timeout=180)
     assert numbers(collector) == [1, 2]
     assert programs.left() == []
 
@@ -283,7 +277,7 @@ def test_living_program_is_left_alone(programs, collector):
     assert programs.recover(collector.url)[1]["spools"] == 0
     program.send_signal(signal.SIGCONT)
     assert len(programs.left()) == 1
-    program.communicate("x", timeout=60)
+    program.communicate("x", timeout=180)
     assert programs.recover(collector.url)[1]["spans"] == 1
 
 
@@ -302,5 +296,5 @@ def test_frozen_and_thawed_process_goes_on(programs, collector):
         program.stdin.write("x")
         program.stdin.flush()
         program.send_signal(signal.SIGCONT)
-    program.communicate(timeout=60)
+    program.communicate(timeout=180)
     assert numbers(collector) == [0, 1, 2, 10, 11, 12]

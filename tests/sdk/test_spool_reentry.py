@@ -83,3 +83,25 @@ def test_record_that_comes_in_the_midst_of_another_is_kept_behind_it(
     assert spool.waiting == 0
     spool.settle(marks)
     spool.close(keep=False)
+
+
+def test_a_ctrl_c_while_late_records_are_written_loses_none(tmp_path: Path) -> None:
+    """It was counted as waiting and was nowhere, so that every later flush waited for it in vain."""
+    spool = Spool(tmp_path, {}, max_bytes=8 << 20, memory_records=100, memory_bytes=1 << 20)
+    spool.open()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    late = Interrupting(b"late")
+    late.meanwhile = stop
+    outer = Interrupting(b"outer")
+    outer.meanwhile = lambda: None if spool._late else spool.append(FINAL, late)
+    with pytest.raises(KeyboardInterrupt):
+        spool.append(FINAL, outer)
+    late.meanwhile = lambda: None
+    spool.append(FINAL, b"last")
+    kept = [record.content for record in spool.take(1_000, 1 << 20)[0]]
+    assert sorted(kept) == [b"last", b"late", b"outer"]
+    assert spool.waiting == 0
+    spool.close(keep=False)

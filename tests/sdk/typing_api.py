@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, assert_type
 
+from opentelemetry.sdk.trace.export import SpanExporter
+
 import tachograph as tacho
 from tachograph.testing import (
     FIRST_MOMENT_NS,
@@ -45,6 +47,7 @@ def bare(task: str, *, n: int = 1) -> list[str]:
     version="1",
     trigger="cron",
     resume=tacho.arg("run_id"),
+    threads="exact",
 )
 async def with_options(task: str) -> int:
     return len(task)
@@ -55,8 +58,11 @@ def act(call: str) -> bytes:
     return call.encode()
 
 
-@tacho.effect(risk="critical", approval=True)
+@tacho.effect(risk="critical", approval=True, cost_usd=0.02)
 def wipe(table: str) -> int:
+    tacho.cost(usd=0.1, what="a search")
+    tacho.cost(human_s=600, usd_per_hour=90.0)
+    tacho.cache_hit(by="redis", input_tokens=1_000, output_tokens=10)
     return len(table)
 
 
@@ -233,3 +239,26 @@ def what_may_be_raised() -> str:
         return refused.rule
     except tacho.TachographError:
         return ""
+
+
+@tacho.cached
+async def tools_of(server: str, *, most: int = 10) -> list[str]:
+    return [server] * most
+
+
+async def use_cached() -> None:
+    assert_type(await tools_of("a", most=1), list[str])
+
+
+@tacho.tool(aliases="look")
+def look_up(order: str) -> str:
+    return order
+
+
+@tacho.agent(aliases=["plan", "Old.plan"])
+def planner(order: str) -> str:
+    return order
+
+
+def their_exporter(exporter: SpanExporter) -> SpanExporter:
+    return tacho.masked(exporter)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from tachograph_collector.alerts import book
+from tachograph_collector.alerts.api_named import there
 from tachograph_collector.alerts.book import Kept
 from tachograph_collector.alerts.rules import Rule
 from tachograph_collector.alerts.service import Alerts
@@ -22,8 +23,6 @@ from tachograph_schemas.store import StoreError
 RuleId = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 _Limit = Annotated[int, Query(ge=1, le=1_000)]
 _MONTH_S = 31 * 86_400.0
-
-_Found = TypeVar("_Found")
 
 
 class Asked(BaseModel):
@@ -87,7 +86,7 @@ def add_rules(api: FastAPI, alerts: Alerts, access: Access) -> None:
     @api.get(ALERTS + "/rules/{rule_id}")
     def one(rule_id: RuleId, caller: Caller = looking) -> dict[str, Any]:
         """One rule, and how each of its groups stands."""
-        kept = _there(alerts.book.get(caller.project, rule_id))
+        kept = there(alerts.book.get(caller.project, rule_id))
         return book.shown(kept) | {"states": alerts.history.states(kept.id)}
 
     @api.post(ALERTS + "/preview")
@@ -119,7 +118,7 @@ def add_rule_changes(api: FastAPI, alerts: Alerts, access: Access) -> None:
         rule_id: RuleId, caller: Caller = operating, by: Annotated[Name, Query()] = ""
     ) -> dict[str, Any]:
         """Remove a rule; its history stays."""
-        removed = _there(alerts.book.remove(caller.project, rule_id, actor(by, caller)))
+        removed = there(alerts.book.remove(caller.project, rule_id, actor(by, caller)))
         alerts.courier.wake()
         return removed
 
@@ -128,7 +127,11 @@ def add_rule_changes(api: FastAPI, alerts: Alerts, access: Access) -> None:
         """Tell nobody for a while; what changed meanwhile and lasts is told afterwards."""
         until_ns = time.time_ns() + int(snoozed.for_s * 1e9)
         who = actor(snoozed.actor, caller)
-        return _there(alerts.book.snooze(caller.project, rule_id, snoozed.group, until_ns, who))
+        missing = (
+            "There is no such rule, or no such group of it; `tacho alert show` lists its groups."
+        )
+        kept = alerts.book.snooze(caller.project, rule_id, snoozed.group, until_ns, who)
+        return there(kept, missing)
 
 
 def add_history(api: FastAPI, alerts: Alerts, access: Access) -> None:
@@ -159,7 +162,7 @@ def add_history(api: FastAPI, alerts: Alerts, access: Access) -> None:
         by = acknowledged.actor.strip() or caller.name
         who = actor(acknowledged.actor, caller)
         found = alerts.history.acknowledge(caller.project, event_id, who, by, acknowledged.note)
-        return _there(found)
+        return there(found)
 
     @api.get(ALERTS + "/deliveries")
     def deliveries(
@@ -175,9 +178,3 @@ def _judged(rule: Rule, measured: Measured) -> dict[str, Any]:
     level = rule.level(measured.value, "ok")
     sentence = rule.sentence(measured.key, level, measured.value)
     return asdict(measured) | {"level": level, "sentence": sentence}
-
-
-def _there(found: _Found | None) -> _Found:
-    if found is None:
-        raise HTTPException(404, "There is no such rule, group or event in this project.")
-    return found

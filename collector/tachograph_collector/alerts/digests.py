@@ -47,6 +47,17 @@ class Digests(NamedRows):
         """Make one, in place of the one of that name; its first period is the one under way."""
         return self.replace(project, values, {"sent_until_ns": now_ns()}, actor)
 
+    def _shown(self, row: Any) -> dict[str, Any]:
+        last = last_hour(datetime.now(UTC), row.every, row.minute, row.weekday)
+        due = last + timedelta(days=_DAYS[row.every])
+        return super()._shown(row) | {"next_ns": int(due.timestamp()) * 10**9}
+
+
+def now_of(project: str, every: Literal["day", "week"]) -> Due:
+    """The digest of the day or week until this moment, to be looked at and not sent."""
+    until = datetime.now(UTC)
+    return Due("", project, "", [], until - timedelta(days=_DAYS[every]), until)
+
 
 def due(connection: Connection, at_ns: int) -> list[Due]:
     """Digests whose hour has come since they were sent last."""
@@ -121,7 +132,10 @@ def told(connection: Connection, client: Client, digest: Due) -> list[str]:
         until=digest.until,
     )
     dear = sorted((each for each in spent if each.value), key=lambda each: -(each.value or 0))
-    lines += [f"  {each.key or '(no agent)'}: {words.usd(each.value)}" for each in dear[:_TOP]]
+    lines += [
+        f"  {words.plain(each.key) or '(no agent)'}: {words.usd(each.value)}"
+        for each in dear[:_TOP]
+    ]
     since_ns, until_ns = (int(each.timestamp() * 1e9) for each in (digest.since, digest.until))
     fired = connection.execute(
         select(EVENTS.c.rule_name, func.count())
@@ -135,6 +149,6 @@ def told(connection: Connection, client: Client, digest: Due) -> list[str]:
         .order_by(func.count().desc())
         .limit(_TOP)
     ).all()
-    named = ", ".join(f"{name} {words.times(number)}" for name, number in fired)
+    named = ", ".join(f"{words.plain(name)} {words.times(number)}" for name, number in fired)
     lines.append(f"Alerts: {named}." if named else "No alert fired.")
     return lines

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
+from typing import Literal
 
 from clickhouse_connect.driver.client import Client
 
@@ -21,6 +22,7 @@ from tachograph_collector.alerts.control_figures import figures
 from tachograph_collector.alerts.lease import Lease
 from tachograph_collector.alerts.outbox import Outbox
 from tachograph_collector.alerts.states import Round
+from tachograph_collector.chores import Chore
 from tachograph_collector.control.database import Database, DatabaseError, now_ns
 from tachograph_collector.control.tables_alerts import EVENTS
 from tachograph_schemas import alerts, store
@@ -35,11 +37,15 @@ _PROMPTLY_S, _SELDOM_S = 3.0, 60.0
 """How long a rule with a long window waits at most: when something has arrived, and when nothing has."""
 _PROMPT_SHARE, _SELDOM_SHARE = 1 / 300, 1 / 60
 """The same as shares of the window: the figure of a short one moves faster, and costs less."""
+_SETTLED_EVERY_S = 1.0
+"""What was found is written so often, at least; within the term of a lease, which that renews."""
+_FIGURES_TOGETHER = 2_000
+"""In one transaction, and a rule more."""
 _KEPT_NS = 90 * 86_400 * 10**9
 _PRUNE_EVERY_S = 3_600.0
 
 
-class Evaluator:
+class Evaluator(Chore):
     """A thread with an engine session of its own. A fault is logged, and the next look tries again."""
 
     def __init__(
@@ -51,7 +57,8 @@ class Evaluator:
         interval_s: float,
         noticed: Callable[[], None],
     ) -> None:
-        """``noticed`` is called when there are new notifications, on the evaluator's thread."""
+        """``noticed`` is called when there may be new notifications, on the evaluator's thread."""
+        super().__init__("alerts", _STOP_S)
         self._database = database
         self._outbox = outbox
         self._lease = lease
@@ -62,18 +69,6 @@ class Evaluator:
         self._looked: dict[tuple[str, int], tuple[float, int]] = {}
         self._complained_s = -_COMPLAIN_EVERY_S
         self._pruned_s = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
-
-    def start(self) -> None:
-        """Begin; the engine's tables must be there."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the look under way; waits for a few seconds at most."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(_STOP_S)
 
     def look(self) -> int:
         """One look at the rules that are due; how many changes there were.
@@ -90,17 +85,27 @@ class Evaluator:
             return 0
         known = {_key(kept) for kept in rules}
         self._looked = {key: seen for key, seen in self._looked.items() if key in known}
-        of_control = [kept for kept in rules if kept.rule.what.source in CONTROL_SOURCES]
-        rounds = [Round(kept, figures(self._database, kept)) for kept in of_control]
-        rounds += self._engine_rounds([kept for kept in rules if kept not in of_control])
-        changes = self._settle(rounds) if rounds else 0
+        changes = 0
+        of_engine = [kept for kept in rules if kept.rule.what.source not in CONTROL_SOURCES]
+        own = (
+            Round(kept, figures(self._database, kept)) for kept in rules if kept not in of_engine
+        )
+        with contextlib.closing(self._engine_rounds(of_engine)) as others:
+            # What needs no engine is settled first, also while there is none.
+            for some in chain(_pieces(own), _pieces(others)):
+                settled = self._settle(some)
+                if settled is None:
+                    # Else collectors that are as slow as each other would take turns and none would settle anything.
+                    self._lease.lengthen()
+                    self._looked.clear()
+                    return changes
+                changes += settled
         return changes + (self._digest(due) if due else 0)
 
-    def _engine_rounds(self, rules: list[Kept]) -> list[Round]:
+    def _engine_rounds(self, rules: list[Kept]) -> Generator[Round]:
         """What the rules that are due find; one that the engine refuses is left out."""
         if not any(self._is_due(kept, _PROMPTLY_S, _PROMPT_SHARE) for kept in rules):
-            return []
-        rounds = []
+            return
         with self._client() as client:
             newest = alerts.newest(client)
             for kept in rules:
@@ -110,10 +115,11 @@ class Evaluator:
                     continue
                 self._looked[_key(kept)] = time.monotonic(), newest
                 try:
-                    rounds.append(Round(kept, self._measured(client, kept)))
+                    measured = self._measured(client, kept)
                 except StoreError as error:
                     self._complain(error)
-        return rounds
+                else:
+                    yield Round(kept, measured)
 
     def preview(self, kept: Kept) -> list[Measured]:
         """The figures of a rule as they are now, whatever its state.
@@ -126,11 +132,19 @@ class Evaluator:
         with self._client() as client:
             return self._measured(client, kept)
 
+    def preview_digest(self, project: str, every: Literal["day", "week"]) -> list[str]:
+        """What a digest would say at this moment.
+
+        Raises:
+            StoreError: the engine.
+        """
+        with self._client() as client, self._database.read() as connection:
+            return digests.told(connection, client, digests.now_of(project, every))
+
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):
             try:
-                if self.look():
-                    self._noticed()
+                self.look()
                 self._prune()
             except (DatabaseError, StoreError, OSError) as error:
                 self._complain(error)
@@ -162,25 +176,32 @@ class Evaluator:
             until=datetime.now(UTC),
         )
 
-    def _settle(self, rounds: list[Round]) -> int:
+    def _settle(self, rounds: list[Round]) -> int | None:
+        """How many changes there were; None when another collector looks now."""
         with self._database.write() as connection:
-            if not self._lease.is_held(connection):
-                return 0
+            if not self._lease.keep(connection):
+                return None
             at = now_ns()
             windows = mutes.open_windows(connection, at)
-            return sum(
+            changes = sum(
                 states.apply(
                     connection, self._outbox, found, windows.get(found.kept.project, ()), at
                 )
                 for found in rounds
             )
+        if changes:
+            self._noticed()
+        return changes
 
     def _digest(self, due: list[digests.Due]) -> int:
         with self._client() as client, self._database.read() as connection:
             told = [digests.told(connection, client, each) for each in due]
         with self._database.write() as connection:
             pairs = zip(due, told, strict=True)
-            return sum(digests.send(connection, self._outbox, each, lines) for each, lines in pairs)
+            sent = sum(digests.send(connection, self._outbox, each, lines) for each, lines in pairs)
+        if sent:
+            self._noticed()
+        return sent
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[Client]:
@@ -200,6 +221,23 @@ class Evaluator:
         with self._database.write() as connection:
             connection.execute(EVENTS.delete().where(EVENTS.c.at_ns < before_ns))
             self._outbox.forget(connection, before_ns)
+
+
+def _pieces(rounds: Iterable[Round]) -> Iterator[list[Round]]:
+    """Rounds that are settled together.
+
+    What was found first does not wait for the last of thousands of rules, nor do others who write for all of it.
+    """
+    some: list[Round] = []
+    figures, since_s = 0, time.monotonic()
+    for each in rounds:
+        some.append(each)
+        figures += len(each.measured)
+        if figures >= _FIGURES_TOGETHER or time.monotonic() - since_s >= _SETTLED_EVERY_S:
+            yield some
+            some, figures, since_s = [], 0, time.monotonic()
+    if some:
+        yield some
 
 
 def _key(kept: Kept) -> tuple[str, int]:

@@ -11,8 +11,8 @@ from tachograph_collector.alerts.rules import Rule
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import EVENTS, RULES, STATES
+from tachograph_schemas.control import MOST_FIRING
 
-_MOST_FIRING = 1_000
 _STANDING = select(
     STATES,
     RULES.c.name.label("rule_name"),
@@ -29,11 +29,11 @@ class History:
         self._audit = audit
 
     def firing(self, project: str) -> list[dict[str, Any]]:
-        """Every group of every rule that is not well, the worst first."""
+        """The groups of all rules that are not well, the worst first and of these the newest; a thousand at most."""
         query = (
             _STANDING.where(RULES.c.project == project, STATES.c.level != "ok")
-            .order_by(STATES.c.since_ns.desc())
-            .limit(_MOST_FIRING)
+            .order_by(STATES.c.level != "critical", STATES.c.since_ns.desc())
+            .limit(MOST_FIRING)
         )
         with self._database.read() as connection:
             rows = [_state_shown(row) for row in connection.execute(query)]
@@ -42,7 +42,7 @@ class History:
             event = latest.get((row["rule_id"], row["group"]))
             row["event_id"] = event.id if event else ""
             row["acked_by"] = event.acked_by if event and row["acked"] else None
-        return sorted(rows, key=lambda row: row["level"] != "critical")
+        return rows
 
     def states(self, rule_id: str) -> list[dict[str, Any]]:
         """How every group of a rule stands."""

@@ -10,6 +10,7 @@ from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import LEASES
 
 _TERMS_AHEAD = 10
+_LONGEST_TERM_NS = 60 * 10**9
 _AHEAD_NS = 60 * 10**9
 
 
@@ -39,10 +40,17 @@ class Lease:
         with self._database.write() as connection:
             return self._renew(connection, at)
 
-    def is_held(self, connection: Connection) -> bool:
-        """Whether it is ours still, as seen by a transaction that writes."""
+    def keep(self, connection: Connection) -> bool:
+        """Whether it is ours still, as seen by a transaction that writes; if so, for a whole term from now on.
+
+        It is when its time has run out and nobody else has taken it: what took us so long was done by us alone.
+        """
         row = connection.execute(select(LEASES).where(LEASES.c.name == self._name)).first()
-        return row is not None and row.holder == self._holder and row.until_ns > now_ns()
+        return row is not None and row.holder == self._holder and self._renew(connection, now_ns())
+
+    def lengthen(self) -> None:
+        """Ask for twice the time from now on, up to a minute: what was to be done within the term took longer."""
+        self._term_ns = min(2 * self._term_ns, max(self._term_ns, _LONGEST_TERM_NS))
 
     def let_go(self) -> None:
         """Give it up, so that another one need not wait."""

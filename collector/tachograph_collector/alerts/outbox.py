@@ -81,6 +81,16 @@ class Outbox:
         Returns:
             The ids of the rows.
         """
+        return self.put_all(connection, project, targets, [(message, lane)])
+
+    def put_all(
+        self,
+        connection: Connection,
+        project: str,
+        targets: Sequence[str],
+        messages: Sequence[tuple[Mapping[str, Any], str]],
+    ) -> list[str]:
+        """:meth:`put` for several messages, each with its lane."""
         where = (TARGETS.c.project == project, TARGETS.c.name.in_(targets))
         found = connection.execute(select(TARGETS.c.id, TARGETS.c.name).where(*where)).all()
         at = now_ns()
@@ -101,6 +111,7 @@ class Outbox:
                 "created_ns": at,
                 "said": "",
             }
+            for message, lane in messages
             for target in found
         ]
         if rows:

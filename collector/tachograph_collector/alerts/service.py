@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from tachograph_collector.alerts.book import Book, Kept
 from tachograph_collector.alerts.courier import Courier
@@ -83,6 +84,16 @@ class Alerts:
         if not self._is_started:
             raise StoreError("the engine is not open yet")
         return self.evaluator.preview(kept)
+
+    def preview_digest(self, project: str, every: Literal["day", "week"]) -> list[str]:
+        """What a digest of the day or the week until now would say, line by line.
+
+        Raises:
+            StoreError: the engine refuses, or is not open yet.
+        """
+        if not self._is_started:
+            raise StoreError("the engine is not open yet")
+        return self.evaluator.preview_digest(project, every)
 
     def stop(self) -> None:
         """End; blocks for a while when something is being sent."""

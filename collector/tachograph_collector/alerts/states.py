@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from tachograph_collector.alerts.machine import Change, State, step
 from tachograph_collector.alerts.messages import alert_message
@@ -21,6 +21,8 @@ from tachograph_schemas.alerts import Measured
 if TYPE_CHECKING:
     from tachograph_collector.alerts.book import Kept
 
+_Noted = tuple[dict[str, Any], bool]
+"""An event, and whether people are told of it."""
 _STATE_COLUMNS = tuple(field.name for field in fields(State))
 _KEY_CHARS = 200
 _MOST_STATES = 1_000
@@ -59,7 +61,8 @@ def apply(
         row.group_key: row
         for row in connection.execute(select(STATES).where(STATES.c.rule_id == kept.id))
     }
-    changes = 0
+    events: list[_Noted] = []
+    rows: list[dict[str, Any]] = []
     figures = _figures(found, known)
     last = _last_numbers(connection, kept.id) if figures.keys() - known.keys() else {}
     for key, (value, samples) in figures.items():
@@ -69,13 +72,14 @@ def apply(
         muted = _muted(kept, current.snoozed_until_ns, before, key, windows, at_ns)
         after, change = step(kept.rule, before, value, at_ns, muted)
         if change is not None:
-            changes += 1
-            _note(connection, outbox, kept, key, after.seq, change, value, muted, at_ns)
+            events.append(_event(kept, key, after.seq, change, value, muted, at_ns))
         if row is None or after != before or at_ns - row.measured_ns > _WRITTEN_EVERY_NS:
-            figure = {"value": value, "samples": samples, "measured_ns": at_ns}
-            _write(connection, kept.id, key, after, figure, new=row is None)
+            figure = {"value": value, "samples": samples, "measured_ns": at_ns, "group_key": key}
+            rows.append({name: getattr(after, name) for name in _STATE_COLUMNS} | figure)
+    _note(connection, outbox, kept, events)
+    _write(connection, kept.id, rows, known)
     _forget(connection, kept.id, at_ns)
-    return changes
+    return len(events)
 
 
 def _last_numbers(connection: Connection, rule_id: str) -> dict[str, int]:
@@ -92,10 +96,12 @@ def close(connection: Connection, outbox: Outbox, kept: Kept, why: str) -> None:
     """End the states of a rule that is about to be another one, and tell those who were told that it fires."""
     at = now_ns()
     rows = connection.execute(select(STATES).where(STATES.c.rule_id == kept.id)).all()
+    events = []
     for row in rows:
         if row.told != "ok":
             change = Change("closed", row.told, "ok", tells=True)
-            _note(connection, outbox, kept, row.group_key, row.seq + 1, change, None, "", at, why)
+            events.append(_event(kept, row.group_key, row.seq + 1, change, None, "", at, why))
+    _note(connection, outbox, kept, events)
     connection.execute(delete(STATES).where(STATES.c.rule_id == kept.id))
 
 
@@ -133,9 +139,7 @@ def _muted(
     return ""
 
 
-def _note(
-    connection: Connection,
-    outbox: Outbox,
+def _event(
     kept: Kept,
     key: str,
     seq: int,
@@ -144,8 +148,7 @@ def _note(
     muted: str,
     at_ns: int,
     why: str = "",
-) -> None:
-    """Write an event, and its notifications unless they are muted."""
+) -> _Noted:
     sentence = kept.rule.sentence(key, change.to_level, value)
     event = {
         "id": secrets.token_hex(8),
@@ -162,11 +165,21 @@ def _note(
         "muted": "" if change.tells else muted or "it was muted before",
         "at_ns": at_ns,
     }
-    connection.execute(insert(EVENTS).values(event))
-    if change.tells:
-        lane = f"{kept.id} {_short(key)}"
-        message = alert_message(kept.rule, event, outbox.dashboard_url())
-        outbox.put(connection, kept.project, kept.rule.targets, message, lane)
+    return event, change.tells
+
+
+def _note(connection: Connection, outbox: Outbox, kept: Kept, events: Sequence[_Noted]) -> None:
+    """Write events, and their notifications unless they are muted."""
+    if not events:
+        return
+    connection.execute(insert(EVENTS), [event for event, _ in events])
+    url = outbox.dashboard_url()
+    messages = [
+        (alert_message(kept.rule, event, url), f"{kept.id} {_short(event['group_key'])}")
+        for event, tells in events
+        if tells
+    ]
+    outbox.put_all(connection, kept.project, kept.rule.targets, messages)
 
 
 def _short(key: str) -> str:
@@ -175,20 +188,20 @@ def _short(key: str) -> str:
 
 
 def _write(
-    connection: Connection,
-    rule_id: str,
-    key: str,
-    state: State,
-    figures: Mapping[str, Any],
-    *,
-    new: bool,
+    connection: Connection, rule_id: str, rows: Iterable[dict[str, Any]], known: Mapping[str, Any]
 ) -> None:
-    values = {name: getattr(state, name) for name in _STATE_COLUMNS} | dict(figures)
+    """All at once: thousands of groups may change in one look, and nobody else writes meanwhile."""
+    new, changed = [], []
+    for row in rows:
+        if row["group_key"] in known:
+            changed.append(row | {"of_group": row["group_key"]})
+        else:
+            new.append(row | {"rule_id": rule_id})
     if new:
-        connection.execute(insert(STATES).values(values | {"rule_id": rule_id, "group_key": key}))
-    else:
-        where = (STATES.c.rule_id == rule_id, STATES.c.group_key == key)
-        connection.execute(update(STATES).where(*where).values(values))
+        connection.execute(insert(STATES), new)
+    if changed:
+        where = (STATES.c.rule_id == rule_id, STATES.c.group_key == bindparam("of_group"))
+        connection.execute(update(STATES).where(*where), changed)
 
 
 def _forget(connection: Connection, rule_id: str, at_ns: int) -> None:

@@ -94,8 +94,10 @@ def _headers(secret: str, message_id: str, body: bytes) -> dict[str, str]:
 def _exchange(address: str, port: int, url: str, headers: dict[str, str], body: bytes) -> str:
     parts = urlsplit(url)
     raw = socket.create_connection((address, port), timeout=_STEP_S)
-    # Each step has its own limit; many slow steps have this one.
-    watchdog = threading.Timer(_WHOLE_S, _cut, [raw])
+    # Each step has its own limit; many slow steps have this one. TLS takes the socket over, so the watchdog has its own
+    # name for the connection.
+    held = raw.dup()
+    watchdog = threading.Timer(_WHOLE_S, _cut, [held])
     watchdog.daemon = True
     watchdog.start()
     try:
@@ -107,7 +109,9 @@ def _exchange(address: str, port: int, url: str, headers: dict[str, str], body: 
             status = connection.getresponse().status
     finally:
         watchdog.cancel()
+        watchdog.join()
         raw.close()
+        held.close()
     if 200 <= status < 300:
         return f"HTTP {status}"
     redirects = " (redirects are not followed)" if 300 <= status < 400 else ""

@@ -14,12 +14,13 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BeforeValidator, StringConstraints
 
 from tachograph_collector.keys import KEY_NEEDED, Caller, Keys, Right
+from tachograph_schemas.control import MOST_NAME, RECORDINGS
 
 Scope = dict[str, Any]
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 MOST_BODY_BYTES = 1 << 20
-_READ_IN_PIECES = "/api/v1/recordings/"
-"""Whose route keeps a bound of its own while it reads."""
+_READ_IN_PIECES = re.compile(re.escape(RECORDINGS) + "(/.*)?", re.DOTALL)
+"""Whose routes keep a bound of their own while they read."""
 _HOST = re.compile(r"\[([^\]]+)\](?::\d+)?|([^:]+)(?::\d+)?")
 
 
@@ -30,7 +31,7 @@ def _storable(text: Any) -> Any:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
-Name = Annotated[str, StringConstraints(max_length=200), BeforeValidator(_storable)]
+Name = Annotated[str, StringConstraints(max_length=MOST_NAME), BeforeValidator(_storable)]
 Sentence = Annotated[str, StringConstraints(max_length=4_000), BeforeValidator(_storable)]
 Document = Annotated[str, StringConstraints(max_length=MOST_BODY_BYTES), BeforeValidator(_storable)]
 
@@ -96,7 +97,7 @@ class BoundedBodies:
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request, or hand it on."""
         reads = scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "DELETE"}
-        if not reads and not scope["path"].startswith(_READ_IN_PIECES):
+        if not reads and not _READ_IN_PIECES.fullmatch(scope["path"]):
             headers = dict(scope["headers"])
             length = headers.get(b"content-length", b"")
             if b"transfer-encoding" in headers and not length:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Path, Query
@@ -16,6 +17,7 @@ from tachograph_collector.control.access import (
     Sentence,
     actor,
 )
+from tachograph_collector.control.allowance import Allowance
 from tachograph_collector.control.approvals import (
     Approvals,
     ConflictError,
@@ -28,6 +30,8 @@ from tachograph_collector.control.news import News
 from tachograph_collector.keys import Caller
 from tachograph_schemas.control import APPROVALS, MOST_WAIT_S
 
+_ROW_BYTES = 4_096
+"""What a request without arguments takes, with its names, its entry in the audit log and in the indexes."""
 _MOST_TIMEOUT_S = 30 * 86_400.0
 Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -71,8 +75,15 @@ class Decided(BaseModel):
     """Other arguments to go on with, as JSON text."""
 
 
-def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access) -> None:
-    """Add ``/api/v1/approvals``."""
+def add_approvals(
+    api: FastAPI,
+    approvals: Approvals,
+    news: News,
+    access: Access,
+    allowance: Allowance | None = None,
+) -> None:
+    """Add ``/api/v1/approvals``; ``allowance`` is for what is asked."""
+    allowed = allowance or Allowance()
     asking = Depends(access.needs("ask"))
     looking = Depends(access.needs("look"))
     either = Depends(access.needs("ask", "look"))
@@ -82,6 +93,7 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
         """Put a request into the inbox; asked again, the request there is, decided or not."""
         for document in (asked.params, asked.context):
             _readable(document)
+        _afford(allowed, caller.project, asked)
         request = Request(**asked.model_dump())
         return approvals.ask(request, caller.project, caller.key, actor(asked.agent, caller))
 
@@ -112,6 +124,16 @@ def add_approvals(api: FastAPI, approvals: Approvals, news: News, access: Access
 
         found = await news.until(approval_id, look, _is_settled, wait_s)
         return _there(found)
+
+
+def _afford(allowed: Allowance, project: str, asked: Asked) -> None:
+    size_bytes = _ROW_BYTES + sum(
+        len((text or "").encode()) for text in (asked.params, asked.context)
+    )
+    wait_s = allowed.take(project, size_bytes)
+    if wait_s:
+        sentence = "This project has asked for too much; its requests are kept. Ask again later."
+        raise HTTPException(429, sentence, {"Retry-After": str(math.ceil(wait_s))})
 
 
 def add_decisions(api: FastAPI, approvals: Approvals, access: Access) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tachograph_collector.control.access import Access, Name, actor
 from tachograph_collector.control.budgets import Budgets
 from tachograph_collector.control.database import now_ns
-from tachograph_collector.control.leases import Ask, Leases
+from tachograph_collector.control.leases import Account, Ask, Leases
 from tachograph_collector.keys import Caller
 from tachograph_schemas.budgets import (
     BudgetError,
@@ -21,10 +22,10 @@ from tachograph_schemas.budgets import (
     rule_from,
     window_at,
 )
-from tachograph_schemas.control import BUDGETS, LEASES
+from tachograph_schemas.control import BUDGETS, LEASES, MOST_AMOUNT, MOST_LEASES
 
 _MOST_RULES = 1_000
-Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, le=MOST_AMOUNT, allow_inf_nan=False)]
 
 
 def _can_name(name: str) -> str:
@@ -80,7 +81,7 @@ class Stands(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     holder: Name = ""
-    leases: list[Stand] = Field(max_length=_MOST_RULES)
+    leases: list[Stand] = Field(max_length=MOST_LEASES)
 
 
 def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) -> None:
@@ -91,8 +92,7 @@ def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) 
     @api.get(BUDGETS)
     def in_force(caller: Caller = looking) -> dict[str, Any]:
         """Every budget, with what was spent of it in its present window."""
-        rules = budgets.in_force(caller.project)
-        return {"budgets": [_state(leases, caller.project, rule) for rule in rules]}
+        return {"budgets": _states(leases, caller.project, budgets.in_force(caller.project))}
 
     @api.post(BUDGETS)
     def put(change: Change, caller: Caller = setting) -> dict[str, Any]:
@@ -117,10 +117,10 @@ def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) 
         ]
         if rule is None:
             if not versions:
-                raise HTTPException(404, f"There is no budget {name!r}.")
+                raise _missing(name)
             return {"removed": True, "versions": versions}
         line = [] if rule.is_local else leases.burn(caller.project, rule)
-        state = _state(leases, caller.project, rule)
+        state = _state(rule, leases.accounts(caller.project, rule))
         return state | {"removed": False, "burn": line, "versions": versions}
 
     @api.delete(BUDGETS + "/{name}")
@@ -129,7 +129,7 @@ def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) 
     ) -> dict[str, Any]:
         """Take a budget out of force."""
         if not budgets.remove(caller.project, name, actor(by, caller)):
-            raise HTTPException(404, f"There is no budget {name!r}.")
+            raise _missing(name)
         return {"removed": name}
 
 
@@ -145,7 +145,12 @@ def add_leases(api: FastAPI, leases: Leases, access: Access) -> None:
         return {"leases": [asdict(each) for each in given]}
 
 
-def _state(leases: Leases, project: str, rule: Rule) -> dict[str, Any]:
+def _states(leases: Leases, project: str, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    accounts = leases.all_accounts(project, rules)
+    return [_state(rule, accounts[rule.name]) for rule in rules]
+
+
+def _state(rule: Rule, accounts: Sequence[Account]) -> dict[str, Any]:
     state: dict[str, Any] = {
         "rule": rule.as_dict(),
         "says": limits_sentence(rule),
@@ -156,7 +161,7 @@ def _state(leases: Leases, project: str, rule: Rule) -> dict[str, Any]:
         return state
     now = now_ns()
     window = window_at(rule, now)
-    for each in leases.accounts(project, rule):
+    for each in accounts:
         left = max(rule.limit - each.spent - each.held, 0.0)
         ahead = forecast(each.spent, window.since_ns, now, window.ends_ns)
         if rule.window == "rolling":
@@ -165,3 +170,7 @@ def _state(leases: Leases, project: str, rule: Rule) -> dict[str, Any]:
         state["accounts"].append(asdict(each) | {"left": left, "forecast": ahead})
         state["exceeded"] |= each.refused_ns is not None or each.spent >= rule.limit
     return state | {"since_ns": window.since_ns, "ends_ns": window.ends_ns}
+
+
+def _missing(name: str) -> HTTPException:
+    return HTTPException(404, f"There is no budget {name!r}; `tacho budget list` shows them.")

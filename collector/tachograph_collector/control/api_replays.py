@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from tachograph_collector.control.access import Access, Name, actor
 from tachograph_collector.control.news import News
-from tachograph_collector.control.replays import Kind, Replay, Replays
+from tachograph_collector.control.replays import Done, Kind, Replay, Replays
 from tachograph_collector.keys import Caller
 from tachograph_schemas.control import MOST_WAIT_S, REPLAYS
 
@@ -28,8 +28,8 @@ def _small(value: Any) -> Any:
 Small = Annotated[dict[str, Any], BeforeValidator(_small)]
 
 
-class Said(BaseModel):
-    """A replay that is asked for; with ``result``, one that is done."""
+class Asking(BaseModel):
+    """A replay that is asked for."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,6 +38,12 @@ class Said(BaseModel):
     options: Small = {}
     result: Small | None = None
     actor: Name = ""
+
+
+class Told(Asking):
+    """One that is done; or many, as a sweep with an id of its own."""
+
+    kind: Done = "replay"  # type: ignore[assignment]  # more than can be asked for
 
 
 class Taking(BaseModel):
@@ -81,8 +87,15 @@ def _add_rows(api: FastAPI, replays: Replays, access: Access) -> None:
         found = replays.of_run(caller.project, run_id, limit)
         return {"replays": [_shown(replay) for replay in found]}
 
+    @api.get(REPLAYS + "/sweeps")
+    def sweeps(
+        caller: Caller = looking, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    ) -> dict[str, Any]:
+        """What came of many replays at once, the newest first."""
+        return {"sweeps": [_shown(sweep) for sweep in replays.sweeps(caller.project, limit)]}
+
     @api.post(REPLAYS)
-    def ask(said: Said, caller: Caller = operating) -> dict[str, Any]:
+    def ask(said: Asking, caller: Caller = operating) -> dict[str, Any]:
         """Ask a worker for one."""
         if said.result is not None:
             raise HTTPException(422, f"What is done is put down at {REPLAYS}/done.")
@@ -90,7 +103,7 @@ def _add_rows(api: FastAPI, replays: Replays, access: Access) -> None:
         return _shown(replays.ask(caller.project, said.run_id, said.kind, said.options, who))
 
     @api.post(REPLAYS + "/done")
-    def put_down(said: Said, caller: Caller = sending) -> dict[str, Any]:
+    def put_down(said: Told, caller: Caller = sending) -> dict[str, Any]:
         """Put down one that was done where the code is."""
         if said.result is None:
             raise HTTPException(422, "Say what came of it: result.")

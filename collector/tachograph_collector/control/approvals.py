@@ -10,10 +10,10 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
@@ -95,7 +95,8 @@ class Approvals:
             "escalated": 0,
         } | {name: getattr(request, name) for name in Request.__slots__ if name in APPROVALS.c}
         with self._audit.change() as connection:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            # Only the one in use is loaded: PostgreSQL's brings modules for each of its drivers along.
+            dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
             added = connection.execute(
                 dialect.insert(APPROVALS).values(values).on_conflict_do_nothing()
             ).rowcount
@@ -260,6 +261,9 @@ def _refuse(
     """
     if row.status != "pending":
         raise ConflictError(f"It is {row.status} already.")
+    if row.expires_ns <= now_ns():
+        # Its time ran out while the decision waited for its turn to be written; the agent has gone on without.
+        raise ConflictError("It is expired already.")
     if said.params_hash != row.params_hash:
         raise ConflictError("The decision is about other arguments than those of the request.")
     if said.edited_params is not None and row.approvers_needed > 1:

@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, literal, select
 
-from tachograph_collector.control.database import Database, now_ns
+from tachograph_collector.control.database import Database, DatabaseError, now_ns
 from tachograph_collector.control.tables import AUDIT
 
 logger = logging.getLogger(__name__)
@@ -96,8 +96,12 @@ class Audit:
         """
         with self._database.write() as connection:
             yield connection
-        with self._noting:
-            self._note_head()
+        try:
+            with self._noting:
+                self._note_head()
+        except (OSError, DatabaseError) as error:
+            # The change is made, and whoever asked for it must not hear otherwise.
+            logger.warning("%s cannot be written: %s", self._head, error)
 
     def _note_head(self) -> None:
         """Keep the newest hash outside of the database; the entry itself is safe already."""
@@ -108,13 +112,10 @@ class Audit:
         if newest is None:
             return
         draft = self._head.with_name(f".{HEAD_FILE}.{os.getpid()}")
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(f"{newest.seq} {newest.hash}\n")
-            draft.replace(self._head)
-        except OSError as error:
-            logger.warning("%s cannot be written: %s", self._head, error)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{newest.seq} {newest.hash}\n")
+        draft.replace(self._head)
 
     def entries(self, project: str | None, limit: int, before: int | None = None) -> list[Entry]:
         """The newest entries first, those of one project or all; ``before`` a number to page on.

@@ -24,7 +24,13 @@ from tachograph_collector.errors import StartError
 DatabaseError = SQLAlchemyError
 """What every use of the database may raise: it is gone, full, or too busy."""
 
+_FULL = {"SQLITE_FULL", "53100"}
+"""SQLite's name for a full disk, and PostgreSQL's."""
 BUSY_TIMEOUT_S = 10.0
+WRITER_IDLE_S = 30.0
+_IDLE_LIMIT = "idle_in_transaction_session_timeout"
+_CONNECT_OPTIONS = {"connect_timeout": 10}
+"""Seconds, unless the URL says how many."""
 _POOL_CONNECTIONS = 8
 _WRITING = "tacho_writing"
 # Any number that no other program of the same PostgreSQL database uses.
@@ -61,17 +67,28 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that changes something; writers come one after the other. Committed on leaving.
 
+        Who comes waits for its turn for :data:`BUSY_TIMEOUT_S` at most; on PostgreSQL, who has it and does nothing
+        with it for :data:`WRITER_IDLE_S` loses it.
+
         Raises:
             DatabaseError: see there; nothing was changed then.
         """
         with self._engine.execution_options(**{_WRITING: True}).begin() as connection:
             if connection.dialect.name == "postgresql":
+                # A collector that was frozen, or whose machine is gone, holds the lock until the server ends its
+                # session; without a limit that is when TCP gives up, after hours, and nobody writes meanwhile.
+                limits = (("lock_timeout", BUSY_TIMEOUT_S), (_IDLE_LIMIT, WRITER_IDLE_S))
+                connection.execute(select(*(_for_this_transaction(*each) for each in limits)))
                 connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
             yield connection
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _for_this_transaction(setting: str, limit_s: float) -> Any:
+    return func.set_config(setting, f"{round(limit_s * 1e3)}ms", True)
 
 
 def _sqlite_path(url: str) -> Path | None:
@@ -86,7 +103,10 @@ def _sqlite_path(url: str) -> Path | None:
 def _engine(url: str) -> Engine:
     path = _sqlite_path(url)
     if path is None:
-        return create_engine(url, pool_size=_POOL_CONNECTIONS, pool_pre_ping=True)
+        options = {} if "connect_timeout" in make_url(url).query else _CONNECT_OPTIONS
+        return create_engine(
+            url, pool_size=_POOL_CONNECTIONS, pool_pre_ping=True, connect_args=options
+        )
     # Nobody else on the machine has a reason to read it; made here, it is never wider, not even for a moment.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     engine = create_engine(
@@ -122,6 +142,13 @@ def _migrate(database: Database) -> None:
             if number not in done:
                 migration(connection)
                 connection.execute(insert(VERSIONS).values(version=number, applied_ns=now_ns()))
+
+
+def is_full(error: Exception) -> bool:
+    """Whether there was no room on the disk for what was to be written."""
+    cause = getattr(error, "orig", None)
+    names = (getattr(cause, "sqlite_errorname", None), getattr(cause, "sqlstate", None))
+    return any(name in _FULL for name in names)
 
 
 def now_ns() -> int:

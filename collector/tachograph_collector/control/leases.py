@@ -80,6 +80,8 @@ class Account:
     """Known to be used, or lost with a holder that fell silent."""
     held: float
     """Given out and not used as far as is known."""
+    lost: float
+    """The part of ``spent`` that holders had who fell silent: what they did with it is not known."""
     refused_ns: int | None = None
     """When somebody last did not get what a call needed."""
 
@@ -93,8 +95,9 @@ class Leases:
 
     def stand(self, project: str, holder: str, asks: Sequence[Ask]) -> list[Given]:
         """Settle, renew and give out, in one transaction."""
-        now = now_ns()
         with self._database.write() as connection:
+            # Only now: whoever waited over midnight for its turn gets a share of the new day.
+            now = now_ns()
             rules = {rule.name: rule for rule in rules_in_force(connection, project)}
             given = [
                 self._stand(connection, project, holder, ask, rules.get(ask.budget), now)
@@ -158,27 +161,17 @@ class Leases:
 
     def accounts(self, project: str, rule: Rule) -> list[Account]:
         """What was spent in the present window, the largest first; at most 200 accounts."""
-        now = now_ns()
-        window = window_at(rule, now)
-        spent = func.sum(_known(now))
-        counted = func.sum(_counted(now))
-        query = (
-            select(
-                LEASES.c.account,
-                spent.label("spent"),
-                counted.label("counted"),
-                func.max(LEASES.c.refused_ns).label("refused_ns"),
-            )
-            .where(*_of(project, rule, window))
-            .group_by(LEASES.c.account)
-            .order_by(counted.desc())
-            .limit(_MOST_ACCOUNTS)
-        )
         with self._database.read() as connection:
-            return [
-                Account(row.account, row.spent, row.counted - row.spent, row.refused_ns)
-                for row in connection.execute(query)
-            ]
+            return _accounts(connection, project, rule)
+
+    def all_accounts(self, project: str, rules: Sequence[Rule]) -> dict[str, list[Account]]:
+        """:meth:`accounts` of several budgets by name, as they are at one moment."""
+        with self._database.read() as connection:
+            used = _used(connection, project)
+            return {
+                rule.name: _accounts(connection, project, rule) if rule.name in used else []
+                for rule in rules
+            }
 
     def burn(self, project: str, rule: Rule, pieces: int = 48) -> list[tuple[int, float]]:
         """What leases taken until each moment of the present window have spent together: ``(at_ns, spent)``."""
@@ -199,6 +192,34 @@ class Leases:
                 at_ns = min(window.since_ns + (int(row.place) + 1) * piece_ns, now)
                 line.append((at_ns, total))
         return [*line, (now, total)]
+
+
+def _used(connection: Connection, project: str) -> set[str]:
+    """The names of the budgets of which anything was taken that is still known."""
+    query = select(LEASES.c.budget).where(LEASES.c.project == project).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def _accounts(connection: Connection, project: str, rule: Rule) -> list[Account]:
+    now = now_ns()
+    counted = func.sum(_counted(now))
+    query = (
+        select(
+            LEASES.c.account,
+            func.sum(_known(now)).label("spent"),
+            counted.label("counted"),
+            func.sum(_known(now) - LEASES.c.used).label("lost"),
+            func.max(LEASES.c.refused_ns).label("refused_ns"),
+        )
+        .where(*_of(project, rule, window_at(rule, now)))
+        .group_by(LEASES.c.account)
+        .order_by(counted.desc())
+        .limit(_MOST_ACCOUNTS)
+    )
+    return [
+        Account(row.account, row.spent, row.counted - row.spent, row.lost, row.refused_ns)
+        for row in connection.execute(query)
+    ]
 
 
 def fold(connection: Connection, before_ns: int, most: int = _FOLDED_AT_ONCE) -> None:

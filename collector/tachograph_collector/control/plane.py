@@ -9,7 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from tachograph_collector.alerts.api import add_history, add_rule_changes, add_rules
-from tachograph_collector.alerts.api_targets import add_targets, add_times
+from tachograph_collector.alerts.api_targets import add_targets
+from tachograph_collector.alerts.api_times import add_times
 from tachograph_collector.alerts.service import Alerts
 from tachograph_collector.control.access import Access, BoundedBodies, explained
 from tachograph_collector.control.api_approvals import add_approvals, add_decisions
@@ -18,10 +19,11 @@ from tachograph_collector.control.api_keys import add_keys
 from tachograph_collector.control.api_links import add_links
 from tachograph_collector.control.api_orders import add_orders, topic
 from tachograph_collector.control.api_replays import add_replays, waiting
+from tachograph_collector.control.api_waiting import add_waiting
 from tachograph_collector.control.approvals import Approvals
 from tachograph_collector.control.audit import HEAD_FILE, Audit
 from tachograph_collector.control.budgets import Budgets
-from tachograph_collector.control.database import Database, DatabaseError
+from tachograph_collector.control.database import Database, DatabaseError, is_full
 from tachograph_collector.control.keys import KeyStore
 from tachograph_collector.control.leases import Leases
 from tachograph_collector.control.limits import TooManyError
@@ -77,6 +79,7 @@ class ControlPlane:
         orders = Orders(self.database, self.audit, lambda project: news.tell(topic(project)))
         add_approvals(api, approvals, news, access)
         add_decisions(api, approvals, access)
+        add_waiting(api, self.database, approvals, access)
         # Beyond this machine the address that is listened on may be no address that a person can open.
         base_url = self._public_url or (address if self._is_loopback else "")
         links = Links(self.database, self.audit, approvals, self.store, base_url)
@@ -115,6 +118,9 @@ def _too_many(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=409)
 
 
-def _not_now(_request: Request, _error: Exception) -> JSONResponse:
-    sentence = "The control database does not answer; nothing was changed."
+def _not_now(_request: Request, error: Exception) -> JSONResponse:
+    what = "The control database does not answer"
+    if is_full(error):
+        what = "The disk of the control database is full"
+    sentence = f"{what}; nothing was changed."
     return JSONResponse({"detail": sentence}, 503, headers={"Retry-After": "2"})

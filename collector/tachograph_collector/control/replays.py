@@ -12,13 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables import REPLAYS
 
 Kind = Literal["replay", "fork", "resume"]
+Done = Literal["replay", "fork", "resume", "sweep"]
+"""A sweep is many replays at once: its row has the summary, under an id of its own instead of a run's."""
+_OF_SWEEP = '%"sweep":%'
 _ID_BYTES = 8
 LEASE_NS = 15 * 60 * 10**9
 """A worker that has said nothing for so long is taken for dead, and another may have its replay."""
@@ -31,7 +34,7 @@ class Replay:
     id: str
     run_id: str
     """The recorded run."""
-    kind: Kind
+    kind: Done
     options: str
     """JSON: the step, another model, lenient, ..."""
     status: str
@@ -88,12 +91,12 @@ class Replays:
         self,
         project: str,
         run_id: str,
-        kind: Kind,
+        kind: Done,
         options: dict[str, Any],
         result: dict[str, Any],
         actor: str,
     ) -> Replay:
-        """One that was done without being asked for here."""
+        """One that was done without being asked for here. Of sweeps, a run keeps what the last one made of it."""
         at = now_ns()
         done = Replay(
             _id(),
@@ -108,8 +111,19 @@ class Replays:
             result=_json(result),
         )
         with self._database.write() as connection:
+            if kind == "replay" and "sweep" in options:
+                of_run = REPLAYS.c.project == project, REPLAYS.c.run_id == run_id
+                of_sweep = REPLAYS.c.kind == "replay", REPLAYS.c.options.like(_OF_SWEEP)
+                connection.execute(delete(REPLAYS).where(*of_run, *of_sweep))
             _insert(connection, project, done)
         return done
+
+    def sweeps(self, project: str, limit: int) -> list[Replay]:
+        """The summaries of many replays at once, the newest first."""
+        where = REPLAYS.c.project == project, REPLAYS.c.kind == "sweep"
+        query = select(REPLAYS).where(*where).order_by(REPLAYS.c.created_ns.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [_replay(row) for row in connection.execute(query)]
 
     def take(self, project: str, worker: str) -> Replay | None:
         """The oldest that waits, for a worker; None when there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -17,32 +19,36 @@ from sqlalchemy import (
 
 from tachograph_collector.control.tables import METADATA
 
-TARGETS = Table(
+
+def _named(table: str, *columns: Column[Any]) -> Table:
+    """A table of what goes by a name within its project."""
+    return Table(
+        table,
+        METADATA,
+        Column("id", String(16), primary_key=True),
+        Column("project", String(64), nullable=False),
+        Column("name", String(200), nullable=False),
+        *columns,
+        UniqueConstraint("project", "name"),
+    )
+
+
+TARGETS = _named(
     "alert_targets",
-    METADATA,
-    Column("id", String(16), primary_key=True),
-    Column("project", String(64), nullable=False),
-    Column("name", String(200), nullable=False),
     Column("kind", String(16), nullable=False),
     # Both are secrets: no answer of the API holds them.
     Column("url", Text, nullable=False),
     Column("secret", Text, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
-    UniqueConstraint("project", "name"),
 )
 
-RULES = Table(
+RULES = _named(
     "alert_rules",
-    METADATA,
-    Column("id", String(16), primary_key=True),
-    Column("project", String(64), nullable=False),
-    Column("name", String(200), nullable=False),
     Column("definition", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("snoozed_until_ns", BigInteger, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
     Column("updated_by", String(200), nullable=False),
-    UniqueConstraint("project", "name"),
 )
 
 STATES = Table(
@@ -115,32 +121,22 @@ OUTBOX = Table(
     Index("alert_outbox_log", "project", "created_ns"),
 )
 
-WINDOWS = Table(
+WINDOWS = _named(
     "alert_windows",
-    METADATA,
-    Column("id", String(16), primary_key=True),
-    Column("project", String(64), nullable=False),
-    Column("name", String(200), nullable=False),
     Column("starts_ns", BigInteger, nullable=False),
     Column("ends_ns", BigInteger, nullable=False),
     Column("every", String(16), nullable=False),
     Column("agents", Text, nullable=False),
     Column("created_by", String(200), nullable=False),
-    UniqueConstraint("project", "name"),
 )
 
-DIGESTS = Table(
+DIGESTS = _named(
     "alert_digests",
-    METADATA,
-    Column("id", String(16), primary_key=True),
-    Column("project", String(64), nullable=False),
-    Column("name", String(200), nullable=False),
     Column("every", String(16), nullable=False),
     Column("minute", Integer, nullable=False),
     Column("weekday", Integer, nullable=False),
     Column("targets", Text, nullable=False),
     Column("sent_until_ns", BigInteger, nullable=False),
-    UniqueConstraint("project", "name"),
 )
 
 LEASES = Table(

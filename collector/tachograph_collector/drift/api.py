@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tachograph_collector.control.access import Access, Name, Sentence, actor
 from tachograph_collector.drift.keeping import OvertakenError
-from tachograph_collector.drift.service import DriftService
+from tachograph_collector.drift.service import DriftService, Learn
 from tachograph_collector.keys import Caller
 from tachograph_schemas.control import DRIFT
 from tachograph_schemas.drift.standing import standing, with_alarms
@@ -22,6 +22,8 @@ class Acknowledged(BaseModel):
 
     learn: bool
     """It is the new normal: a baseline is learnt from the change on. Else: no change worth it, go on as before."""
+    metric_only: bool = False
+    """With ``learn``: of the metric of this alarm alone, and the others go on with the baseline they have."""
     actor: Name = ""
     note: Sentence = ""
 
@@ -57,9 +59,9 @@ def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
             raise HTTPException(409, f"{found['ended_by']} has acknowledged it already.")
         who = actor(said.actor, caller)
         try:
-            service.acknowledge(caller.project, found, who, said.note, learn=said.learn)
+            service.acknowledge(caller.project, found, who, said.note, _learn(said))
         except OvertakenError as error:
-            raise HTTPException(503, "Another collector was faster; try again.") from error
+            raise HTTPException(503, "Its runs are just being read; try again.") from error
         return _known(service, caller.project, alarm_id)
 
     @api.get(f"{DRIFT}/agents")
@@ -68,7 +70,8 @@ def add_drift(api: FastAPI, service: DriftService, access: Access) -> None:
         agent: Annotated[str, Query(max_length=200)] = "",
     ) -> dict[str, Any]:
         """How each agent is watched; with ``agent``, that one alone, with a picture of each metric."""
-        return {"agents": _standings(service, caller.project, agent)}
+        found = _standings(service, caller.project, agent)
+        return {"agents": found, "behind_s": service.behind_s if service.is_late else 0}
 
     _add_guards(api, service, access)
 
@@ -84,6 +87,12 @@ def _add_guards(api: FastAPI, service: DriftService, access: Access) -> None:
     ) -> dict[str, Any]:
         """Each new version of an agent against the one before it, the newest first."""
         return {"guards": service.tables.guards(caller.project, agent, limit)}
+
+
+def _learn(said: Acknowledged) -> Learn:
+    if not said.learn:
+        return "nothing"
+    return "metric" if said.metric_only else "agent"
 
 
 def _standings(service: DriftService, project: str, agent: str) -> list[dict[str, Any]]:

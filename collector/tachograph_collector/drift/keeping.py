@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tachograph_collector.control.database import Database, now_ns
@@ -318,8 +319,8 @@ def _save_alarm(connection: Connection, key: Key, alarm: Alarm) -> None:
 
 
 def _packed(data: Any) -> bytes:
-    return zlib.compress(json.dumps(data, separators=(",", ":")).encode(), 3)
+    return zlib.compress(orjson.dumps(data), 1)
 
 
 def _unpacked(data: bytes) -> Any:
-    return json.loads(zlib.decompress(data))
+    return orjson.loads(zlib.decompress(data))

@@ -1,192 +1,163 @@
-"""The thread that watches for drift: reads runs that have finished, feeds each agent's watch, keeps what it finds.
-
-Runs are taken in the order in which they became known, once they have not changed for a while. So a run that arrives late
-is simply one of the next, and reading all of history gives the alarms that were raised when it happened. State, alarms and
-the place are written in one transaction: after a crash the service goes on where it was.
-"""
+"""Drift in the collector: keeps the process that feeds alive, and does what people say about alarms."""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Literal
 
-from clickhouse_connect.driver.client import Client
-
+from tachograph_collector.chores import Chore
 from tachograph_collector.control.audit import Audit
-from tachograph_collector.drift.keeping import (
-    DriftTables,
-    Key,
-    OvertakenError,
-    Place,
-    end_alarms,
-    storable,
-)
-from tachograph_schemas import store
+from tachograph_collector.drift.keeping import DriftTables, OvertakenError, end_alarms
+from tachograph_collector.drift.process import PROGRESS, Work
 from tachograph_schemas.drift.agent import AgentWatch
-from tachograph_schemas.drift.alarms import Alarm, alarm
 from tachograph_schemas.drift.metrics import BY_KEY
 from tachograph_schemas.drift.points import RunPoint
-from tachograph_schemas.drift.reading import PAGE_RUNS, Cursor, Finished, page
 
 logger = logging.getLogger(__name__)
 
+Learn = Literal["agent", "metric", "nothing"]
+"""What is learnt anew when an alarm ends."""
+
 _STOP_S = 5.0
-_LOOK_BACK_S = 300.0  # far longer than an insert takes, and than clocks differ
-_MOST_WATCHES = 64  # in memory; the others are read again when they have runs
-_YIELD_EVERY = (
-    10  # runs, about two milliseconds: the intake of the same process must not wait for us
-)
-_YIELD_S = 0.002  # without a real pause the interpreter's lock comes straight back to this thread
+_SILENCE_S = 180.0
+"""Longer than a page ever takes. A process that says nothing for so long hangs, or was stopped."""
+_LEAST_REST_S, _MOST_REST_S = 1.0, 60.0
+"""Before a process that has ended is started again: twice as long each time."""
+_TRIES = 5
+# Arrays here are small: threads of the algebra library would only take memory.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-class DriftService:
-    """Watches all agents of all projects. :meth:`start` it, or call :meth:`step` by hand."""
+class DriftService(Chore):
+    """Acknowledgements, and a thread that holds the process which feeds."""
 
     def __init__(
-        self, dsn: str, tables: DriftTables, audit: Audit, budget_runs: int, settle_s: float
+        self, tables: DriftTables, audit: Audit, budget_runs: int, work: Callable[[], Work]
     ) -> None:
-        self._dsn = dsn
+        """``work`` is asked when the process is started: by then the collector knows its own addresses."""
+        super().__init__("drift", _STOP_S)
         self.tables = tables
         self._audit = audit
         self._budget_runs = budget_runs
-        self._settle_s = settle_s
-        self._place: Place | None = None
-        self._watches: OrderedDict[Key, AgentWatch] = OrderedDict()
-        self._using = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="drift", daemon=True)
+        self._work = work
+        self.pid: int | None = None
+        """Of the process that feeds; None when there is none."""
+        self._settle_s, self._progress_s = 0.0, monotonic()
+        self.restarts = 0
+        """How often the process ended, or was ended because it fell silent."""
 
-    def start(self) -> None:
-        """Begin; the engine's tables must be there."""
-        self._thread.start()
+    @property
+    def behind_s(self) -> float:
+        """For how long no run could be compared, or looked for, seconds."""
+        return monotonic() - self._progress_s
 
-    def stop(self) -> None:
-        """End after the page under way; waits for a few seconds at most."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(_STOP_S)
-
-    def step(self, client: Client, until_ns: int, limit: int = PAGE_RUNS) -> int:
-        """Feed one page of runs that were last computed until ``until_ns``; how many were read.
-
-        Raises:
-            StoreError, DatabaseError: nothing was changed; the same call may be made again.
-        """
-        with self._using:
-            place = self._place = self._place or self.tables.place()
-            runs = page(client, place.cursor, until_ns, limit)
-            if not runs:
-                return 0
-            try:
-                touched, alarms = self._feed(runs, place)
-                place.cursor = runs[-1].cursor
-                if touched:
-                    with self.tables.write() as connection:
-                        self.tables.save(connection, place, touched, alarms)
-                    for watch in touched.values():
-                        watch.deploys.settled()
-            except BaseException:
-                # What is in memory is ahead of what is kept.
-                self._forget()
-                raise
-            while len(self._watches) > _MOST_WATCHES:
-                self._watches.popitem(last=False)
-            return len(runs)
-
-    def look_back(self) -> None:
-        """Read what became known last once more: an insert that took long shows later than its time says.
-
-        Runs that were fed already are not fed again.
-        """
-        with self._using:
-            place = self._place = self._place or self.tables.place()
-            from_ns = place.cursor.computed_ns - int(_LOOK_BACK_S * 1e9)
-            place.cursor = Cursor(max(0, from_ns))
+    @property
+    def is_late(self) -> bool:
+        """Whether that is longer than it may be."""
+        return self.behind_s > _SILENCE_S + self._settle_s
 
     def acknowledge(
-        self, project: str, found: dict[str, Any], actor: str, note: str, *, learn: bool
+        self, project: str, found: dict[str, Any], actor: str, note: str, learn: Learn
     ) -> None:
-        """End an alarm. ``learn``: what is now is the new normal, so a baseline is learnt from the change on.
+        """End an alarm. ``learn``: what is now is the new normal of its metric or of the whole agent, and is learnt anew.
 
         Raises:
+            OvertakenError: runs were fed meanwhile, again and again; nothing was changed.
             DatabaseError: nothing was changed.
         """
-        key = (project, found["agent"])
-        with self._using:
-            self._forget()
-            place, watch = self.tables.place(), self._watch(key)
-            try:
-                if learn:
-                    watch.learn_again(since(watch, found["since_run"]))
-                else:
-                    watch.restart(BY_KEY[found["metric"]])
-                with self._audit.change() as connection:
-                    self.tables.save(connection, place, {key: watch})
-                    end_alarms(connection, key, actor, note, None if learn else found["metric"])
-                    self._audit.record(
-                        connection,
-                        project=project,
-                        actor=actor,
-                        action="drift.learn" if learn else "drift.dismiss",
-                        subject=found["id"],
-                        detail={"agent": found["agent"], "metric": found["metric"], "note": note},
-                    )
-            finally:
-                self._forget()
-
-    def _feed(
-        self, runs: Sequence[Finished], place: Place
-    ) -> tuple[dict[Key, AgentWatch], list[tuple[Key, Alarm]]]:
-        touched: dict[Key, AgentWatch] = {}
-        alarms: list[tuple[Key, Alarm]] = []
-        for number, run in enumerate(runs):
-            if number % _YIELD_EVERY == 0:
-                time.sleep(_YIELD_S)
-            if not place.fed.is_new(run.project, run.point.run_id):
-                continue
-            key = storable(run.project, run.agent)
-            watch = touched[key] = touched.get(key) or self._watch(key)
-            signals = watch.feed(run.point)
-            alarms += [(key, alarm(key[1], watch, signal)) for signal in signals]
-        return touched, alarms
+        for _ in range(_TRIES - 1):
+            # Between our reading and our writing a page of runs was fed.
+            with suppress(OvertakenError):
+                self._acknowledge(project, found, actor, note, learn)
+                return
+        self._acknowledge(project, found, actor, note, learn)
 
     def watch(self, project: str, agent: str) -> AgentWatch:
         """What is kept of an agent, to be looked at only."""
         return self.tables.watch((project, agent), self._budget_runs)
 
-    def _watch(self, key: Key) -> AgentWatch:
-        found = self._watches.get(key)
-        if found is None:
-            found = self._watches[key] = self.tables.watch(key, self._budget_runs)
-        self._watches.move_to_end(key)
-        return found
-
-    def _forget(self) -> None:
-        self._place = None
-        self._watches.clear()
+    def _acknowledge(
+        self, project: str, found: dict[str, Any], actor: str, note: str, learn: Learn
+    ) -> None:
+        key, metric = (project, found["agent"]), BY_KEY[found["metric"]]
+        place, watch = self.tables.place(), self.tables.watch(key, self._budget_runs)
+        if learn == "agent":
+            watch.learn_again(since(watch, found["since_run"]))
+        elif learn == "metric":
+            watch.learn_metric_again(metric, since(watch, found["since_run"]))
+        else:
+            watch.restart(metric)
+        with self._audit.change() as connection:
+            self.tables.save(connection, place, {key: watch})
+            end_alarms(connection, key, actor, note, None if learn == "agent" else metric.key)
+            self._audit.record(
+                connection,
+                project=project,
+                actor=actor,
+                action="drift.dismiss" if learn == "nothing" else "drift.learn",
+                subject=found["id"],
+                detail={
+                    "agent": found["agent"],
+                    "metric": found["metric"],
+                    "learn": learn,
+                    "note": note,
+                },
+            )
 
     def _run(self) -> None:
+        rest_s = _LEAST_REST_S
+        work = self._work()
+        self._settle_s, self._progress_s = work.settle_s, monotonic()
+        # Nothing can have settled before, and a collector that ends soon has never started it.
+        self._stop.wait(work.settle_s)
         while not self._stop.is_set():
             try:
-                client = store.connect(self._dsn)
-                try:
-                    self.look_back()
-                    while not self._stop.is_set() and self.step(client, self._settled_ns()):
-                        pass
-                finally:
-                    client.close()
-            except OvertakenError:
-                logger.debug("Another collector has fed these runs.")
-            except Exception as error:
-                logger.warning("Drift was not looked for, and is tried again: %s", error)
-            self._stop.wait(self._settle_s)
+                self._feed(work)
+            except OSError as error:
+                logger.warning("The process that looks for drift cannot be started: %s", error)
+            self.restarts += 1
+            self._stop.wait(rest_s)
+            rest_s = min(_MOST_REST_S, 2 * rest_s)
 
-    def _settled_ns(self) -> int:
-        return time.time_ns() - int(self._settle_s * 1e9)
+    def _feed(self, work: Work) -> None:
+        """Start the process and wait until it ends, falls silent, or is to end."""
+        command = [sys.executable, "-P", "-m", "tachograph_collector.drift.process"]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **_ENVIRONMENT},
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            self.pid = process.pid
+            try:
+                process.stdin.write(work.line())
+                process.stdin.flush()
+                os.set_blocking(process.stdout.fileno(), False)
+                heard_s = monotonic()
+                while not self._stop.wait(_LEAST_REST_S):
+                    if process.poll() is not None:
+                        why = f"has ended ({process.returncode})"
+                        break
+                    if said := process.stdout.read():
+                        heard_s = monotonic()
+                        self._progress_s = heard_s if PROGRESS in said else self._progress_s
+                    elif monotonic() - heard_s > _SILENCE_S + work.settle_s:
+                        why = "has fallen silent"
+                        break
+                else:
+                    return
+                logger.warning("The process that looks for drift %s; it is started again.", why)
+            finally:
+                self.pid = None
+                process.kill()
 
 
 def since(watch: AgentWatch, run_id: str) -> list[RunPoint]:

@@ -69,6 +69,7 @@ _HARMLESS = frozenset(
         "date_time_overflow_behavior",
         "decimal_check_overflow",
         "distinct_overflow_mode",
+        "distributed_product_mode",
         "empty_result_for_aggregation_by_empty_set",
         "enable_analyzer",
         "enable_time_time64_type",

@@ -11,6 +11,7 @@ from tachograph_dashboard import (
     data,
     frame,
     navigation,
+    orders,
     states,
 )
 from tachograph_dashboard.filters import WINDOWS
@@ -23,6 +24,8 @@ from tachograph_schemas import words
 def everyone() -> None:
     with frame.head("Agents"):
         chosen = frame.window()
+        orders.offer("all")
+    orders.in_force()
     when = agents_data.window(WINDOWS[chosen], now)
     with st.skeleton(height=320):
         found = agents_data.listed(when)
@@ -37,9 +40,11 @@ def everyone() -> None:
 
 
 def one(name: str) -> None:
-    heading, right = st.columns([0.72, 0.28], vertical_alignment="bottom")
-    with right, st.container(horizontal=True):
+    heading, right = st.columns([0.52, 0.48], vertical_alignment="bottom")
+    with right, st.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         chosen = frame.window()
+        orders.offer("agent", name)
+    orders.in_force(name)
     when = agents_data.window(WINDOWS[chosen], now)
     with st.skeleton(height=320):
         found = agents_data.agent(name, when)
@@ -61,17 +66,17 @@ def one(name: str) -> None:
     components.kpis(agent_figures.figures(found, course, breakers, when), key="agent_kpis", most=6)
     left, right = st.columns([0.58, 0.42], gap="large")
     with left:
-        st.markdown("#### Harness maturity", anchors=False)
+        st.markdown("## Harness maturity", anchors=False)
         card = agents_data.card(name, when)
         components.maturity(views.maturity(card), key="maturity")
     with right:
-        st.markdown("#### Versions", anchors=False)
+        st.markdown("## Versions", anchors=False)
         components.sheet(views.versions_table(versions, where, now), key="versions")
         compared(name)
         if breakers:
-            st.markdown("#### Circuit breakers", anchors=False)
+            st.markdown("## Circuit breakers", anchors=False)
             components.sheet(views.breakers_table(breakers), key="breakers")
-        st.markdown("#### Layers seen at work", anchors=False)
+        st.markdown("## Layers seen at work", anchors=False)
         components.maturity(views.layers(card), key="layers")
 
 
@@ -94,13 +99,15 @@ now = datetime.now(UTC)
 name = st.query_params.get("name", "")
 st.set_page_config(page_title=f"{words.excerpt(name, 60) or 'Agents'} · Tachograph")
 try:
-    empty = data.is_empty()
+    # A store that hangs answers nothing for a while, and a blank page would say less.
+    with st.spinner("Asking the store …"):
+        empty = data.is_empty()
     if not empty and name:
         one(name)
     elif not empty:
         everyone()
 except data.StoreError:
     states.store_down()
-    st.stop()
+    frame.stop()
 if empty:
     states.first_run()

@@ -10,25 +10,26 @@ import streamlit as st
 from tachograph_dashboard import components, control, data, frame, navigation, states
 from tachograph_dashboard.views import approvals as views
 from tachograph_dashboard.views import telling, times
-from tachograph_schemas.account.model import Account
 from tachograph_schemas.queries import AmbiguousRunError
 from tachograph_schemas.rows import RunRow
 
 POLL_S = 2
 LED_HERE_LINES = 8
 LED_HERE_PX = 420
+PAGE_DIGITS = 8
 SETTLED = "Decided"
 SAID = "approvals_said"
 
 
-def run_of(found: Mapping[str, Any]) -> tuple[RunRow, Account] | None:
-    """The run that asked, as far as it is stored by now."""
+def run_of(found: Mapping[str, Any]) -> RunRow | None:
+    """The run that asked, if it is stored by now.
+
+    Raises:
+        StoreError: nobody can say.
+    """
     try:
-        row = data.run(found["run_id"], found["project"]) if found["run_id"] else None
-        if row is None:
-            return None
-        return row, data.run_account(row, data.run_version(row.run_id, row.project))
-    except (*data.StoreError, AmbiguousRunError):
+        return data.run(found["run_id"], found["project"]) if found["run_id"] else None
+    except AmbiguousRunError:
         return None
 
 
@@ -36,8 +37,10 @@ def inbox(known: tuple[str, ...]) -> None:
     """The list; a fragment, so that looking for news leaves alone what somebody is writing."""
     try:
         listed = control.listed(statuses, page)
-    except control.ControlError:
-        st.rerun()
+    except control.ControlError as error:
+        # Not the whole page: somebody may be writing, and a form that is taken away takes along what was typed.
+        st.text(f"The list cannot be refreshed: {error}")
+        return
     ids = tuple(row["id"] for row in listed["approvals"])
     if ids != known:
         st.rerun()
@@ -64,12 +67,15 @@ def arguments(found: Mapping[str, Any]) -> None:
     if found["status"] != "pending" or found["approvers_needed"] > 1:
         st.markdown(f"**{label}**", anchors=False)
         st.code(shown, language="json", wrap_lines=True)
+        if found["status"] == "pending":
+            st.caption("Several people approve, all of them the same: these cannot be changed.")
         return
     st.text_area(
         label,
         shown,
         key=f"params_{found['id']}",
         height=min(460, 44 + 24 * max(3, lines)),
+        persist_state="page",
         help="Approve with other arguments by changing them here",
     )
 
@@ -107,6 +113,7 @@ def decision_form(found: Mapping[str, Any]) -> None:
         key=f"reason_{found['id']}",
         max_chars=2_000,
         placeholder="Needed to refuse, welcome otherwise",
+        persist_state="page",
     )
     with st.container(horizontal=True, gap="small"):
         for word, label, kind in (
@@ -140,19 +147,27 @@ def head(found: Mapping[str, Any]) -> None:
         if now is None or now["status"] != found["status"]:
             st.rerun()
         found = now
-    of = run_of(found)
-    shown = views.request(found, of[0] if of else None, where, datetime.now(UTC))
+    try:
+        row = run_of(found)
+    except data.StoreError:
+        row = None
+    shown = views.request(found, row, where, datetime.now(UTC))
     navigation.follow(components.request(shown, key="request"))
 
 
 def led_here(found: Mapping[str, Any]) -> None:
     """The last steps of the run, as they are stored."""
-    of = run_of(found)
-    if of is None:
-        st.caption("The run that asked is not stored, or not yet.")
+    try:
+        row = run_of(found)
+        if row is None:
+            st.caption("The run that asked is not stored, or not yet.")
+            return
+        account = data.run_account(row, data.run_version(row.run_id, row.project))
+    except data.StoreError:
+        st.caption("The store does not answer, so what led here cannot be shown.")
         return
     st.markdown("**What led here**", anchors=False)
-    recent = replace(of[1], story=of[1].story[-LED_HERE_LINES:])
+    recent = replace(account, story=account.story[-LED_HERE_LINES:])
     story = telling.story(recent, "", LED_HERE_PX)
     components.account(story, key="led_here", on_span=lambda: None)
     step = (st.session_state.get("led_here") or {}).get("span")
@@ -181,29 +196,45 @@ def detail(approval_id: str) -> None:
         st.fragment(led_here, run_every=every, key="led_here_fragment")(found)
 
 
+def asked_page() -> int:
+    """The page of the list, counted from 1; before the widget is there, the address says it."""
+    said = str(st.session_state.get("page") or st.query_params.get("page", ""))
+    return max(1, int(said)) if said.isdecimal() and len(said) < PAGE_DIGITS else 1
+
+
+def first_page() -> None:
+    """Another list begins at its beginning."""
+    st.session_state["page"] = 1
+
+
 where = times.zone(st.context.timezone)
 with frame.head("Approvals"):
-    view = frame.choice("Show", ["Waiting", SETTLED], key="show")
+    view = frame.choice("Show", ["Waiting", SETTLED], key="show", on_change=first_page)
 statuses = control.SETTLED if view == SETTLED else control.WAITING
-page = int(st.session_state.get("page") or 1)
+page = asked_page()
 try:
     listed = control.listed(statuses, page)
+    pages = max(1, -(-int(listed["total"]) // control.PAGE_ROWS))
+    if page > pages:
+        # It was the last one until somebody decided, or it stands in an old link.
+        page = st.session_state["page"] = pages
+        listed = control.listed(statuses, page)
 except control.ControlError as error:
     states.no_control(str(error))
-    st.stop()
+    frame.stop()
 rows = listed["approvals"]
 chosen = st.query_params.get("id", "") or (rows[0]["id"] if rows else "")
 if not chosen:
     states.no_approvals(waiting=view != SETTLED)
-    st.stop()
+    frame.stop()
 left, right = st.columns([0.32, 0.68], gap="medium")
-with left:
-    st.fragment(inbox, run_every=POLL_S, key="inbox_fragment")(tuple(row["id"] for row in rows))
-    pages = -(-int(listed["total"]) // control.PAGE_ROWS)
-    if pages > 1:
-        st.pagination(pages, key="page", max_visible_pages=5)
+# The request first: it is what somebody came for, and its way into the page is the longest.
 with right:
     try:
         detail(chosen)
     except control.ControlError as error:
         states.no_control(str(error))
+with left:
+    st.fragment(inbox, run_every=POLL_S, key="inbox_fragment")(tuple(row["id"] for row in rows))
+    if pages > 1:
+        st.pagination(pages, key="page", bind="query-params", max_visible_pages=5)

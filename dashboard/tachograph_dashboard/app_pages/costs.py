@@ -1,4 +1,4 @@
-"""What was spent, on what, and how much of it for nothing; and the budgets that stop it. ``/costs?by=customer``"""
+"""What was spent, on what, and how much of it for nothing; and the budgets that stop it. ``/costs?by=Customer``"""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import streamlit as st
 
 from tachograph_dashboard import components, control, costs, data, frame, navigation, states
 from tachograph_dashboard.filters import WINDOWS
-from tachograph_dashboard.views import burn, times
+from tachograph_dashboard.views import burn, course, plots, times
 from tachograph_dashboard.views import costs as views
 from tachograph_schemas.budgets import ACTIONS, SCOPES, UNITS, UNREACHABLE
 from tachograph_schemas.budgets import WINDOWS as BUDGET_WINDOWS
@@ -16,6 +16,8 @@ from tachograph_schemas.costs import GROUPS
 
 SLICES = 40
 REFRESH_S = 10
+MOST_CARDS = 30
+"""Budgets at once; more are found by name."""
 HELP = {
     "target": "Which one. Empty: each has a budget of its own; for runs, steps and repair loops: of every agent.",
     "action": "What happens to the next call once it is used up.",
@@ -44,9 +46,10 @@ def figures(by: str, window: str) -> None:
     try:
         view = asked(by, window)[0]
     except data.StoreError:
-        st.rerun()
+        # Not the whole page: that would close the dialog of a budget with all that was typed.
+        return
     if view.agents:
-        components.kpis(views.figures(view), key="cost_figures")
+        components.kpis(views.figures(view), key="cost_figures", most=4)
 
 
 def spending(by: str, window: str) -> None:
@@ -54,13 +57,17 @@ def spending(by: str, window: str) -> None:
     try:
         view, since, until, slice_s = asked(by, window)
     except data.StoreError:
-        st.rerun()
+        st.caption("The store does not answer now; costs are shown again as soon as it does.")
+        return
     if not view.agents:
         states.no_costs(widen=window != "all", on_widen=frame.widen)
         return
     if view.course:
-        chart = views.course(view, by, since, until, slice_s)
-        st.vega_lite_chart(spec=chart, height=270, key=f"course_{by}")
+        where = times.zone(st.context.timezone)
+        drawn = course.figure(view.course, views.unnamed(by), (since, until), slice_s, where)
+        st.plotly_chart(
+            drawn, config=plots.CONFIG, key=f"course_{by}", alt=course.told(view.course)
+        )
     shown = views.table(view.groups, by, st.query_params.get("name", ""))
     opened = components.sheet(shown, key="cost_table")
     if opened is not None:
@@ -80,7 +87,22 @@ def budget_list() -> None:
     if not found:
         states.no_budgets()
         return
-    opened = components.budgets(views.cards(found), key="budget_cards")
+    wanted = ""
+    if len(found) > MOST_CARDS:
+        wanted = st.text_input(
+            "Find a budget",
+            key="budget_wanted",
+            type="search",
+            placeholder=f"Find one of {len(found):,} by name or target",
+            label_visibility="collapsed",
+            live=True,
+        )
+    listed = views.ranked(found, wanted)
+    opened = components.budgets(views.cards(listed[:MOST_CARDS]), key="budget_cards")
+    if len(listed) > MOST_CARDS:
+        st.caption(f"{len(listed) - MOST_CARDS:,} more, which are used less.")
+    elif not listed:
+        st.caption("No budget has this in its name or target.")
     if opened is not None:
         st.session_state["budget_open"] = opened
         st.rerun()
@@ -123,8 +145,7 @@ def burn_down(state: Mapping[str, Any]) -> None:
     drawn = burn.figure(state, times.zone(st.context.timezone))
     if drawn is None:
         return
-    config = {"displayModeBar": False}
-    st.plotly_chart(drawn, config=config, key="burn", alt=burn.told(state))
+    st.plotly_chart(drawn, config=plots.CONFIG, key="burn", alt=burn.told(state))
 
 
 def choice(place: Any, label: str, known: Sequence[str], now: str, about: str = "") -> str:
@@ -172,7 +193,7 @@ try:
     known = data.facets()
 except data.StoreError:
     states.store_down()
-    st.stop()
+    frame.stop()
 if known.outcomes:
     st.fragment(figures, run_every=REFRESH_S, key="figures")(by, window)
 left, right = st.columns([0.68, 0.32], gap="medium")
@@ -183,7 +204,7 @@ with left:
         states.no_costs(widen=False, on_widen=frame.widen)
 with right:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("### Budgets", anchors=False)
+        st.markdown("## Budgets", anchors=False)
         st.space("stretch")
         if st.button("New budget", icon=":material/add:", key="budget_new"):
             edit({})

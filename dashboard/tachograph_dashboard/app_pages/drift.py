@@ -9,6 +9,7 @@ import streamlit as st
 from tachograph_dashboard import components, control, frame, navigation, states
 from tachograph_dashboard.views import drift as views
 from tachograph_dashboard.views import times, versions
+from tachograph_schemas import words
 
 SAID = "drift_said"
 SETTLED = "Acknowledged"
@@ -43,7 +44,22 @@ def lists() -> None:
         choose(agent=chosen)
 
 
-def end(found: Mapping[str, Any], learn: bool) -> None:
+ENDINGS = (
+    (
+        "This is the new normal",
+        "Learn a new baseline of all metrics, beginning with these runs",
+        {"learn": True},
+    ),
+    (
+        "New normal of this metric only",
+        "Learn this metric anew, beginning with these runs; the others keep their baseline",
+        {"learn": True, "metric_only": True},
+    ),
+    ("Dismiss", "Keep the baseline and go on watching", {"learn": False}),
+)
+
+
+def end(found: Mapping[str, Any], said: Mapping[str, bool]) -> None:
     """A button was pressed."""
     name = frame.me("actor")
     if not name:
@@ -51,34 +67,31 @@ def end(found: Mapping[str, Any], learn: bool) -> None:
         return
     note = str(st.session_state.get(f"note_{found['id']}") or "").strip()
     try:
-        control.acknowledge(found["id"], {"learn": learn, "actor": name, "note": note})
+        control.acknowledge(found["id"], {**said, "actor": name, "note": note})
     except control.ControlError as error:
         st.session_state[SAID] = f"Not done: {error}"
 
 
 def ending(found: Mapping[str, Any]) -> None:
-    """Who, why, and the two ways to end an alarm."""
+    """Who, why, and the ways to end an alarm."""
     st.space("small")
     who, why = st.columns([0.3, 0.7])
     frame.your_name(who, "actor")
     why.text_input("Note", key=f"note_{found['id']}", max_chars=2_000, placeholder="Why it changed")
     with st.container(horizontal=True, gap="small"):
-        for learn, label, help_text in (
-            (True, "This is the new normal", "Learn a new baseline, beginning with these runs"),
-            (False, "Dismiss", "Keep the baseline and go on watching"),
-        ):
+        for number, (label, help_text, said) in enumerate(ENDINGS):
             st.button(
                 label,
                 key=f"{label}_{found['id']}",
-                type="primary" if learn else "secondary",
+                type="secondary" if number else "primary",
                 on_click=end,
-                args=(found, learn),
+                args=(found, said),
                 help=help_text,
             )
-    said = st.session_state.pop(SAID, "")
-    if said:
+    told = st.session_state.pop(SAID, "")
+    if told:
         # Not as Markdown: the sentence may quote what somebody typed.
-        st.text(said)
+        st.text(told)
 
 
 def detail() -> None:
@@ -109,12 +122,15 @@ try:
     alarms = control.drift_alarms("acknowledged" if view == SETTLED else "open")
     agents = control.drift_agents()
     guards = control.drift_guards()
+    behind_s = control.drift_behind_s()
 except control.ControlError as error:
     states.no_control(str(error), "The collector cannot be reached")
-    st.stop()
+    frame.stop()
+if behind_s:
+    st.warning(words.drift_is_behind(behind_s))
 if not agents:
     states.no_drift()
-    st.stop()
+    frame.stop()
 alarm_id, agent = st.query_params.get("alarm", ""), st.query_params.get("agent", "")
 version = st.query_params.get("version", "")
 if not alarm_id and not agent and not version:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from tachograph_dashboard import components, control, data, navigation, states
+from tachograph_dashboard import components, control, data, frame, navigation, orders, states
 from tachograph_dashboard.links import Target, link
 from tachograph_dashboard.views import details, replays, telling, times
 from tachograph_dashboard.views.header import header
@@ -30,10 +30,7 @@ def find(run_id: str) -> RunRow | None:
         states.store_down()
         return None
     if found is None and run_id:
-        states.no_run(
-            "This run is not stored",
-            "The link may be incomplete, or the run was deleted when its time was over.",
-        )
+        states.run_not_stored(run_id)
     elif found is None:
         states.no_run("No run was named", "A link to a run ends with its id.")
     return found
@@ -159,7 +156,7 @@ def replay_panel() -> None:
     st.markdown(said, anchors=False)
     commands = replays.commands(row, recording) if recording is not None else ""
     if commands:
-        st.code(commands, language="bash", wrap_lines=True)
+        st.code(commands, language=None, wrap_lines=True)
         st.caption("Run them in the folder of the program. `tacho fork` asks models, and pays.")
     try:
         known = control.replays(row.run_id)
@@ -174,7 +171,9 @@ def replay_panel() -> None:
     if not known:
         st.caption("It was not replayed or forked yet.")
         return
-    lead = components.replays(replays.listed(row.run_id, known, datetime.now(UTC)), key="replays")
+    lead = components.replays(
+        replays.listed(row.run_id, known, datetime.now(UTC), row.cost_usd), key="replays"
+    )
     if lead:
         page = "compare" if lead.pop("page") == "/compare" else "run"
         st.switch_page(f"app_pages/{page}.py", query_params=lead)
@@ -196,7 +195,8 @@ def ask_replay() -> None:
     try:
         control.ask_replay(row.run_id)
     except control.ControlError as error:
-        st.error(str(error))
+        # Not as Markdown: it is another program's sentence.
+        st.text(f"Not done: {error}")
     else:
         st.rerun(scope="fragment")
 
@@ -204,14 +204,14 @@ def ask_replay() -> None:
 st.set_page_config(page_title="Run · Tachograph")
 found = find(st.query_params.get("id", ""))
 if found is None:
-    st.stop()
+    frame.stop()
 row = found
 try:
     version = data.run_version(row.run_id, row.project)
     account = data.run_account(row, version)
 except data.StoreError:
     states.store_down()
-    st.stop()
+    frame.stop()
 where = times.zone(st.context.timezone)
 TREE, FIRST = f"tree-{row.run_id}", f"first-{row.run_id}"
 st.session_state.setdefault(
@@ -220,6 +220,9 @@ st.session_state.setdefault(
 st.set_page_config(page_title=f"{words.excerpt(row.title, 60) or 'Run'} · Tachograph")
 
 head()
+if row.outcome == "running":
+    orders.in_force(row.agent, row.run_id)
+    orders.offer("run", row.run_id)
 left, right = st.columns([0.36, 0.64], gap="medium")
 # The tree first: it is what takes longest in the browser.
 with right:

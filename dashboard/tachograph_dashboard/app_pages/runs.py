@@ -149,10 +149,10 @@ try:
     running = bool(known.outcomes) and data.is_running()
 except data.StoreError:
     states.store_down()
-    st.stop()
+    frame.stop()
 if not known.outcomes:
     states.first_run()
-    st.stop()
+    frame.stop()
 filter_bar(known)
 widgets = {str(key): value for key, value in st.session_state.items()}
 choice = chosen(widgets, st.query_params.get("session", ""), st.query_params.get("tag", ""))

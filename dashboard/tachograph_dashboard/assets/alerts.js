@@ -5,7 +5,14 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const root = box.getRootNode(), focused = root.activeElement?.dataset?.key
   box.setAttribute("role", "list")
   box.replaceChildren(...data.rows.map((row) => item(row, setTriggerValue)))
+  if (data.more) box.append(more(data.more))
   if (focused) [...box.querySelectorAll("button")].find((b) => b.dataset.key === focused)?.focus()
+}
+
+function more(text) {
+  const el = h("div", "more", text)
+  el.setAttribute("role", "listitem")
+  return el
 }
 
 function item(row, setTriggerValue) {

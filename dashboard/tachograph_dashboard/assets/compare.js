@@ -45,7 +45,7 @@ function heads(data, trigger) {
 
 function factsOf(facts) {
   const table = h("table", "facts"), head = h("thead"), labels = h("tr"), body = h("tbody")
-  labels.append(h("th", "", ""))
+  labels.append(h("td"))
   for (const f of facts) { const th = h("th", "", f.label); th.scope = "col"; labels.append(th) }
   head.append(labels)
   SIDES.forEach((side) => {
@@ -62,6 +62,10 @@ function factsOf(facts) {
   })
   table.append(head, body)
   const scroll = h("div", "scroll")
+  // Narrow, it scrolls: keys must reach it too.
+  scroll.tabIndex = 0
+  scroll.setAttribute("role", "region")
+  scroll.setAttribute("aria-label", "Both runs in figures")
   scroll.append(table)
   return scroll
 }
@@ -132,7 +136,7 @@ function partsOf(line) {
   for (const part of line.parts) {
     const pre = h("pre")
     for (const [mark, text] of part.pieces) pre.append(h(TAGS[mark], "", text))
-    box.append(h("h4", "", part.label), pre)
+    box.append(h("h2", "", part.label), pre)
   }
   if (!line.parts.length) box.append(h("p", "none", "Neither arguments nor results were recorded."))
   return box

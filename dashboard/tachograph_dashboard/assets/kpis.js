@@ -7,7 +7,10 @@ const LEAST_POINTS = 3
 export default function ({ parentElement, data }) {
   const box = parentElement.querySelector(".kpis")
   // As many in a row at most, so that the last row is as full as the first.
-  box.style.setProperty("--most", data.most || data.cards.length)
+  const most = data.most || data.cards.length
+  box.style.setProperty("--most", most)
+  // A single row stays one in a narrow window; of several, one card alone in the last would be worse.
+  box.style.setProperty("--least", most > 5 ? "170px" : "132px")
   box.replaceChildren(...data.cards.map(card))
 }
 

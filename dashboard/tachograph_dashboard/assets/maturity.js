@@ -11,7 +11,7 @@ export default function ({ parentElement, data }) {
 
 function ladder(data) {
   const top = h("div", "top"), steps = h("div", "steps"), signs = h("div", "signs")
-  top.append(h("h2", "", data.name), h("span", "of", data.basis))
+  top.append(h("h3", "", data.name), h("span", "of", data.basis))
   steps.setAttribute("role", "img")
   steps.setAttribute("aria-label", `Level ${data.level} of 5: ${data.name}`)
   for (const level of data.levels) {
@@ -25,6 +25,8 @@ function ladder(data) {
 
 function next({ title, code }) {
   const card = h("div", "next"), pre = h("pre")
+  // Narrow, it scrolls: keys must reach it too.
+  pre.tabIndex = 0
   pre.append(h("code", "", code))
   card.append(h("div", "lead", "Add next"), h("div", "what", title), pre)
   return card
@@ -32,7 +34,7 @@ function next({ title, code }) {
 
 function group({ number, name, signs }) {
   const box = h("section")
-  box.append(h("h3", "", `${number} ${name}`))
+  box.append(h("h4", "", `${number} ${name}`))
   const list = h("ul")
   for (const { title, seen, found, code } of signs) {
     const li = h("li", seen ? "seen" : "missing")

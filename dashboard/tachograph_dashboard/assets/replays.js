@@ -13,7 +13,7 @@ function itemOf(row, trigger) {
   item.append(top, h("div", "text", row.text))
   if (row.other || row.compare) {
     const links = h("div", "links")
-    if (row.other) links.append(linkTo("Open the other run", "/run", { id: row.other }, trigger))
+    if (row.other) links.append(linkTo(row.open || "Open the other run", "/run", { id: row.other }, trigger))
     if (row.compare) links.append(linkTo("Compare", "/compare", { a: row.compare[0], b: row.compare[1] }, trigger))
     item.append(links)
   }

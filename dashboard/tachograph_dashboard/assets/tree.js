@@ -6,6 +6,7 @@
 const STRUCTURE = new Set(["run", "agent", "step"])
 const ALL_LAYERS = (1 << LAYERS.length) - 1
 const TREES = new WeakMap()
+const AGAIN_MS = 3000
 
 export default function (component) {
   const host = component.parentElement
@@ -32,6 +33,7 @@ class Tree {
   destroy() {
     this.resizing.disconnect()
     this.loading?.abort()
+    clearTimeout(this.againTimer)
     clearTimeout(this.restTimer)
     clearTimeout(this.tipTimer)
     cancelAnimationFrame(this.frame)
@@ -55,17 +57,20 @@ class Tree {
 
   async load(same) {
     this.loading?.abort()
+    clearTimeout(this.againTimer)
     const loading = (this.loading = new AbortController())
     if (!same || !this.t) { this.say(); this.$(".skeleton").hidden = false }
     try {
       const answer = await fetch(this.opt.src, { signal: loading.signal, credentials: "same-origin" })
-      if (!answer.ok) throw new Error(await answer.text())
+      if (!answer.ok) throw Object.assign(new Error(await answer.text()), { isFinal: answer.status < 500 })
       const columns = decodeColumns(await answer.arrayBuffer())
       this.take(new SpanTree(columns), same && !!this.t)
     } catch (error) {
       if (error.name === "AbortError") return
       this.$(".skeleton").hidden = true
-      // A live run keeps what it has: the next poll tries again.
+      // The store may be back in a moment, and the page of a run that has ended would not ask again.
+      if (!error.isFinal) this.againTimer = setTimeout(() => this.load(same), AGAIN_MS)
+      // A live run keeps what it has.
       if (this.t && same) return
       this.say("The spans could not be loaded", error.message, () => this.load(false))
     }

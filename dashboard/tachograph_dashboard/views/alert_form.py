@@ -7,6 +7,8 @@ from typing import Any
 
 import streamlit as st
 
+from tachograph_schemas import words
+
 Row = Mapping[str, Any]
 _WINDOWS = {
     60: "1 min",
@@ -44,6 +46,7 @@ def fields(known: Row | None, metrics: Sequence[Row], targets: Sequence[str]) ->
         list(dict.fromkeys([*targets, *rule.get("targets", [])])),
         default=rule.get("targets", []),
         key="rule_targets",
+        format_func=words.plain,
         placeholder="Nobody: it is seen on this page alone",
     )
     definition["note"] = st.text_area(
@@ -55,6 +58,16 @@ def fields(known: Row | None, metrics: Sequence[Row], targets: Sequence[str]) ->
         placeholder="What whoever gets the alert should know or do",
     )
     return definition
+
+
+def problem(definition: Row) -> str:
+    """What is missing, in the words of the form; empty when nothing is."""
+    if not definition["name"].strip():
+        return "Give it a name first."
+    figures = (definition["warning"], definition["critical"])
+    if figures == (None, None) and definition["no_data"] != "alert":
+        return "Say when it is an alert: give a figure for a warning or for critical, or both."
+    return ""
 
 
 def _watched(rule: Row, by_name: Mapping[str, Row]) -> dict[str, Any]:

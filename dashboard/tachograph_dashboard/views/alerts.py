@@ -8,6 +8,7 @@ from typing import Any
 
 from tachograph_dashboard.views import times
 from tachograph_schemas import words
+from tachograph_schemas.control import MOST_FIRING
 
 Row = Mapping[str, Any]
 _LEVELS = {
@@ -34,7 +35,8 @@ _SENT = {
 _LINE_CHARS = 400
 
 
-def _row(row_id: str, state: tuple[str, str], title: str, **more: Any) -> dict[str, Any]:
+def drawn(row_id: str, state: tuple[str, str], title: str, **more: Any) -> dict[str, Any]:
+    """One row of any list of the page: a state and its tone, a title, and what else there is to say."""
     plain = {"of": "", "line": "", "meta": [], "acts": [], "opens": False, "quiet": False}
     word, tone = state
     return {"id": row_id, "state": word, "tone": tone, "title": title} | plain | more
@@ -43,6 +45,16 @@ def _row(row_id: str, state: tuple[str, str], title: str, **more: Any) -> dict[s
 def firing(rows: Sequence[Row], now: datetime) -> list[dict[str, Any]]:
     """What is not well, with what can be done about it."""
     return [_fires(row, now) for row in rows]
+
+
+def milder(found: int, listed: int) -> str:
+    """What is said of those that are not listed, as they are too many; ``found`` is at most :data:`MOST_FIRING`."""
+    if found == listed:
+        return ""
+    count = f"{found - listed:,} more"
+    if found >= MOST_FIRING:
+        count = f"At least {count}"
+    return f"{count} fire, none of them worse than these. They are listed as these end."
 
 
 def _fires(row: Row, now: datetime) -> dict[str, Any]:
@@ -57,7 +69,7 @@ def _fires(row: Row, now: datetime) -> dict[str, Any]:
         meta.append((f"snoozed, {words.duration(row['snoozed_until_ns'] - now_ns)} left", True))
     acts = [] if row["acked_by"] or not row["event_id"] else [("ack", "I take care of it")]
     acts.append(("wake", "End snooze") if snoozed else ("snooze", "Snooze 1 h"))
-    return _row(
+    return drawn(
         f"{row['rule_id']} {row['event_id']} {row['group']}",
         _LEVELS[row["level"]],
         words.excerpt(row["rule_name"], 100),
@@ -79,7 +91,7 @@ def history(rows: Sequence[Row], where: tzinfo, now: datetime) -> list[dict[str,
         if row["acked_by"]:
             meta.append((f"{words.excerpt(row['acked_by'], 60)} took care of it", True))
         found.append(
-            _row(
+            drawn(
                 row["id"],
                 ("Closed", "plain") if row["kind"] == "closed" else _LEVELS[row["to_level"]],
                 f"{words.excerpt(row['rule_name'], 100)} {_KINDS[row['kind']]}",
@@ -106,7 +118,7 @@ def rules(rows: Sequence[Row], now: datetime) -> list[dict[str, Any]]:
         if row["snoozed_until_ns"] > now.timestamp() * 1e9:
             meta.append(("snoozed", True))
         found.append(
-            _row(
+            drawn(
                 row["id"],
                 _LEVELS[worst] if row["enabled"] else ("Off", "plain"),
                 words.excerpt(row["name"], 100),
@@ -122,7 +134,7 @@ def rules(rows: Sequence[Row], now: datetime) -> list[dict[str, Any]]:
 def groups(found: Sequence[Row]) -> list[dict[str, Any]]:
     """How a rule would judge the figures of this moment."""
     return [
-        _row(
+        drawn(
             each["key"],
             _LEVELS[each["level"]],
             words.excerpt(each["key"], 100) or "Everything together",
@@ -137,7 +149,7 @@ def groups(found: Sequence[Row]) -> list[dict[str, Any]]:
 def targets(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Who can be told."""
     return [
-        _row(
+        drawn(
             row["name"],
             ("Webhook" if row["kind"] == "webhook" else "Apprise", "plain"),
             words.excerpt(row["name"], 100),
@@ -163,7 +175,7 @@ def deliveries(rows: Sequence[Row], where: tzinfo, now: datetime) -> list[dict[s
         if row["said"]:
             meta.append((words.excerpt(row["said"], 160), row["status"] == "failed"))
         found.append(
-            _row(
+            drawn(
                 row["id"],
                 _SENT[row["status"]],
                 words.excerpt(row["title"], 120),

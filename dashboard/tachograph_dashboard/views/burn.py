@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
-from tachograph_dashboard.views.costs import amount
+from tachograph_dashboard.views import plots
 from tachograph_schemas import words
+from tachograph_schemas.budgets import amount
 
 HEIGHT_PX = 190
-_NS = 1_000_000_000
-_DAY_S = 86_400
 # In both looks, like the palette of costs.
 _SPENT, _AHEAD = "#2E7FD9", "#9BA5B5"
 
@@ -39,7 +38,7 @@ def figure(state: Mapping[str, Any], where: tzinfo) -> dict[str, Any] | None:
         traces.append(
             _line("At this pace", [shown[-1], end], where, rule["unit"], color=_AHEAD, dash="dot")
         )
-    return {"data": traces, "layout": _layout(rule)}
+    return {"data": traces, "layout": _layout(state, course, where)}
 
 
 def told(state: Mapping[str, Any]) -> str:
@@ -65,8 +64,7 @@ def _line(
         "type": "scatter",
         "mode": "lines",
         "name": name,
-        # Without a zone: Plotly draws the clock it is given.
-        "x": [_clock(at_ns, where) for at_ns, _ in points],
+        "x": [plots.clock(plots.utc(at_ns), where) for at_ns, _ in points],
         "y": [value for _, value in points],
         "text": [amount(value, unit) for _, value in points],
         "hovertemplate": "%{x|%d %b %H:%M}<br>%{text}<extra></extra>",
@@ -76,23 +74,9 @@ def _line(
     }
 
 
-def _clock(at_ns: int, where: tzinfo) -> str:
-    return (
-        datetime.fromtimestamp(at_ns / _NS, UTC).astimezone(where).replace(tzinfo=None).isoformat()
-    )
-
-
-def _layout(rule: Mapping[str, Any]) -> dict[str, Any]:
-    is_short = rule["window"] in {"hour", "day"} or 0 < rule["rolling_s"] <= _DAY_S
-    return {
-        "height": HEIGHT_PX,
-        "margin": {"l": 0, "r": 8, "t": 8, "b": 0},
-        "showlegend": True,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": {"showgrid": False, "tickformat": "%H:%M" if is_short else "%d %b"},
-        "yaxis": {
-            "rangemode": "tozero",
-            "tickprefix": "$" if rule["unit"] == "usd" else "",
-            "nticks": 4,
-        },
-    }
+def _layout(state: Mapping[str, Any], course: Sequence[Point], where: tzinfo) -> dict[str, Any]:
+    rule = state["rule"]
+    end_ns = course[-1][0] if rule["window"] == "rolling" else int(state["ends_ns"])
+    axis = plots.time_axis(plots.utc(course[0][0]), plots.utc(end_ns), where)
+    money = {"tickprefix": "$" if rule["unit"] == "usd" else ""}
+    return plots.layout(HEIGHT_PX, axis, money, legend=True)

@@ -3,61 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from tachograph_dashboard.costs import CostsView
 from tachograph_dashboard.navigation import Link
-from tachograph_dashboard.views.runs import share
+from tachograph_dashboard.views.runs import card, share
 from tachograph_dashboard.views.sheet import cell, column
 from tachograph_schemas import words
-from tachograph_schemas.budgets import BudgetError, rule_from
-from tachograph_schemas.costs import OTHERS, CostGroup
+from tachograph_schemas.budgets import BudgetError, amount, rule_from
+from tachograph_schemas.costs import CostGroup, Lost
 
+_card = partial(card, kind="bars")
 ROWS_MOST = 25
 _ACCOUNTS_MOST = 3
-_BAR_PX = 13
-"""Of forty slices side by side, with some air."""
 _NAME_CHARS = 80
 _NS = 1_000_000_000
-# Apart in both looks, and none of them the red of failures; the last is for all others.
-PALETTE = ("#2E7FD9", "#8257DB", "#1F9E8F", "#E8890C", "#B9559E", "#7F9A1E", "#5166C7", "#9BA5B5")
 _PAGES = {
     "agent": ("agents", "name"),
     "customer": ("", "customer"),
     "session": ("", "session"),
 }
 """The page a row leads to, and the parameter that names it there."""
-_UNNAMED = {"user": "no user named", "customer": "no customer named", "session": "no session"}
+_UNNAMED = {
+    "user": "no user named",
+    "customer": "no customer named",
+    "session": "no session",
+    "step": "outside of steps",
+}
+
+
+def unnamed(group: str) -> str:
+    """What a group is called that has no name."""
+    return _UNNAMED.get(group, f"no {group}")
 
 
 def figures(view: CostsView) -> list[dict[str, Any]]:
     """The cards of the strip. Unknown is said, never shown as nothing."""
     priced = [row.cost_usd for row in view.models if row.cost_usd is not None]
     spent = sum(priced) if priced else None
-    unpriced = sum(row.unpriced_calls for row in view.models)
+    beside = view.lost.tools_usd + view.lost.people_usd
+    whole = spent if spent is None and not beside else (spent or 0.0) + beside
     succeeded = sum(row.succeeded for row in view.agents)
     failed = sum(row.failed_cost_usd or 0.0 for row in view.agents)
-    lost = view.lost
-    notes = _notes(unpriced, lost.doubtful_calls)
-    a_success = None if spent is None or not succeeded else spent / succeeded
-    repairs = f"{lost.failed_repairs:,} of {words.count(lost.repairs, 'loop')} gave up"
+    notes = _notes(sum(row.unpriced_calls for row in view.models), view.lost.odd_calls)
     return [
-        _card("Spent", _usd(spent), ", ".join(notes), course=_together(view)),
+        _card("Spent on models", _usd(spent), ", ".join(notes), course=_together(view)),
+        _beside(view.lost),
         _card(
             "Cost of a success",
-            _usd(a_success),
+            _usd(whole / succeeded if whole is not None and succeeded else None),
             f"{words.count(succeeded, 'run')} succeeded" if succeeded else "no run succeeded",
-            "All that was spent, failures included, divided by the runs that succeeded",
+            "All that was spent, tools, people and failures included, divided by the runs that succeeded",
         ),
         _card(
             "Spent on failures",
             words.usd(failed),
             _share(failed, spent),
-            "By runs that failed or were interrupted",
+            "Model calls of runs that failed or were interrupted",
             tone="bad" if failed else "plain",
         ),
+        *_twice(view.lost),
+    ]
+
+
+def _beside(lost: Lost) -> dict[str, Any]:
+    help_ = "What steps say that they cost beside tokens: cost_usd=... of a tool, tacho.cost(...)"
+    if not lost.tools_usd and not lost.people_usd:
+        return _card("Tools and people", words.UNKNOWN, "no step says what it cost", help_)
+    said = [f"{words.usd(lost.tools_usd)} tools"] if lost.tools_usd else []
+    said += [f"{words.usd(lost.people_usd)} people"] if lost.people_usd else []
+    return _card(
+        "Tools and people", words.usd(lost.tools_usd + lost.people_usd), ", ".join(said), help_
+    )
+
+
+def _twice(lost: Lost) -> list[dict[str, Any]]:
+    """What was paid twice, or for nothing, and what was not paid at all."""
+    repairs = f"{lost.failed_repairs:,} of {words.count(lost.repairs, 'loop')} gave up"
+    return [
         _card(
             "Spent on repairs",
             words.usd(lost.failed_repairs_usd + lost.repairs_usd),
@@ -66,10 +92,11 @@ def figures(view: CostsView) -> list[dict[str, Any]]:
             tone="warn" if lost.failed_repairs_usd else "plain",
         ),
         _card(
-            "Calls that failed",
-            words.usd(lost.failed_calls_usd),
+            "Spent on retries",
+            words.usd(lost.retried_usd),
             words.count(lost.retries, "retry", "retries"),
-            "Paid for model calls that ended with an error",
+            "What attempts cost that failed and were made again: model calls within them, and their own cost. Model calls "
+            f"that ended with an error cost {words.usd(lost.failed_calls_usd)}",
         ),
         _card(
             "Missed cache",
@@ -78,12 +105,19 @@ def figures(view: CostsView) -> list[dict[str, Any]]:
             "Context sent again in the same run and not read from the provider's cache: an estimate, at the input's "
             "price less the cache's",
         ),
+        _card(
+            "Saved",
+            words.usd(lost.saved_usd),
+            "by answers from caches" if lost.saved_usd else "no cached answers",
+            "What answers would have cost that came from a cache of the agent's own (tacho.cache_hit)",
+            tone="good" if lost.saved_usd else "plain",
+        ),
     ]
 
 
-def _notes(unpriced: int, doubtful: int) -> list[str]:
+def _notes(unpriced: int, odd: int) -> list[str]:
     notes = [f"{words.count(unpriced, 'call')} unpriced"] if unpriced else []
-    return notes + ([f"{words.count(doubtful, 'call')} with odd token counts"] if doubtful else [])
+    return notes + ([f"{words.count(odd, 'call')} with odd numbers"] if odd else [])
 
 
 def _together(view: CostsView) -> list[float]:
@@ -94,26 +128,6 @@ def _together(view: CostsView) -> list[float]:
     return [by_slice[at] for at in sorted(by_slice)]
 
 
-def _card(
-    label: str,
-    value: str,
-    note: str,
-    help_: str = "",
-    *,
-    tone: str = "plain",
-    course: Sequence[float] = (),
-) -> dict[str, Any]:
-    return {
-        "label": label,
-        "value": value,
-        "note": note,
-        "tone": tone,
-        "help": help_,
-        "course": list(course),
-        "kind": "bars",
-    }
-
-
 def _usd(amount: float | None) -> str:
     return "unknown" if amount is None else words.usd(amount)
 
@@ -122,24 +136,36 @@ def _share(part: float, whole: float | None) -> str:
     return f"{part / whole * 100:.1f} % of all" if whole and part else ""
 
 
+_DIGIT_WIDE = "\N{FIGURE SPACE}"
+
+
 def table(rows: Sequence[CostGroup], group: str, chosen: str = "") -> dict[str, Any]:
     """The table, the dearest first; the row of ``chosen`` stands out."""
-    most = max((row.cost_usd or 0.0 for row in rows), default=0.0)
+    most = max((row.whole_usd or 0.0 for row in rows), default=0.0)
     rest = len(rows) - ROWS_MOST
+    is_beside = any(_beside_usd(row) is not None for row in rows)
+    beside = [column("Tools, people", "What steps say that they cost beside tokens")]
+    shown = [_row(row, group, most, is_beside=is_beside) for row in rows[:ROWS_MOST]]
+    for cells in zip(*(row["cells"] for row in shown), strict=True):
+        for each, text in zip(
+            cells, words.at_point([each["text"] for each in cells], _DIGIT_WIDE), strict=True
+        ):
+            each["text"] = text
     return {
         "label": f"Costs by {group}",
         "columns": [
             column(group.capitalize(), number=False),
             column("Runs", rank=2),
-            column("Cost"),
+            column("Cost", "Of model calls"),
+            *(beside if is_beside else []),
             column("Per success", "What all runs cost, by the successful ones", rank=2),
             column("On failures", "By runs that failed or were interrupted", rank=3),
             column("Tokens", rank=3),
             column("From cache", "Of the tokens sent", rank=4),
         ],
         "rows": [
-            _row(row, group, most) | {"chosen": bool(chosen) and row.key == chosen}
-            for row in rows[:ROWS_MOST]
+            drawn | {"chosen": bool(chosen) and row.key == chosen}
+            for drawn, row in zip(shown, rows, strict=False)
         ],
         "more": f"… and {rest:,} more, each cheaper" if rest > 0 else "",
     }
@@ -153,17 +179,18 @@ def leads(group: str, key: str) -> Link | None:
     return Link(page, {parameter: key})
 
 
-def _row(row: CostGroup, group: str, most: float) -> dict[str, Any]:
+def _row(row: CostGroup, group: str, most: float, *, is_beside: bool) -> dict[str, Any]:
     whole = row.input_tokens + row.cache_read_tokens + row.cache_write_tokens
     name, to = words.excerpt(row.key, _NAME_CHARS), leads(group, row.key)
     return {
         "open": row.key if to else "",
         "href": f"/{to.page}?{urlencode(to.query)}" if to else "",
         "cells": [
-            cell(name or _UNNAMED.get(group, f"no {group}"), "" if name else "unknown")
-            | {"share": (row.cost_usd or 0.0) / most if most else 0.0},
+            cell(name or unnamed(group), "" if name else "unknown")
+            | {"share": (row.whole_usd or 0.0) / most if most else 0.0},
             cell(f"{row.runs:,}", "plain"),
             _cost_cell(row),
+            *([_beside_cell(row)] if is_beside else []),
             cell(_usd_or_dash(row.per_success_usd)),
             cell(_usd_or_dash(row.failed_cost_usd or None)),
             cell(words.tokens(whole + row.output_tokens), "plain"),
@@ -172,101 +199,48 @@ def _row(row: CostGroup, group: str, most: float) -> dict[str, Any]:
     }
 
 
+def _beside_usd(row: CostGroup) -> float | None:
+    """What tools and people cost; None when nothing says so."""
+    said = [usd for usd in (row.tool_cost_usd, row.human_cost_usd) if usd is not None]
+    return sum(said) if said else None
+
+
+def _beside_cell(row: CostGroup) -> dict[str, Any]:
+    said = f"{_usd_or_dash(row.tool_cost_usd)} tools, {_usd_or_dash(row.human_cost_usd)} people"
+    return cell(_usd_or_dash(_beside_usd(row)), title=said)
+
+
 def _cost_cell(row: CostGroup) -> dict[str, Any]:
     if row.cost_usd is None:
         return cell("unpriced" if row.calls else words.UNKNOWN, "plain")
+    odd = f"{words.count(row.odd_calls, 'call')} with odd numbers" if row.odd_calls else ""
     if not row.unpriced_calls:
-        return cell(words.usd(row.cost_usd), "strong")
-    unpriced = words.count(row.unpriced_calls, "call")
-    return cell(f"{words.usd(row.cost_usd)}+", "strong", title=f"{unpriced} without a known price")
+        return cell(words.usd(row.cost_usd), "strong", title=odd)
+    unpriced = f"{words.count(row.unpriced_calls, 'call')} without a known price"
+    title = ", ".join(filter(None, [unpriced, odd]))
+    return cell(f"{words.usd(row.cost_usd)}+", "strong", title=title)
 
 
 def _usd_or_dash(amount: float | None) -> str:
     return words.UNKNOWN if amount is None else words.usd(amount)
 
 
-def course(
-    view: CostsView, group: str, since: datetime, until: datetime, slice_s: int
-) -> dict[str, Any]:
-    """The chart: stacked bars as wide as their slices, the dearest group at the bottom."""
-    spent: dict[str, float] = {}
-    for each in view.course:
-        spent[each.key] = spent.get(each.key, 0.0) + each.cost_usd
-    ranked = sorted(spent, key=lambda key: (key == OTHERS, -spent[key]))
-    named = {key: words.excerpt(key, 40) or _UNNAMED.get(group, f"no {group}") for key in ranked}
-    colours = [*PALETTE[: len(ranked)]]
-    if OTHERS in spent:
-        colours[-1] = PALETTE[-1]
-    values = [
-        {
-            # As text: large whole numbers do not reach the browser as numbers.
-            "middle": (each.slice + timedelta(seconds=slice_s / 2)).isoformat(),
-            "from": each.slice.isoformat(),
-            "usd": each.cost_usd,
-            "of": named[each.key],
-            "rank": ranked.index(each.key),
-        }
-        for each in view.course
-    ]
-    scale = {"domain": [named[key] for key in ranked], "range": colours}
-    return {
-        "data": {"values": values},
-        "mark": {"type": "bar", "width": _BAR_PX},
-        "encoding": _axes(since, until) | _colours(scale, group),
-    }
-
-
-def _moment(at: datetime) -> dict[str, Any]:
-    """A time as Vega-Lite takes it in a scale: a number there is no time."""
-    parts = {"year": at.year, "month": at.month, "date": at.day}
-    return parts | {"hours": at.hour, "minutes": at.minute, "seconds": at.second, "utc": True}
-
-
-def _axes(since: datetime, until: datetime) -> dict[str, Any]:
-    return {
-        "x": {
-            "field": "middle",
-            "type": "temporal",
-            "title": None,
-            "scale": {"domain": [_moment(since), _moment(until)]},
-            "axis": {
-                "grid": False,
-                "format": "%d %b" if until - since > timedelta(days=2) else "%H:%M",
-            },
-        },
-        "y": {
-            "field": "usd",
-            "type": "quantitative",
-            "stack": "zero",
-            "title": None,
-            "axis": {"format": "$,.4~g", "tickCount": 4},
-        },
-    }
-
-
-def _colours(scale: dict[str, Any], group: str) -> dict[str, Any]:
-    return {
-        "color": {
-            "field": "of",
-            "type": "nominal",
-            "scale": scale,
-            "legend": None
-            if len(scale["domain"]) < 2
-            else {"orient": "bottom", "title": None, "columns": 4, "symbolType": "square"},
-        },
-        "order": {"field": "rank"},
-        "tooltip": [
-            {"field": "of", "title": group.capitalize()},
-            {"field": "from", "type": "temporal", "title": "From", "format": "%d %b %H:%M"},
-            {"field": "usd", "title": "Cost", "format": "$,.4~g"},
-        ],
-    }
-
-
 def cards(budgets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Budgets, those that are used up first."""
-    ranked = sorted(budgets, key=lambda each: (not each["exceeded"], each["rule"]["name"]))
-    return [_budget(each) for each in ranked]
+    """Budgets as cards, in their order."""
+    return [_budget(each) for each in budgets]
+
+
+def ranked(budgets: Sequence[Mapping[str, Any]], wanted: str = "") -> list[Mapping[str, Any]]:
+    """Budgets with ``wanted`` in their name or target: those that are used up first, then those that are used."""
+    part = wanted.strip().casefold()
+    found = [
+        each
+        for each in budgets
+        if any(part in each["rule"][of].casefold() for of in ("name", "target"))
+    ]
+    return sorted(
+        found, key=lambda each: (not each["exceeded"], not each["accounts"], each["rule"]["name"])
+    )
 
 
 def _budget(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,7 +248,8 @@ def _budget(state: Mapping[str, Any]) -> dict[str, Any]:
     if rule["window"] == "run":
         word, tone, note = rule["action"] + "s", "plain", "Counted in each run by itself"
     elif state["exceeded"]:
-        word, tone, note = "used up", "bad", _ends(state)
+        is_empty = any(each["left"] <= 0 for each in listed)
+        word, tone, note = "used up" if is_empty else "no room", "bad", _ends(state)
     else:
         word, tone, note = rule["action"] + "s", "plain", _ends(state)
     if rule["action"] == "ask" and not state["exceeded"]:
@@ -318,6 +293,9 @@ def _account(account: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, A
     if account["refused_ns"] and account["spent"] < rule["limit"]:
         heading = "A call did not fit into what was left"
         tone = "bad"
+    if account.get("lost", 0) > 0:  # older collectors do not say it
+        lost = f"{amount(account['lost'], rule['unit'])} of it went with processes that fell silent"
+        heading = f"{heading}; {lost}" if heading else lost
     return {
         "name": words.excerpt(account["account"], _NAME_CHARS) or "all",
         "used": used,
@@ -327,13 +305,6 @@ def _account(account: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, A
         "ahead": heading,
         "tone": tone,
     }
-
-
-def amount(size: float, unit: str) -> str:
-    """``$1.20``, ``12,000 tokens``."""
-    if unit == "usd":
-        return words.usd(size)
-    return f"{size:,.0f} {unit.replace('_', ' ')}"
 
 
 def problem(definition: Mapping[str, Any]) -> str:

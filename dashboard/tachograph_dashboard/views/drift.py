@@ -30,7 +30,7 @@ def _alarm_card(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     ended = row["state"] != "open"
     return {
         "id": row["id"],
-        "action": words.excerpt(_headline(row), 160),
+        "action": _headline(row, 160),
         "state": "Acknowledged" if ended else "",
         "tone": "plain",
         "risk": row["severity"],
@@ -89,7 +89,7 @@ def alarm(found: Mapping[str, Any], where: tzinfo, now: datetime) -> dict[str, A
     if found["note"]:
         says.append(words.excerpt(found["note"], 300))
     return {
-        "title": words.excerpt(_headline(found), 200),
+        "title": _headline(found, 200),
         "state": state,
         "facts": facts,
         "says": says,
@@ -187,8 +187,9 @@ def _quiet(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"Not watched, because too few runs have it: {', '.join(titles)}."] if titles else []
 
 
-def _headline(row: Mapping[str, Any]) -> str:
-    return words.plain(sentences.headline(row))
+def _headline(row: Mapping[str, Any], chars: int) -> str:
+    # A number and its sign stay on one line.
+    return words.excerpt(sentences.headline(row), chars).replace(" %", "\u00a0%")
 
 
 def _fact(label: str, value: str, note: str = "") -> dict[str, Any]:

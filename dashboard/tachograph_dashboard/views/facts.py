@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tachograph_schemas import names, words
+from tachograph_schemas.account import harness
 from tachograph_schemas.rows import SpanRow
 
 _VALUE_CHARS = 600
@@ -122,7 +123,6 @@ LAYER_FACTS: Mapping[str, tuple[_Fact, ...]] = {
         _Fact("Action", names.BUDGET_ACTION),
         _Fact("Used", names.BUDGET_USED),
         _Fact("Limit", names.BUDGET_LIMIT),
-        _Fact("Unit", names.BUDGET_UNIT),
         _Fact("Scope", names.BUDGET_SCOPE),
     ),
     "stop": (
@@ -176,10 +176,23 @@ def facts(span: SpanRow) -> list[dict[str, Any]]:
         text = span.attributes.get(fact.attribute, "")
         if not text:
             continue
+        if fact.attribute in {names.BUDGET_USED, names.BUDGET_LIMIT}:
+            text = harness.amount(span.attributes.get(names.BUDGET_UNIT, ""), text)
         said, tone = _SAID.get((fact.attribute, text), (fact.read(text), ""))
         value = words.excerpt(said, _VALUE_CHARS)
         rows.append({"label": fact.label, "value": value, "tone": tone})
-    return rows
+    return rows + _money(span)
+
+
+def _money(span: SpanRow) -> list[dict[str, Any]]:
+    """What the step cost beside tokens, and what a cache saved."""
+    said = [
+        ("Cost", None if span.tool_cost_usd is None else words.usd(span.tool_cost_usd)),
+        ("Time of people", None if span.human_cost_usd is None else words.usd(span.human_cost_usd)),
+        ("Paid for", words.excerpt(span.attributes.get(names.COST_WHAT, ""), _VALUE_CHARS)),
+        ("Saved by a cache", None if span.saved_usd is None else words.usd(span.saved_usd)),
+    ]
+    return [{"label": label, "value": value, "tone": ""} for label, value in said if value]
 
 
 def tone(span: SpanRow) -> str:

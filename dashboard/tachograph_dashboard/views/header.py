@@ -79,6 +79,12 @@ def _what(row: RunRow) -> list[dict[str, Any]]:
         facts.append(_fact("Tokens", "not reported"))
     if row.model_calls or row.cost_usd is not None:
         facts.append(_fact("Cost", cost(row).rstrip("+"), cost_note(row)))
+    beside = (
+        ("Tools", row.tool_cost_usd, "beside the model"),
+        ("People", row.human_cost_usd, "their time"),
+        ("Saved", row.saved_usd, "answers from a cache"),
+    )
+    facts += [_fact(what, words.usd(usd), note) for what, usd, note in beside if usd is not None]
     if row.error_count:
         facts.append(_fact("Errors", f"{row.error_count:,}", tone="bad"))
     made = row.spans_made

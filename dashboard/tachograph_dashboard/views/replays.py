@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,12 @@ from tachograph_schemas.rows import RunRow
 
 _TEXT_CHARS = 300
 _VERBS = {"replay": "Replay", "fork": "Fork", "resume": "Resumption"}
+_SWEPT = {
+    "identical": "identical",
+    "changed": "would change",
+    "not_replayable": "cannot be replayed",
+}
+_ID_CHARS = 12
 _UNRECORDED = (
     "This run was not recorded for replay. Runs under `@tacho.run` are, unless `TACHO_RECORD` is `off` or"
     " payloads are kept out of spans."
@@ -41,31 +47,81 @@ def commands(row: RunRow, recording: RecordingState) -> str:
     """What to type where the program is; empty when nothing can be done with it."""
     if recording.limits:
         return ""
+    # The beginning of an id is enough for the command line, and fits a narrow column.
+    run = row.run_id[:_ID_CHARS]
     if not recording.outcome:
-        return f"tacho resume {row.run_id}"
-    lines = [f"tacho replay {row.run_id}", f"tacho test {row.run_id} -o tests/"]
+        return f"tacho resume {run}"
+    lines = [f"tacho replay {run}", f"tacho test {run} -o tests/"]
     if recording.effects:
-        lines.insert(1, f"tacho fork {row.run_id} --at {recording.effects}")
+        lines.insert(1, f"tacho fork {run} --at {recording.effects}")
     return "\n".join(lines)
 
 
-def listed(run_id: str, rows: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, Any]:
-    """The list of replays and forks."""
-    return {"rows": [_row(run_id, row, now) for row in rows]}
+def listed(
+    run_id: str, rows: Sequence[Mapping[str, Any]], now: datetime, cost_usd: float | None = None
+) -> dict[str, Any]:
+    """The list of replays and forks of a run; ``cost_usd`` is what the run cost."""
+    return {"rows": [_row(run_id, row, now, cost_usd) for row in rows]}
 
 
-def _row(run_id: str, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def swept(rows: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, Any]:
+    """The list of sweeps: what each would change, and a run to look at for each kind of change."""
+    return {"rows": [line for row in rows for line in (_sweep(row, now), *_groups(row))]}
+
+
+def _sweep(row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    result, options = row["result"] or {}, row["options"]
+    count = {name: int(result.get(name) or 0) for name in ("runs", *_SWEPT)}
+    of = f" of {options['agent']}" if options.get("agent") else ""
+    code = f" with the code of {options['code']}" if options.get("code") else ""
+    told = [f"{count[name]:,} {said}" for name, said in _SWEPT.items()]
+    all_same = count["identical"] == count["runs"]
+    return {
+        "tone": "bad" if count["changed"] else "good" if all_same else "warn",
+        "title": words.excerpt(
+            f"{words.count(count['runs'], 'run')}{of} replayed{code}", _TEXT_CHARS
+        ),
+        "text": ", ".join(told) + ".",
+        "when": _when(row, now),
+        "other": "",
+        "compare": None,
+    }
+
+
+def _groups(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for group in (row["result"] or {}).get("groups") or []:
+        changed = group.get("state") == "changed"
+        would = "would change" if changed else "cannot be replayed"
+        yield {
+            "tone": "bad" if changed else "warn",
+            "title": f"{words.count(int(group.get('runs') or 0), 'run')} {would}",
+            "text": words.excerpt(str(group.get("said")), _TEXT_CHARS),
+            "when": "",
+            "other": str(group.get("example") or ""),
+            "open": "Open one of them",
+            "compare": None,
+        }
+
+
+def _when(row: Mapping[str, Any], now: datetime) -> str:
+    moment = datetime.fromtimestamp((row["ended_ns"] or row["created_ns"]) / 1e9, now.tzinfo)
+    return f"{words.ago(moment, now)}, {words.excerpt(str(row['actor']), 40)}"
+
+
+def _row(
+    run_id: str, row: Mapping[str, Any], now: datetime, cost_usd: float | None
+) -> dict[str, Any]:
     tone, said = _said(row)
+    if row["kind"] == "replay" and tone == "good" and cost_usd:
+        said = f"{said} It cost nothing and saved {words.usd(cost_usd)}."
     child = row["child_run_id"] or ""
     is_child = child == run_id
     other = row["run_id"] if is_child else child
-    at_ns = row["ended_ns"] or row["created_ns"]
-    moment = datetime.fromtimestamp(at_ns / 1e9, now.tzinfo)
     return {
         "tone": tone,
         "title": _title(row, is_child),
         "text": words.excerpt(said, _TEXT_CHARS),
-        "when": f"{words.ago(moment, now)}, {words.excerpt(str(row['actor']), 40)}",
+        "when": _when(row, now),
         "other": other,
         "compare": [row["run_id"], child] if child else None,
     }
@@ -76,8 +132,12 @@ def _title(row: Mapping[str, Any], is_child: bool) -> str:
     verb = _VERBS.get(row["kind"], row["kind"])
     parts = [f"from step {options['at']}"] if options.get("at") else []
     parts += [f"with {options['model']}"] if options.get("model") else []
-    edited = [str(place).partition(".")[0] for place in options.get("set") or []]
+    parts += ["among others, before a deploy"] if options.get("sweep") else []
+    places = [str(place) for place in options.get("set") or []]
+    edited = [place.partition(".")[0] for place in places if place.endswith(".result")]
     parts += [f"with another result of step {', '.join(edited)}"] if edited else []
+    given = [place for place in places if not place.endswith(".result")]
+    parts += [f"with another {', '.join(given)}"] if given else []
     title = " ".join([f"This run is a {verb.lower()}" if is_child else verb, *parts])
     return words.excerpt(title, _TEXT_CHARS)
 

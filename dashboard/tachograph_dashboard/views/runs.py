@@ -8,8 +8,7 @@ from typing import Any
 
 from tachograph_dashboard.data import RunsView
 from tachograph_dashboard.views import times
-from tachograph_schemas import words
-from tachograph_schemas.account import payload
+from tachograph_schemas import account, words
 from tachograph_schemas.rows import RunRow, TrendSlice
 
 _TITLE_CHARS = 160
@@ -82,11 +81,11 @@ def card(
     label: str,
     value: str,
     note: str,
+    help_: str = "",
     *,
-    course: Sequence[float | None],
+    course: Sequence[float | None] = (),
     kind: str = "line",
     tone: str = "plain",
-    help_: str = "",
 ) -> dict[str, Any]:
     """One card of a strip of figures; ``course`` is its little chart, empty for none."""
     return {
@@ -142,11 +141,7 @@ def _row(row: RunRow, where: tzinfo, now: datetime) -> dict[str, Any]:
 
 def title(row: RunRow) -> str:
     """What a run was for: its goal, else what it was asked, else its name."""
-    asked = [
-        message.text for message in payload.messages(row.input) if message.role in {"", "user"}
-    ]
-    said = row.goal or (asked[0] if asked else "") or row.name
-    return words.excerpt(said, _TITLE_CHARS) or f"Run {row.run_id[:8]}"
+    return account.title(row, _TITLE_CHARS) or f"Run {row.run_id[:8]}"
 
 
 def why(row: RunRow) -> str:
@@ -165,6 +160,12 @@ def cost(row: RunRow) -> str:
 
 def cost_note(row: RunRow) -> str:
     """What the cost leaves out."""
-    if not row.unpriced_calls:
-        return ""
-    return f"{words.count(row.unpriced_calls, 'call')} without a known price"
+    notes = [
+        f"{words.count(number, 'call')} {what}"
+        for number, what in (
+            (row.unpriced_calls, "without a known price"),
+            (row.odd_calls, "with odd numbers"),
+        )
+        if number
+    ]
+    return ", ".join(notes)

@@ -20,11 +20,17 @@ def whole(when: datetime, where: tzinfo) -> str:
     return f"{there.day} {there:%b %Y, %H:%M:%S} {there.tzname() or ''}".strip()
 
 
+def minute(when: datetime, where: tzinfo) -> str:
+    """``20 Nov, 14:02``: of plans, where the day matters and the second does not."""
+    there = when.astimezone(where)
+    return f"{there.day} {there:%b, %H:%M}"
+
+
 def short(when: datetime, where: tzinfo, now: datetime) -> str:
     """``14:02:11`` today, ``20 Nov, 14:02`` this year, ``20 Nov 2025`` before."""
     there, today = when.astimezone(where), now.astimezone(where)
     if there.date() == today.date():
         return f"{there:%H:%M:%S}"
     if there.year == today.year:
-        return f"{there.day} {there:%b, %H:%M}"
+        return minute(when, where)
     return f"{there.day} {there:%b %Y}"

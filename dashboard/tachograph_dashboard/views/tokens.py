@@ -7,7 +7,7 @@ from typing import Any
 
 from tachograph_schemas import names, words
 from tachograph_schemas.rows import SpanRow
-from tachograph_schemas.rows_costs import ModelPrice
+from tachograph_schemas.rows_costs import ODD_USAGE, ModelPrice
 
 _PER_MILLION = 1_000_000
 _EXACT = 1e-9
@@ -17,6 +17,10 @@ _UNKNOWN_COST = {
     "no_usage": "The client reported no token usage for this call, so its cost is unknown.",
     "pending": "The price of this model is being looked up.",
 }
+_NOT_EXPLAINED = (
+    "The price list has changed since, or this model has prices that are not per token; the total is what was stored "
+    "at the time."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +43,37 @@ def token_sum(span: SpanRow, price: ModelPrice | None) -> dict[str, Any]:
         span: A model call.
         price: What the store knows of the model's price now; used only when it explains the stored cost.
     """
-    if span.cost_usd is None:
+    if span.cost_usd is None or span.is_cached:
         price = None
     classes = _classes(span, price)
     priced = sum(item.cost_usd or 0.0 for item in classes)
     agrees = span.cost_usd is not None and abs(priced - span.cost_usd) <= _EXACT * span.cost_usd
-    if price is not None and not agrees:
+    is_explained = price is None or agrees
+    if not is_explained:
         classes = _classes(span, None)
-    note = _UNKNOWN_COST.get(span.cost_status, "") if span.cost_usd is None else ""
-    if price is not None and not agrees:
-        note = "The price list has changed since, or this model has prices that are not per token; the total is what was stored at the time."
     return {
         "kind": "sum",
         "rows": _rows(span, classes),
         "total": ["Total", words.tokens(_total(span)), "", words.usd(span.cost_usd)],
-        "note": note,
+        "note": " ".join(_notes(span, is_explained=is_explained)),
     }
+
+
+def _notes(span: SpanRow, *, is_explained: bool) -> list[str]:
+    notes = []
+    if span.is_cached:
+        saved = "an unknown amount" if span.saved_usd is None else words.usd(span.saved_usd)
+        notes.append(f"Answered from a cache: it cost nothing and saved {saved}.")
+    if span.cost_usd is None:
+        notes.append(_UNKNOWN_COST.get(span.cost_status, ""))
+    if span.odd_usage:
+        why = ODD_USAGE.get(span.odd_usage, span.odd_usage)
+        notes.append(
+            f"The provider's numbers do not add up: {why}. They are shown as they were said."
+        )
+    if not is_explained:
+        notes.append(_NOT_EXPLAINED)
+    return notes
 
 
 def _rows(span: SpanRow, classes: list[_Class]) -> list[list[Any]]:

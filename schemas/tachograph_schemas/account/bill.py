@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tachograph_schemas import names, words
-from tachograph_schemas.account import harness
+from tachograph_schemas.account import beside, harness
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.timeline import Timeline, fact, label, number
 from tachograph_schemas.rows import AccountSpan
@@ -63,6 +63,7 @@ def cost(view: Timeline) -> list[Line]:
         lines.extend(_model(name, share) for name, share in ranked[:_MOST_MODELS])
         if len(ranked) > _MOST_MODELS:
             lines.append(Line(f"… and {len(ranked) - _MOST_MODELS:,} more models", "model"))
+    lines.extend(beside.lines(view))
     lines.extend(_wasted(view, calls))
     lines.append(Line(_time(view, calls), "run", duration_ns=view.run.duration_ns))
     return lines
@@ -136,7 +137,7 @@ def _wasted(view: Timeline, calls: list[AccountSpan]) -> list[Line]:
 
 
 def _percent(part: float, whole: float | None) -> str:
-    return f" ({part / whole:.0%} of the cost)" if whole and part else ""
+    return f" ({100 * part / whole:.0f} % of the cost)" if whole and part else ""
 
 
 def _time(view: Timeline, calls: list[AccountSpan]) -> str:

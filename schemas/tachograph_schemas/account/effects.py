@@ -9,14 +9,16 @@ from tachograph_schemas.account import harness, phrases
 from tachograph_schemas.account.lookups import alike, capped, requested_only
 from tachograph_schemas.account.model import Line
 from tachograph_schemas.account.record import last_seconds, missing_spans
-from tachograph_schemas.account.sentences import failure, result, tool_call
+from tachograph_schemas.account.sentences import failure, halted, result, tool_call
 from tachograph_schemas.account.timeline import (
     Timeline,
     effect,
     error_kind,
     fact,
     is_abandoned,
+    is_answered,
     is_done,
+    is_halted,
     label,
     number,
 )
@@ -28,7 +30,9 @@ _FEW = 3
 
 def changed(view: Timeline) -> list[Line]:
     """The answer to: what did it change in the world?"""
-    writes = [span for span in view.calls("tool") if effect(span) == "write"]
+    tools = [span for span in view.calls("tool") if effect(span) == "write"]
+    # A resumption goes once more through what had been done, and does none of it.
+    writes = [span for span in tools if not is_answered(span)]
     done = [span for span in writes if is_done(span)]
     lines = [_done(view, group.first, group.calls) for group in alike(view, done)]
     lines.extend(_unsure(view, [span for span in writes if not is_done(span)]))
@@ -61,7 +65,7 @@ def _unsure(view: Timeline, writes: list[AccountSpan]) -> list[Line]:
         kinds.setdefault(key, []).append(span)
     lines: list[Line] = []
     for spans in kinds.values():
-        if len(spans) <= _FEW or spans[0].is_open:
+        if len(spans) <= _FEW or spans[0].is_open or is_halted(spans[0]):
             lines.extend(_perhaps(view, span) for span in spans)
             continue
         why = error_kind(spans[0]) or "an error"
@@ -80,6 +84,8 @@ def _perhaps(view: Timeline, span: AccountSpan) -> Line:
         return view.line(
             span, f"{said} {state}: it may have changed something", "warn", names_actor=False
         )
+    if is_halted(span):
+        return halted(view, span)
     inside = f"{said} failed ({failure(span)})"
     if span.span_id in view.guarded and span.error_type.endswith("Refused"):
         return view.line(span, f"The call {said} was refused before it did anything", "bad")

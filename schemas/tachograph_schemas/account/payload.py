@@ -259,6 +259,10 @@ def task(text: str, chars: int = 400) -> str:
                 said = given.get(key)
                 if isinstance(said, str) and said.strip():
                     return excerpt(said, chars)
+        # As Langfuse's @observe records a call.
+        words = value.get("args")
+        if "kwargs" in value and isinstance(words, list) and words and isinstance(words[0], str):
+            return excerpt(words[0], chars)
     for message in _messages(value):
         if message.role in {"user", ""} and message.text.strip():
             return excerpt(message.text, chars)

@@ -15,6 +15,8 @@ from tachograph_schemas.account.timeline import (
     error_kind,
     fact,
     is_abandoned,
+    is_answered,
+    is_halted,
     is_refused,
     label,
 )
@@ -78,11 +80,24 @@ def tool(view: Timeline, span: AccountSpan) -> Line:
     if span.is_open:
         world = ", and it may already have changed something" if writes else ""
         return view.line(span, f"The call {said} has not come back{world}", "warn")
+    if is_halted(span):
+        return halted(view, span)
     if span.status == "error":
         tone: Tone = "warn" if view.recovered(span) else "bad"
         return view.line(span, f"The call {said} failed: {failure(span)}", tone)
+    if writes and is_answered(span):
+        by = label(fact(span, names.CACHED_BY)) or "a cache"
+        return view.line(
+            span, f"Took the answer of {said} from {by}; nothing was done", "plain", result(span)
+        )
     verb = "Carried out" if writes else "Called"
     return view.line(span, f"{verb} {said}", "good" if writes else "plain", result(span))
+
+
+def halted(view: Timeline, span: AccountSpan) -> Line:
+    """A call that a gate, a resumption or a budget ended: by what, as far as it is known."""
+    why = words.excerpt(fact(span, names.REASON), 240)
+    return view.line(span, f"The call {tool_call(span)} did not come to its end: {why}", "bad")
 
 
 def refused_call(view: Timeline, span: AccountSpan) -> Line:

@@ -188,7 +188,7 @@ def _burned(view: Timeline, usual: Usual) -> _Found | None:
     done = progress(view)
     if done is not None and share > _HALF and share > 2 * done:
         text = (
-            f"{share:.0%} of what such runs cost is spent and {done:.0%} of the work is done, "
+            f"{100 * share:.0f} % of what such runs cost is spent and {100 * done:.0f} % of the work is done, "
             "by its last checkpoint"
         )
         return ("spent", last, text, share)

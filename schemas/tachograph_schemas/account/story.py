@@ -16,6 +16,7 @@ from tachograph_schemas.account.timeline import (
     error_kind,
     fact,
     is_abandoned,
+    is_halted,
     is_refused,
     label,
     once,
@@ -158,7 +159,7 @@ def _one(view: Timeline, span: AccountSpan) -> Told:
         return Told(line, ("refused", line.text))
     if span.layer == "tool" and not span.is_open:
         key = ("tool", span.tool, view.who(span), line.tone, error_kind(span))
-        if is_abandoned(span):
+        if is_abandoned(span) or is_halted(span):
             return Told(line, ("tool", line.text))
         if span.status != "error":
             return Told(line, key, call=tool_call(span))
@@ -185,7 +186,7 @@ def _at_once(view: Timeline, chosen: list[Step], at: int) -> list[AccountSpan]:
     if isinstance(first, Gap):
         return []
     group = [first]
-    alone = first.is_open or first.span_id in view.guarded or is_refused(first)
+    alone = first.is_open or first.span_id in view.guarded or _is_unmade(first)
     if first.layer not in _PARALLEL or alone:
         return group
     earliest_end = first.end_ns
@@ -194,13 +195,17 @@ def _at_once(view: Timeline, chosen: list[Step], at: int) -> list[AccountSpan]:
             break
         if step.parent_span_id != first.parent_span_id or step.span_id in view.guarded:
             break
-        if is_refused(step):
+        if _is_unmade(step):
             break
         if step.start_ns >= earliest_end or view.who(step) != view.who(first):
             break
         group.append(step)
         earliest_end = min(earliest_end, step.end_ns)
     return group
+
+
+def _is_unmade(span: AccountSpan) -> bool:
+    return is_refused(span) or is_halted(span)
 
 
 def _gap(view: Timeline, gap: Gap) -> Line:

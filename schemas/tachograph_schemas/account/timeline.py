@@ -20,6 +20,7 @@ from tachograph_schemas.rows import AccountSpan, RunRow
 _T = TypeVar("_T")
 _PREFIXES = ("invoke_agent ", "invoke_workflow ", "create_agent ", "agent_run ", "agent.")
 _ACTORS = {"run", "agent"}
+_HALTED = {"refused", "stopped"}
 _DECIDING = {"gate", "approval", "budget", "stop", "repair", "validation"}
 
 
@@ -213,8 +214,13 @@ def once(function: Callable[[Timeline], _T]) -> Callable[[Timeline], _T]:
 
 
 def is_done(span: AccountSpan) -> bool:
-    """Whether it ended without an error."""
-    return span.status != "error" and not span.is_open
+    """Whether it ended without an error, and nobody ended it."""
+    return span.status != "error" and not span.is_open and not is_halted(span)
+
+
+def is_answered(span: AccountSpan) -> bool:
+    """Whether a cache or a recording gave the answer, and nothing was done for it."""
+    return fact(span, names.CACHED) == "true"
 
 
 def is_abandoned(span: AccountSpan) -> bool:
@@ -258,7 +264,12 @@ def number(span: AccountSpan, name: str) -> int:
 
 def is_refused(span: AccountSpan) -> bool:
     """Whether it is a tool call that a model asked for and the harness did not make."""
-    return span.layer == "tool" and bool(fact(span, names.TOOL_REFUSAL))
+    return span.layer == "tool" and fact(span, names.TOOL_REFUSAL) not in {"", *_HALTED}
+
+
+def is_halted(span: AccountSpan) -> bool:
+    """Whether a gate, a resumption or a budget refused a tool call, or something inside of it."""
+    return fact(span, names.TOOL_REFUSAL) in _HALTED
 
 
 def effect(span: AccountSpan) -> str:

@@ -74,8 +74,8 @@ def alarm(agent: str, watch: AgentWatch, signal: Signal) -> Alarm:
         since_run=first.run_id,
         runs_since=len(after),
         bound_runs=signal.bound,
-        young=not watch.baseline.is_full,
-        baseline_version=watch.baseline.version,
+        young=not watch.baseline.is_full_of(metric),
+        baseline_version=watch.baseline.version_of(metric),
         effect=found.as_json() if found else {},
         where=_where(watch, signal, after),
         before=[_example(watch, signal, point) for point in watch.baseline.examples],
@@ -142,7 +142,7 @@ def _checked(watch: AgentWatch, after: Sequence[RunPoint]) -> list[str]:
     if unknown:
         share = sum(new[name] for name in unknown) / len(after)
         said.append(
-            f"{share:.0%} of these runs are of a version that the baseline does not know"
+            f"{share * 100:.0f} % of these runs are of a version that the baseline does not know"
             f" ({', '.join(sorted(unknown)[:3])}): model, prompt, tools or code are not the same."
         )
     else:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
-from statistics import fmean, pvariance
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from tachograph_schemas.drift.bets import Band
+from tachograph_schemas.drift.likeness import LEAST_IN_STRATUM, Likeness, likeness
 from tachograph_schemas.drift.metrics import METRICS, Metric
 from tachograph_schemas.drift.points import RunPoint, Value
 
@@ -19,7 +18,6 @@ LEAST_RUNS = 400
 YOUNG_RUNS = 100
 """Runs from which on large changes are looked for."""
 WEEK_NS = 7 * 86_400 * 10**9
-LEAST_IN_STRATUM = 30
 REST = "(anything else)"
 """The category of all that is rare in the baseline or not in it at all."""
 
@@ -30,9 +28,6 @@ _RANK_DEVIATION = 12**-0.5
 _SHARE_DEVIATION = 0.02  # at least: a rate of nearly 0 has nearly none
 _MOST_CATEGORIES = 9
 _SHRINK_RUNS = 50.0
-_BLOCKS = (1, 2, 4, 8, 16)
-_LEAST_BLOCKS = 20
-_INDEPENDENT = 0.15  # three times what chance makes of 400 values
 Split = Literal["task", "hours", "none"]
 
 
@@ -67,13 +62,14 @@ class Shares:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """Neighbours that resemble each other (a slow hour, one session) are no independent witnesses."""
+class Part:
+    """What one metric was learnt from when it was learnt anew by itself."""
 
-    block: int = 1
-    """So many values in a row are averaged and count as one."""
-    excess: float = 1.0
-    """How much larger the variance of a mean is than that of independent values."""
+    version: int
+    """Of the baseline, when this was done."""
+    runs: int
+    since_ns: int
+    until_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +89,87 @@ class Baseline:
     """Runs spread over its time."""
     likeness: Mapping[str, Likeness]
     """By metric: how much neighbouring runs resemble each other."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """By metric: those that are, or will be, learnt from other runs than the rest."""
+    whole_version: int = 0
+    """In which the rest was learnt; 0: in this one."""
 
     @property
     def is_full(self) -> bool:
         """Enough runs over a whole week; before, only large changes are looked for."""
-        return self.runs >= LEAST_RUNS and self.until_ns - self.since_ns >= WEEK_NS
+        return _is_full(self)
+
+    def is_full_of(self, metric: Metric) -> bool:
+        """The same of the runs that one metric was learnt from."""
+        return _is_full(self.parts.get(metric.key, self))
+
+    def version_of(self, metric: Metric) -> int:
+        """The version in which a metric was learnt, or began to be learnt anew."""
+        part = self.parts.get(metric.key)
+        return part.version if part else self.version_of_rest
+
+    @property
+    def version_of_rest(self) -> int:
+        """The version in which all that was not learnt by itself was learnt."""
+        return self.whole_version or self.version
+
+    def without(self, metric: Metric, version: int) -> Baseline:
+        """The same, but this metric is to be learnt anew by itself."""
+        key = metric.key
+        return replace(
+            self,
+            version=version,
+            numbers={name: each for name, each in self.numbers.items() if name != key},
+            shares={name: each for name, each in self.shares.items() if name != key},
+            likeness={name: each for name, each in self.likeness.items() if name != key},
+            parts=dict(self.parts) | {key: Part(version, 0, 0, 0)},
+            whole_version=self.version_of_rest,
+        )
+
+    def relearnt(
+        self,
+        metric: Metric,
+        version: int,
+        points: Sequence[RunPoint],
+        runs: int,
+        neighbours: Sequence[RunPoint],
+    ) -> Baseline:
+        """The same, this metric learnt from ``points``, which all have it; see :func:`freeze`."""
+        key = metric.key
+        within = _within(points, self.strata, self.stratum)
+        numbers, shares = dict(self.numbers), dict(self.shares)
+        if metric.kind == "number":
+            numbers[key] = _numbers(key, within)
+        else:
+            shares[key] = _shares(key, within)
+        times = [point.started_ns for point in points]
+        part = Part(version, runs, min(times), max(times))
+        made = replace(
+            self,
+            version=version,
+            numbers=numbers,
+            shares=shares,
+            parts=dict(self.parts) | {key: part},
+            whole_version=self.version_of_rest,
+        )
+        like = _likeness(made, metric, neighbours)
+        return replace(made, likeness=dict(self.likeness) | {key: like})
+
+    def with_parts(self, other: Baseline) -> Baseline:
+        """The same, with the metrics that ``other`` has learnt by themselves in place of its own."""
+        kept = {key for key in other.parts if key in other.likeness}
+        return replace(
+            self,
+            numbers=dict(self.numbers)
+            | {key: other.numbers[key] for key in kept & set(other.numbers)},
+            shares=dict(self.shares) | {key: other.shares[key] for key in kept & set(other.shares)},
+            likeness=dict(self.likeness) | {key: other.likeness[key] for key in kept},
+            parts=dict(self.parts) | {key: other.parts[key] for key in kept},
+        )
 
     def stratum(self, point: RunPoint) -> str:
         """What the run is compared within; empty for all runs."""
-        found = {"task": point.label, "hours": point.hours, "none": ""}[self.split]
+        found = _stratum(point, self.split)
         return found if found in self.strata else ""
 
     def positions(self, metric: Metric, point: RunPoint) -> dict[str, float]:
@@ -138,6 +206,7 @@ class Baseline:
             "numbers": {key: Numbers(**each) for key, each in data["numbers"].items()},
             "shares": {key: Shares(**each) for key, each in data["shares"].items()},
             "likeness": {key: Likeness(**each) for key, each in data["likeness"].items()},
+            "parts": {key: Part(**each) for key, each in data.get("parts", {}).items()},
         }
         return cls(**(dict(data) | changed))
 
@@ -150,11 +219,7 @@ def freeze(
     ``points`` may be a sample of ``runs``; ``neighbours`` followed each other without a gap.
     """
     split, strata = _split(points)
-    within: dict[str, list[RunPoint]] = {"": list(points), **{name: [] for name in strata}}
-    for point in points:
-        name = {"task": point.label, "hours": point.hours, "none": ""}[split]
-        if name and name in within:
-            within[name].append(point)
+    within = _within(points, strata, lambda point: _stratum(point, split))
     numbers: dict[str, Numbers] = {}
     shares: dict[str, Shares] = {}
     for metric in METRICS:
@@ -186,31 +251,32 @@ def freeze(
     return replace(kept, likeness=found)
 
 
+def _is_full(learnt: Baseline | Part) -> bool:
+    return learnt.runs >= LEAST_RUNS and learnt.until_ns - learnt.since_ns >= WEEK_NS
+
+
+def _stratum(point: RunPoint, split: Split) -> str:
+    if split == "task":
+        return point.label
+    return point.hours if split == "hours" else ""
+
+
+def _within(
+    points: Sequence[RunPoint], strata: Sequence[str], stratum: Callable[[RunPoint], str]
+) -> dict[str, list[RunPoint]]:
+    """All the runs (""), and those of each stratum."""
+    within: dict[str, list[RunPoint]] = {"": list(points), **{name: [] for name in strata}}
+    for point in points:
+        name = stratum(point)
+        if name and name in within:
+            within[name].append(point)
+    return within
+
+
 def _likeness(baseline: Baseline, metric: Metric, points: Sequence[RunPoint]) -> Likeness:
-    """The shortest block whose means hardly resemble each other any more."""
-    rows = [baseline.positions(metric, point) for point in points if metric.key in point.values]
-    if len(rows) < LEAST_IN_STRATUM:
-        return Likeness()
-    name = max(rows[0], key=lambda each: pvariance([row[each] for row in rows]))
-    values = [row[name] for row in rows]
-    variance = pvariance(values)
-    for block in _BLOCKS:
-        means = [fmean(values[at : at + block]) for at in range(0, len(values) - block + 1, block)]
-        if len(means) < _LEAST_BLOCKS or not variance:
-            return Likeness()
-        if block == _BLOCKS[-1] or _resemblance(means) < _INDEPENDENT:
-            break
-    if block == 1:
-        return Likeness()
-    return Likeness(block, max(1.0, block * pvariance(means) / variance))
-
-
-def _resemblance(values: Sequence[float]) -> float:
-    """The correlation of each value with the next."""
-    mean = fmean(values)
-    around = [value - mean for value in values]
-    squares = sum(value * value for value in around)
-    return sum(a * b for a, b in pairwise(around)) / squares if squares else 0.0
+    return likeness(
+        [baseline.positions(metric, point) for point in points if metric.key in point.values]
+    )
 
 
 def values_of(value: Value, known: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -218,8 +284,10 @@ def values_of(value: Value, known: Mapping[str, float] | None = None) -> dict[st
     found = dict(value) if isinstance(value, Mapping) else {"yes": float(value)}
     if known is None or REST not in known:
         return found
-    shares = {name: found.get(name, 0.0) for name in known if name != REST}
-    shares[REST] = max(0.0, sum(found.values()) - sum(shares.values()))
+    shares = dict.fromkeys(known, 0.0)
+    for name, share in found.items():
+        # One after the other: `sum` does not add the same way in every version of the language.
+        shares[name if name in shares else REST] += share
     return shares
 
 
@@ -280,6 +348,7 @@ def _shares(key: str, within: Mapping[str, Sequence[RunPoint]]) -> Shares:
     for value in values:
         totals.update(values_of(value))  # counters add fractions as well
     is_rate = not isinstance(values[0], Mapping)
+    del totals[REST]
     names = [name for name, _ in totals.most_common(_MOST_CATEGORIES)]
     names = ["yes"] if is_rate else [*sorted(names), REST]
     known = dict.fromkeys(names, 0.0)

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import astuple, dataclass
-from itertools import pairwise
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
+from tachograph_schemas.drift.baseline import REST
 from tachograph_schemas.drift.points import RunPoint, Value
 from tachograph_schemas.queries import _sql
 
-PAGE_RUNS = 10_000
+PAGE_RUNS = 50_000
+"""So many that the spans of a day, which lie in the order of their runs' ids, are looked through a few times only."""
 _MOST_NS = 2**63 - 1
-_GENTLY = {"max_threads": 1, "max_block_size": 8_192}
+_BLOCK_RUNS = 4_096
+_GENTLY = {"max_threads": 1, "max_block_size": _BLOCK_RUNS}
 """History is read beside the intake: it takes one core at most, and little memory."""
+_CLOCKS_NS = 3_600 * 10**9
+"""How far the clock of an agent's machine may be ahead of ours: its spans are received before they begin, then."""
+
+
+_MOST_CATEGORIES = 30
+"""Of one run's mix: hundreds of runs are kept of each agent, and whoever makes up names must not fill the memory of all."""
+_AMOUNTS = (
+    ("cost_usd", "known_cost_usd"),
+    ("input_tokens", "all_input_tokens"),
+    ("output_tokens", "output_tokens"),
+)
+_RATES = (
+    ("validation_failed", "validations", "validations_failed"),
+    ("gate_denied", "gates", "gates_denied"),
+    ("approval_refused", "approvals", "approvals_refused"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +61,10 @@ class Finished:
     cursor: Cursor
 
 
-def page(client: Client, after: Cursor, until_ns: int, limit: int = PAGE_RUNS) -> list[Finished]:
-    """The next finished runs behind ``after`` that were computed until ``until_ns``, in order. Blocks.
+def page(
+    client: Client, after: Cursor, until_ns: int, limit: int = PAGE_RUNS
+) -> Generator[list[Finished]]:
+    """The next finished runs behind ``after`` that were computed until ``until_ns``, in order, in pieces. Blocks.
 
     A run that got more spans later has another place later: whoever reads on must expect it again.
 
@@ -54,10 +73,7 @@ def page(client: Client, after: Cursor, until_ns: int, limit: int = PAGE_RUNS) -
     """
     first = {f"after_{name}": each for name, each in _named(after).items()}
     last = {f"until_{name}": each for name, each in _named(Cursor(until_ns, _MOST_NS)).items()}
-    values = first | last | {"limit": limit}
-    # Else the engine would sort all that is left, whole, for each page of it.
-    values["until_ns"] = _rows(client, "drift_until", "_drift_page", values, _GENTLY)[0]["reach_ns"]
-    return _read(client, "_drift_page", values, _GENTLY)
+    return _read(client, "_drift_page", first | last | {"limit": limit}, _GENTLY)
 
 
 def _named(place: Cursor) -> dict[str, Any]:
@@ -76,46 +92,55 @@ def agent_runs(client: Client, project: str, agent: str, limit: int = PAGE_RUNS)
         StoreError: the engine refuses.
     """
     values = {"project": project, "agent": agent, "limit": limit}
-    points = [each.point for each in _read(client, "_drift_agent", values)]
+    points = [each.point for piece in _read(client, "_drift_agent", values, {}) for each in piece]
     return sorted(points, key=lambda point: (point.started_ns, point.run_id))
 
 
 def _read(
-    client: Client, which: str, values: dict[str, Any], settings: Mapping[str, Any] | None = None
-) -> list[Finished]:
-    found = _rows(client, "drift_runs", which, values, settings)
-    if not found:
-        return []
-    last = {f"until_{name}": each for name, each in _named(_place(found[-1])).items()}
-    since, until = min(row["started_ns"] for row in found), max(row["seen_ns"] for row in found)
-    values = values | last | {"from_ns": since, "seen_ns": until}
-    spans = _rows(client, "drift_spans", which, values, settings)
-    of_run = {(row["project"], row["run_id"]): row for row in spans}
-    return [_finished(row, of_run.get((row["project"], row["run_id"]))) for row in found]
+    client: Client, which: str, values: dict[str, Any], settings: Mapping[str, Any]
+) -> Generator[list[Finished]]:
+    # How far first: else the engine would sort all that is left, whole, for each page of it.
+    found = client.query(_text("drift_until", which), parameters=values, settings=dict(settings))
+    [reach] = found.named_results()
+    if not reach["runs"]:
+        return
+    # A run knows when it was heard of last, but what was recovered of a dead process comes later than that says.
+    bounds = {"from_ns": reach["from_ns"] - _CLOCKS_NS, "seen_ns": reach["reach_ns"] + _CLOCKS_NS}
+    values = values | bounds | {"until_ns": reach["reach_ns"]}
+    with client.query_column_block_stream(
+        _text("drift_runs", which), parameters=values, settings=dict(settings)
+    ) as pieces:
+        names = pieces.source.column_names
+        for columns in pieces:
+            yield [
+                _finished(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
+            ]
 
 
-def _rows(
-    client: Client,
-    query: str,
-    which: str,
-    values: dict[str, Any],
-    settings: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    text = _sql(query).replace("${drift_which}", _sql(which).strip())
-    found = client.query(text, parameters=values, settings=dict(settings or {}))
-    return list(found.named_results())
+def _text(query: str, which: str) -> str:
+    return _sql(query).replace("${drift_which}", _sql(which).strip())
 
 
 def _place(row: dict[str, Any]) -> Cursor:
     return Cursor(row["computed_at_ns"], row["ended_ns"], row["project"], row["run_id"])
 
 
-def _finished(row: dict[str, Any], spans: dict[str, Any] | None) -> Finished:
-    return Finished(row["project"], row["agent"], point_of(row, spans), _place(row))
+def _finished(row: dict[str, Any]) -> Finished:
+    return Finished(row["project"], row["agent"], point_of(row), _place(row))
 
 
-def point_of(row: dict[str, Any], spans: dict[str, Any] | None) -> RunPoint:
-    """The point of a row of ``drift_runs`` and the row of ``drift_spans`` of the same run, if it has any."""
+def _mix(shares: Mapping[str, float]) -> Mapping[str, float]:
+    """The largest categories of a run's mix; the others together are :data:`REST`, as what is rare in a baseline is."""
+    if len(shares) <= _MOST_CATEGORIES:
+        return shares
+    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    kept = dict(ordered[: _MOST_CATEGORIES - 1])
+    kept[REST] = kept.get(REST, 0.0) + math.fsum(share for _, share in ordered[len(kept) :])
+    return kept
+
+
+def point_of(row: dict[str, Any]) -> RunPoint:
+    """The point of a row of ``drift_runs``."""
     values: dict[str, Value] = {
         "steps": float(row["steps"]),
         "output_chars": float(row["output_chars"]),
@@ -124,47 +149,23 @@ def point_of(row: dict[str, Any], spans: dict[str, Any] | None) -> RunPoint:
         "ending": {row["outcome"]: 1.0},
         "output_shape": {row["output_shape"]: 1.0},
     }
-    for key, column in (
-        ("cost_usd", "known_cost_usd"),
-        ("input_tokens", "all_input_tokens"),
-        ("output_tokens", "output_tokens"),
-    ):
+    for key, column in _AMOUNTS:
         if row[column] is not None and math.isfinite(row[column]):
             values[key] = float(row[column])
-    if spans is not None:
-        values |= _of_spans(spans)
+    for key in ("tools", "tool_order", "errors"):
+        if row[key]:
+            values[key] = _mix(row[key])
+    for key, tried, counted in _RATES:
+        if row[tried]:
+            values[key] = float(row[counted] > 0)
+    if row["repairs"]:
+        values["repaired"] = float(row["repairs_failed"] == 0)
     parts = {
-        "version": row["version"],
+        "version": row["version_told"],
         "code": row["code_version"][:12],
         "model": row["first_model"],
-        "prompt": spans["prompt"][:8] if spans else "",
-        "tools": spans["tool_schema"][:8] if spans else "",
+        "prompt": row["prompt"][:8],
+        "tools": row["tool_schema"][:8],
     }
     fingerprint = " ".join(f"{name}={value}" for name, value in parts.items() if value)
     return RunPoint(row["run_id"], row["started_ns"], row["label"], fingerprint, values)
-
-
-def _of_spans(spans: dict[str, Any]) -> dict[str, Value]:
-    values: dict[str, Value] = {}
-    tools: list[str] = spans["tools_called"]
-    if tools:
-        values["tools"] = shares(tools)
-    if len(tools) > 1:
-        values["tool_order"] = shares([f"{one} > {next_}" for one, next_ in pairwise(tools)])
-    if spans["errors"]:
-        values["errors"] = shares(spans["errors"])
-    for key, tried, counted in (
-        ("validation_failed", "validations", "validations_failed"),
-        ("gate_denied", "gates", "gates_denied"),
-        ("approval_refused", "approvals", "approvals_refused"),
-    ):
-        if spans[tried]:
-            values[key] = float(spans[counted] > 0)
-    if spans["repairs"]:
-        values["repaired"] = float(spans["repairs_failed"] == 0)
-    return values
-
-
-def shares(things: Sequence[str]) -> dict[str, float]:
-    """How much of ``things`` each one is."""
-    return {name: count / len(things) for name, count in Counter(things).items()}

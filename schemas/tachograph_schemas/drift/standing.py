@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from tachograph_schemas.drift.agent import AgentWatch
 from tachograph_schemas.drift.alarms import picture
 from tachograph_schemas.drift.baseline import LEAST_RUNS, YOUNG_RUNS, Baseline
-from tachograph_schemas.drift.metrics import METRICS, Metric
+from tachograph_schemas.drift.metrics import BY_KEY, METRICS, Metric
 
 
 def standing(agent: str, watch: AgentWatch, *, pictures: bool) -> dict[str, Any]:
@@ -34,17 +34,30 @@ def stage(baseline: Baseline | None) -> str:
 
 
 def said(watch: AgentWatch) -> str:
-    """The stage in a sentence."""
+    """The stage in a sentence, and one for each metric that is learnt anew."""
+    return " ".join((_stage_said(watch), *_relearning(watch)))
+
+
+def _relearning(watch: AgentWatch) -> Iterator[str]:
+    for key, learning in watch.relearning.items():
+        title = BY_KEY[key].title
+        if learning.learnt < YOUNG_RUNS:
+            yield f"{title}: learning anew, {learning.learnt} of the first {YOUNG_RUNS} runs that have it."
+        else:
+            yield f"{title}: still learning anew, only large changes raise an alarm."
+
+
+def _stage_said(watch: AgentWatch) -> str:
     kept = watch.baseline
     if kept is None:
         return (
-            f"Learning what is normal: {watch.learnt} of the first {YOUNG_RUNS} runs. "
+            f"Learning what is normal: {watch.learning.learnt} of the first {YOUNG_RUNS} runs. "
             "Nothing is compared yet."
         )
     if not kept.is_full:
         lacks = (
-            f"{watch.learnt} of {LEAST_RUNS} runs"
-            if watch.learnt < LEAST_RUNS
+            f"{watch.learning.learnt} of {LEAST_RUNS} runs"
+            if watch.learning.learnt < LEAST_RUNS
             else "less than a week of runs"
         )
         return f"Still learning ({lacks}): only large changes raise an alarm, and the week's rhythm is not known."
@@ -70,7 +83,7 @@ def _metric(watch: AgentWatch, metric: Metric, *, pictures: bool) -> dict[str, A
     state = "no data"
     if watched:
         state = "watching"
-    elif watch.baseline is None:
+    elif watch.baseline is None or metric.key in watch.relearning:
         state = "learning"
     bound = watch.bound(metric) if watched else None
     shown = {
@@ -79,7 +92,7 @@ def _metric(watch: AgentWatch, metric: Metric, *, pictures: bool) -> dict[str, A
         "unit": metric.unit,
         "kind": metric.kind,
         "state": state,
-        "values": watch.seen.get(metric.key, 0),
+        "values": watch.seen(metric),
         "bound_runs": bound,
         "suspicion": _suspicion(watch.evidence(metric), bound),
     }
@@ -101,8 +114,8 @@ def _category(watch: AgentWatch, metric: Metric) -> str:
     assert watch.baseline is not None
     if metric.kind == "number":
         return ""
-    held = watch.money.get(metric.key)
-    if held and _suspicion(watch.evidence(metric), watch.bound(metric)):
+    if _suspicion(watch.evidence(metric), watch.bound(metric)):
+        held = watch.held(metric)
         return max(held, key=lambda name: max(held[name]))
     means = watch.baseline.shares[metric.key].means[""]
     return max(means, key=means.__getitem__)

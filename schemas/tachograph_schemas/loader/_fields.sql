@@ -10,7 +10,7 @@ SELECT
     if(is_announcement, said_parent_id, said_span_id) AS span_id,
     if(is_announcement, if(match(${first:pending_parent}, '^0*$'), '', ${first:pending_parent}), said_parent_id) AS parent_span_id,
     is_announcement OR ${first:open} = 'true' AS is_open,
-    layer,
+    layer, ${first:cached} = 'true' AS is_cached, if((toFloat64OrNull(${first:tool_cost}) AS beside_said) BETWEEN 0 AND 1e9, beside_said, NULL) AS beside_usd,
     ${first:transport} != '' AS is_transport,
     coalesce(${or_null:run_id}, trace_id) AS run_id,
     multiIf(failed, 'error', status_code = 1, 'ok', 'unset') AS status,

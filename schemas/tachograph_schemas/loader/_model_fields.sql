@@ -30,5 +30,5 @@ if(layer = 'model', coalesce(${or_null:response_id}, if(
         ${first:ttft_server} != '', toUInt64OrNull(toString(round(toFloat64OrZero(${first:ttft_server}) * if(startsWith(scope, 'strands'), 1e6, 1e9)))),
         NULL
     ), NULL) AS ttft_ns,
-    if(layer = 'model', nullIf(coalesce(toFloat64OrNull(${first:client_cost}),
-        JSONExtractFloat(${first:client_cost_json}, 'total') + JSONExtractFloat(${first:client_cost_json}, 'total_cost')), 0), NULL) AS client_cost_usd,
+    if(layer = 'model' AND (coalesce(toFloat64OrNull(${first:client_cost}),
+        JSONExtractFloat(${first:client_cost_json}, 'total') + JSONExtractFloat(${first:client_cost_json}, 'total_cost')) AS client_said) BETWEEN 0 AND 1e9, nullIf(client_said, 0), NULL) AS client_cost_usd,

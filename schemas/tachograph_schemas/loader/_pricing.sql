@@ -25,8 +25,13 @@ rate.call_usd
     + ifNull(cache_write_1h_tokens, 0) * rate.cache_write_1h_usd AS priced_usd,
 multiIf(
     layer != 'model', '',
+    is_cached AND (price_at != 0 OR model = '' OR (isNull(input_tokens) AND isNull(output_tokens))), 'priced',
     isNull(input_tokens) AND isNull(output_tokens), 'no_usage',
     price_at = 0, if(model = '', 'unknown_price', 'pending'),
     rate.price_id = '', 'unknown_price',
     'priced'
-) AS cost_state
+) AS cost_state,
+-- An answer from a cache cost nothing; what it would have cost is known if its model's price is.
+rate.price_id != '' AND (isNotNull(input_tokens) OR isNotNull(output_tokens)) AS has_price,
+multiIf(cost_state != 'priced', NULL, is_cached, 0, priced_usd) AS called_usd,
+if(is_cached AND has_price, priced_usd, NULL) AS called_saved_usd

@@ -34,7 +34,7 @@ SELECT
     -- an attempt that was killed did not say how many it made
     spans, if(least_rank = 0 AND unended > 0, NULL, nullIf(arraySum(x -> toUInt64OrZero(x.3['tacho.run.spans_made']), said), 0)), errors,
     first_session, first_user, first_customer, all_tags, layers,
-    plain_calls, plain_totals, plain_tool_calls, plain_tool_errors, plain_tools
+    beside, beside_people, saved, odd_spans, plain_calls, plain_totals, plain_tool_calls, plain_tool_errors, plain_tools
 FROM
 (
     WITH
@@ -71,6 +71,7 @@ FROM
         -- a retry or a fallback names the failure that it answers to, and that one is counted where it happened
         countIf(status = 'error' AND layer NOT IN ('retry', 'fallback')) AS errors,
         arraySort(groupUniqArrayArray(tags)) AS all_tags,
+        sum(tool_cost_usd) AS beside, sum(human_cost_usd) AS beside_people, sum(saved_usd) AS saved, groupArrayIf(span_id, odd_usage != '') AS odd_spans,
         CAST(sumMap([layer], [toUInt64(1)]), 'Map(LowCardinality(String), UInt64)') AS layers,
         -- as if every span showed something of its own
         arraySort(x -> (x.2, x.1), groupArrayIf(

@@ -8,5 +8,5 @@ INSERT INTO run_rows (
     calls.span_id, calls.started_at, calls.agent, calls.provider, calls.model,
     calls.input_tokens, calls.output_tokens, calls.cache_read_tokens, calls.cache_write_tokens, calls.reasoning_tokens,
     calls.cost_usd, calls.cost_status, calls.client_cost_usd,
-    second_views.span_id, second_views.of_run_id, second_views.of_span_id
+    second_views.span_id, second_views.of_run_id, second_views.of_span_id, odd_calls, tool_cost_usd, human_cost_usd, saved_usd
 )

@@ -9,7 +9,23 @@ SELECT
     if(counts, write_said, NULL) AS cache_write_tokens,
     if(counts, least(ifNull(write_1h_said, 0), write_said), NULL) AS cache_write_1h_tokens,
     if(counts, write_said - least(ifNull(write_1h_said, 0), write_said), NULL) AS cache_write_5m_tokens,
-    if(counts, reasoning_said, NULL) AS reasoning_tokens
+    if(counts, reasoning_said, NULL) AS reasoning_tokens,
+    -- The provider's own numbers contradict each other; the costs are those of the classes as they are stored.
+    multiIf(
+        NOT counts, '',
+        arrayExists(x -> startsWith(x, '-'), [
+            ${first:input_tokens}, ${first:output_tokens}, ${first:cache_read_tokens}, ${first:cache_write_tokens}, ${first:reasoning_tokens}, ${first:total_tokens}
+        ]), 'negative',
+        -- Nothing was asked with four billion tokens; sums of larger numbers would run over
+        arrayExists(x -> x != '' AND isNull(toUInt32OrNull(x)), [
+            ${first:input_tokens}, ${first:output_tokens}, ${first:cache_read_tokens}, ${first:cache_write_tokens}, ${first:reasoning_tokens}, ${first:total_tokens}
+        ]), 'unreadable',
+        NOT is_exclusive AND input_said > 0 AND cached > input_said, 'cache_over_input',
+        reasoning_said > output_said, 'reasoning_over_output',
+        -- Of a total that includes a cache which the input is without, both are right
+        total_said > 0 AND isNotNull(input_said) AND isNotNull(output_said) AND total_said != input_said + output_said AND total_said != input_said + cached + output_said, 'total_differs',
+        ''
+    ) AS odd_usage
 FROM
 (
     WITH
@@ -32,12 +48,13 @@ FROM
     SELECT
         *,
         counts_here AS counts,
-        toUInt64OrNull(coalesce(nullIf(${first:input_tokens}, ''), nullIf(counted[1], ''), if(kind_said = 'embedding', ${first:total_tokens}, ''))) AS input_said,
-        toUInt64OrNull(coalesce(nullIf(${first:output_tokens}, ''), counted[2])) AS output_said,
-        toUInt64OrNull(coalesce(nullIf(${first:cache_read_tokens}, ''), counted[3])) AS read_said,
-        toUInt64OrNull(coalesce(nullIf(${first:cache_write_tokens}, ''), counted[4])) AS write_said,
-        toUInt64OrNull(coalesce(nullIf(${first:reasoning_tokens}, ''), counted[5])) AS reasoning_said,
-        toUInt64OrNull(${first:cache_write_1h_tokens}) AS write_1h_said,
+        toUInt32OrNull(coalesce(nullIf(${first:input_tokens}, ''), nullIf(counted[1], ''), if(kind_said = 'embedding', ${first:total_tokens}, ''))) AS input_said,
+        toUInt32OrNull(coalesce(nullIf(${first:output_tokens}, ''), counted[2])) AS output_said,
+        toUInt32OrNull(coalesce(nullIf(${first:cache_read_tokens}, ''), counted[3])) AS read_said,
+        toUInt32OrNull(coalesce(nullIf(${first:cache_write_tokens}, ''), counted[4])) AS write_said,
+        toUInt32OrNull(coalesce(nullIf(${first:reasoning_tokens}, ''), counted[5])) AS reasoning_said,
+        toUInt32OrNull(${first:cache_write_1h_tokens}) AS write_1h_said,
+        toUInt32OrNull(${first:total_tokens}) AS total_said,
         ifNull(read_said, 0) + ifNull(write_said, 0) AS cached,
         -- Claims of the convention that some clients do not keep: their input is without the cache.
         startsWith(scope, 'com.anthropic.claude_code') OR startsWith(scope, 'openlit.instrumentation.anthropic')

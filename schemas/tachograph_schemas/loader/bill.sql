@@ -18,7 +18,7 @@ FROM
             transform(concat(provider, '\n', model), listed_models, arrayEnumerate(listed_models), 0) AS price_at,
             if(cost_status = 'priced', listed_rates[greatest(price_at, 1)], []) AS rates
         FROM span_rows FINAL
-        WHERE project = {project:String} AND run_id = {run_id:String} AND layer = 'model' AND span_id IN (
+        WHERE project = {project:String} AND run_id = {run_id:String} AND layer = 'model' AND NOT is_cached AND span_id IN (
             SELECT arrayJoin(calls.span_id) FROM run_rows FINAL WHERE project = {project:String} AND run_id = {run_id:String}
         )
     )

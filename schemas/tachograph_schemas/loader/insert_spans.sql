@@ -12,7 +12,7 @@ INSERT INTO span_rows (
     events.time, events.name, events.attributes, links.trace_id, links.span_id, links.attributes, dropped_attributes,
     provider, model, request_model, response_id, finish_reason, ttft_ns, client_cost_usd,
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens,
-    cost_usd, cost_status, price_id
+    cost_usd, cost_status, price_id, odd_usage, saved_usd, is_cached, tool_cost_usd, human_cost_usd
 )
 ${calls?with_money:}
 -- 9. the columns in their order
@@ -30,7 +30,8 @@ SELECT
         arrayFilter((pair, at) -> at != input_at AND at != output_at, arrayZip(mapKeys(attributes), mapValues(attributes)), arrayEnumerate(mapKeys(attributes))), 'Map(LowCardinality(String), String)'
     )), resource,
     event_times, event_names, event_attributes, link_trace_ids, link_span_ids, link_attributes, dropped_attributes,
-    ${calls?money:no_model}
+    ${calls?money:no_model},
+    is_cached, if(is_cached, NULL, beside_usd), if((toFloat64OrNull(${first:human_cost}) AS human_said) BETWEEN 0 AND 1e9, human_said, NULL)
 FROM
 (
 ${calls?tokens:fields}

@@ -6,8 +6,9 @@ WITH
     toInt64(toUnixTimestamp(start_time)) AS priced_at_s,
     ${pricing}
 SELECT * EXCEPT (price_at, rates) REPLACE (
-    if(cost_state = 'priced', priced_usd, NULL) AS cost_usd,
+    called_usd AS cost_usd,
     if(cost_state = 'pending', 'unknown_price', cost_state) AS cost_status,
+    if(layer = 'model', called_saved_usd, saved_usd) AS saved_usd,
     if(cost_state = 'priced', rate.price_id, '') AS price_id
 )
 FROM

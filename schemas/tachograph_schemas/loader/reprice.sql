@@ -6,7 +6,7 @@ WITH
     toInt64(toUnixTimestamp(start_time)) AS priced_at_s,
     ${pricing}
 SELECT * EXCEPT (price_at, rates) REPLACE (
-    priced_usd AS cost_usd, 'priced' AS cost_status, rate.price_id AS price_id
+    called_usd AS cost_usd, 'priced' AS cost_status, rate.price_id AS price_id, called_saved_usd AS saved_usd
 )
 FROM
 (
@@ -17,4 +17,4 @@ FROM
     FROM span_rows FINAL
     WHERE toDate(received_at, 'UTC') = {day:Date} AND start_time >= {since:DateTime64(9, 'UTC')} AND layer = 'model'
 )
-WHERE cost_state = 'priced'
+WHERE cost_state = 'priced' AND has_price

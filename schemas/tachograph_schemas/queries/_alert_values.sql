@@ -63,3 +63,5 @@ max(if(state = 'closed', 0, greatest(0, toUnixTimestamp64Nano({until:DateTime64(
 toFloat64(countIf(last_step < {since:DateTime64(9, 'UTC')} AND waits = 0))
 -- silence_s
 greatest(0, toUnixTimestamp64Nano({until:DateTime64(9, 'UTC')}) - toUnixTimestamp64Nano(max(last_seen_at))) / 1e9
+-- looping_runs
+toFloat64(countIf(same_result >= 3))

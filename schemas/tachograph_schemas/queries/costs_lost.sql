@@ -1,6 +1,7 @@
 -- What was paid for nothing, or twice, in a time. A repair loop's calls are those that began while it lasted, but for the
 -- first answer, which was asked for anyway. Context is paid again when a call repeats what the call before it in the run
--- sent to the same model, and does not read it from the cache: counted at the input's price less the cache's.
+-- sent to the same model, and does not read it from the cache: counted at the input's price less the cache's. A retry costs
+-- what the attempt before it did: the calls that were made while it lasted, and what it says that it cost itself.
 WITH
     wanted AS (
         SELECT run_id FROM run_rows FINAL WHERE project = {project:String} AND started_at >= {since:DateTime64(9, 'UTC')}
@@ -25,6 +26,25 @@ WITH
             lagInFrame(whole, 1, 0) OVER (PARTITION BY run_id, provider, model ORDER BY started_at ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS whole_before
         FROM asked
     ),
+    retries AS (
+        SELECT run_id, span_id, parent_span_id, start_time AS began FROM span_rows FINAL
+        WHERE project = {project:String} AND layer = 'retry' AND run_id IN (SELECT run_id FROM wanted)
+    ),
+    attempts AS (
+        -- what was tried again: the latest failed sibling that had ended when the retry began, once however many retries follow it
+        SELECT DISTINCT
+            retries.run_id AS run_id, argMax(failed.span_id, failed.start_time) AS span_id, argMax(failed.start_time, failed.start_time) AS began,
+            argMax(failed.ended, failed.start_time) AS ended, argMax(ifNull(failed.tool_cost_usd, 0), failed.start_time) AS paid
+        FROM retries
+        INNER JOIN
+        (
+            SELECT run_id, span_id, parent_span_id, start_time, start_time + toIntervalNanosecond(duration_ns) AS ended, tool_cost_usd
+            FROM span_rows FINAL
+            WHERE project = {project:String} AND status = 'error' AND layer != 'retry' AND run_id IN (SELECT run_id FROM retries)
+        ) AS failed ON retries.run_id = failed.run_id AND retries.parent_span_id = failed.parent_span_id
+        WHERE failed.ended <= retries.began
+        GROUP BY retries.run_id, retries.span_id
+    ),
     rates AS (SELECT provider, model, rates[1].input_usd - rates[1].cache_read_usd AS saved_usd FROM model_rates FINAL WHERE price_id != '')
 SELECT
     (SELECT sumIf(ifNull(cost_usd, 0), turn > 1 AND verdict = 'gave_up') FROM in_loops) AS failed_repairs_usd,
@@ -34,6 +54,7 @@ SELECT
     (
         SELECT sum(ifNull(cost_usd, 0)) FROM span_rows FINAL
         WHERE project = {project:String} AND layer = 'model' AND status = 'error' AND run_id IN (SELECT run_id FROM wanted)
+            AND (run_id, span_id) NOT IN (SELECT run_id, arrayJoin(second_views.span_id) FROM run_rows FINAL WHERE project = {project:String})
     ) AS failed_calls_usd,
     (
         SELECT count() FROM span_rows FINAL
@@ -44,20 +65,17 @@ SELECT
         FROM turns INNER JOIN rates ON turns.provider = rates.provider AND turns.model = rates.model
         WHERE saved_usd > 0
     ) AS cache_missed_usd,
+    (SELECT sum(odd_calls) FROM run_rows FINAL WHERE project = {project:String} AND started_at >= {since:DateTime64(9, 'UTC')}) AS odd_calls,
     (
-        -- The provider's own numbers contradict each other: more from the cache than there was, more thought than said.
-        SELECT count() FROM span_rows FINAL
-        WHERE project = {project:String} AND layer = 'model' AND run_id IN (SELECT run_id FROM wanted) AND (
-            ifNull(reasoning_tokens, 0) > ifNull(output_tokens, 0)
-            OR (
-                toUInt64OrZero(attributes['gen_ai.usage.input_tokens']) > 0
-                AND toUInt64OrZero(attributes['gen_ai.usage.input_tokens']) < ifNull(cache_read_tokens, 0) + ifNull(cache_write_tokens, 0)
-            )
-            OR (
-                toUInt64OrZero(attributes['gen_ai.usage.total_tokens']) > 0
-                AND toUInt64OrZero(attributes['gen_ai.usage.total_tokens'])
-                    != toUInt64OrZero(attributes['gen_ai.usage.input_tokens']) + toUInt64OrZero(attributes['gen_ai.usage.output_tokens'])
-            )
+        SELECT sum(cost) FROM
+        (
+            -- a call lies in several attempts where retries are nested
+            SELECT any(ifNull(asked.cost_usd, 0)) AS cost FROM asked INNER JOIN attempts ON asked.run_id = attempts.run_id
+            WHERE asked.started_at >= attempts.began AND asked.started_at <= attempts.ended
+            GROUP BY asked.run_id, asked.span_id
         )
-    ) AS doubtful_calls
+    ) + (SELECT sum(paid) FROM attempts) AS retried_usd,
+    (SELECT sum(ifNull(tool_cost_usd, 0)) FROM run_rows FINAL WHERE project = {project:String} AND run_id IN (SELECT run_id FROM wanted)) AS tools_usd,
+    (SELECT sum(ifNull(human_cost_usd, 0)) FROM run_rows FINAL WHERE project = {project:String} AND run_id IN (SELECT run_id FROM wanted)) AS people_usd,
+    (SELECT sum(ifNull(saved_usd, 0)) FROM run_rows FINAL WHERE project = {project:String} AND run_id IN (SELECT run_id FROM wanted)) AS saved_usd
 SETTINGS join_use_nulls = 0

@@ -1,6 +1,6 @@
 """The command ``tacho``. One module for each command or few that belong together; each imports what it needs when it runs.
 
-Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the collector cannot be reached, 130 interrupted.
+Exit codes: 0 done, 1 the answer is no, 2 usage, 3 the collector cannot be reached, 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from tachograph.cli.examples import examples_of
+from tachograph.cli.interrupts import heeding, left
 from tachograph.cli.problem import USAGE, Problem
 
 _MODULES = (
@@ -20,6 +23,8 @@ _MODULES = (
     "runs",
     "show",
     "agents",
+    "costs",
+    "record",
     "replay",
     "fork",
     "resume",
@@ -41,16 +46,44 @@ _MODULES = (
     "recover",
     "doctor",
 )
-_LISTS = frozenset({"alert", "budget", "key", "prices"})
+if TYPE_CHECKING:
+    _SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    _SubParsers = argparse._SubParsersAction
+_LISTS = frozenset({"alert", "alert target", "budget", "key", "prices"})
 """Commands of several verbs; without one they list, as ``approvals``, ``agents`` and ``drift`` do."""
-_INTERRUPTED = 130
+
+
+class _Verbs(_SubParsers):
+    """What the list of commands says of one stands in its own help as well, unless that has more to say."""
+
+    def add_parser(self, name: str, **given: Any) -> argparse.ArgumentParser:
+        does = str(given["help"])
+        return super().add_parser(name, **{"description": f"{does[0].upper()}{does[1:]}.", **given})
 
 
 class _Parser(argparse.ArgumentParser):
-    """Wrong usage is one line, not a page of options with the line below it."""
+    """Wrong usage is one line, not a page of options with the line below it; help ends with what people type."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.register("action", "parsers", _Verbs)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}. `{self.prog} --help` says more.\n")
+        self.exit(USAGE, f"{self.prog}: {_nearest(message)}. `{self.prog} --help` says more.\n")
+
+    def format_help(self) -> str:
+        return f"{super().format_help()}{examples_of(self.prog)}"
+
+
+def _nearest(message: str) -> str:
+    """What argparse says of a mistyped word, with the word that is meant instead of all there are."""
+    from difflib import get_close_matches
+
+    beginning, _, choices = message.partition(" (choose from ")
+    typed = beginning.rpartition("invalid choice: ")[2].strip("'")
+    meant = get_close_matches(typed, re.findall(r"[\w-]+", choices), 1)
+    return f"{beginning}, perhaps {meant[0]!r} is meant" if meant else message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,12 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     _tolerate_any_terminal()
     try:
         arguments = _parsed(list(sys.argv[1:] if argv is None else argv))
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
+        with heeding():
+            code: int = arguments.run(arguments)
+            sys.stdout.flush()
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else USAGE
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        return left(interrupt)
     except BrokenPipeError:
         _let_go_of_output()
         return 0
@@ -79,9 +113,15 @@ def _parsed(given: list[str]) -> argparse.Namespace:
     if not given:
         parser.print_help(sys.stderr)
         parser.exit(USAGE)
-    if given[0] in _LISTS and set(given[1:]) <= {"--json"}:
-        given.insert(1, "list")
-    return parser.parse_args(given)
+    return parser.parse_args(with_verb(given))
+
+
+def with_verb(given: list[str]) -> list[str]:
+    """The words of a command line; ``list`` added where a command of several verbs has none."""
+    for count in (2, 1):
+        if " ".join(given[:count]) in _LISTS and set(given[count:]) <= {"--json"}:
+            return [*given[:count], "list", *given[count:]]
+    return given
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tachograph.cli.connection import reading
 from tachograph.cli.problem import ANSWER_IS_NO, Problem
 from tachograph.cli.runs import moment
+from tachograph.cli.table import align
 from tachograph.cli.terminal import (
     Paint,
     cells,
@@ -161,6 +162,7 @@ _WIDEST_NAME = 32
 def table(found: list[AgentHealth], columns: int, paint: Paint) -> list[str]:
     """The agents as aligned lines; the columns at the right are left out where the terminal is narrow."""
     rows = [_cells(each) for each in found]
+    align(rows, _HEADS.index("COST/SUCCESS"))
     sizes = [
         min(max(cells(head), *(cells(row[at]) for row in rows)), _WIDEST_NAME)
         for at, head in enumerate(_HEADS)

@@ -16,6 +16,17 @@ from tachograph_schemas.control import ALERTS
 from tachograph_schemas.control_client import ControlClient
 
 _SPAN = re.compile(r"(\d{1,7}(?:\.\d{1,6})?)\s*(s|m|min|h|d|w)?")
+_TIMES = {
+    "window": "over how long the figure is computed (default: 5m)",
+    "for": "it has to hold so long before anybody is told",
+    "recover-for": "it has to be over so long before anybody is told",
+    "renotify": "tell again so often while nobody has acknowledged",
+}
+_FIGURES = {
+    "warning": "from this figure on; with --below from it down",
+    "critical": "likewise, and worse",
+    "recovery": "over only once it has come back to this figure",
+}
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -33,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         ("metrics", "the figures that rules can watch", _metrics),
     )
     for name, does, run in plain:
-        verb = verbs.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+        verb = verbs.add_parser(name, help=does)
         verb.add_argument("--json", action="store_true", help="the data, as JSON")
         verb.set_defaults(run=run)
     _add_set(verbs)
@@ -50,22 +61,40 @@ def _add_set(verbs: Any) -> None:
     )
     verb.add_argument("name", help="what people call it")
     verb.add_argument("--metric", help="what it watches; `tacho alert metrics` lists them")
-    verb.add_argument("--by", dest="group_by", help="agent, customer, model, tool or version")
-    verb.add_argument("--only", action="append", metavar="COLUMN=NAME", help="count only this")
-    verb.add_argument("--window", dest="window_s", type=_seconds, help="over how long (default 5m)")
+    verb.add_argument(
+        "--by",
+        dest="group_by",
+        metavar="GROUP",
+        help="a state of its own for each agent, customer, model, tool or version",
+    )
+    verb.add_argument(
+        "--only", action="append", metavar="COLUMN=NAME", help="count nothing else; repeatable"
+    )
+    for option, does in _TIMES.items():
+        name = f"{option.replace('-', '_')}_s"
+        verb.add_argument(f"--{option}", dest=name, type=_seconds, metavar="TIME", help=does)
     verb.add_argument("--below", action="store_true", default=None, help="alert when it is low")
-    for name in ("warning", "critical", "recovery"):
-        verb.add_argument(f"--{name}", type=_figure, help="from this figure on")
-    verb.add_argument("--for", dest="for_s", type=_seconds, help="how long before anybody is told")
-    verb.add_argument("--recover-for", dest="recover_for_s", type=_seconds, help="and of its end")
-    verb.add_argument("--renotify", dest="renotify_s", type=_seconds, help="tell again after")
-    verb.add_argument("--no-data", choices=["ok", "keep", "alert"], help="when there is nothing")
-    verb.add_argument("--min-samples", type=int, help="fewer are no figure")
-    verb.add_argument("--to", dest="targets", action="append", metavar="TARGET", help="who is told")
+    for option, does in _FIGURES.items():
+        verb.add_argument(f"--{option}", type=_figure, metavar="FIGURE", help=does)
+    verb.add_argument(
+        "--no-data",
+        choices=["ok", "keep", "alert"],
+        help="nothing to measure is no alert, changes nothing, or is one (default: ok)",
+    )
+    verb.add_argument(
+        "--min-samples", type=int, metavar="N", help="fewer runs, calls or spans are no figure"
+    )
+    verb.add_argument(
+        "--to", dest="targets", action="append", metavar="TARGET", help="who is told; repeatable"
+    )
     verb.add_argument("--note", help="what to know or do; part of every message")
     switch = verb.add_mutually_exclusive_group()
-    switch.add_argument("--off", dest="enabled", action="store_false", default=None)
-    switch.add_argument("--on", dest="enabled", action="store_true", default=None)
+    switch.add_argument(
+        "--off", dest="enabled", action="store_false", default=None, help="do not look at it"
+    )
+    switch.add_argument(
+        "--on", dest="enabled", action="store_true", default=None, help="look at it again"
+    )
     verb.add_argument("--dry-run", action="store_true", help="only say what it would find now")
     verb.add_argument("--json", action="store_true", help="the data, as JSON")
     add_actor(verb)
@@ -80,7 +109,7 @@ def _add_on_rules(verbs: Any) -> None:
         ("history", "what fired and recovered, the newest first", _history),
         ("ack", "say that you take care of what fires", _acknowledge),
     ):
-        verb = verbs.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+        verb = verbs.add_parser(name, help=does)
         verb.add_argument("rule", nargs="?" if name == "history" else None, help="its name or id")
         if name == "snooze":
             verb.add_argument("time", type=_seconds, nargs="?", default=3_600.0, help="default: 1h")
@@ -243,4 +272,9 @@ def _figure(text: str) -> float:
             return float(text[:-1]) / 100
         return float(text.removeprefix("$"))
     except ValueError:
-        return _seconds(text)
+        try:
+            return _seconds(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no figure; write 5, 0.25, 25%, 90s or 5m"
+            ) from error

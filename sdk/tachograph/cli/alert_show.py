@@ -113,13 +113,19 @@ def rule(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+_GRAVITY = {"critical": 3, "warning": 2, "no_data": 1}
+
+
 def preview(groups: _Rows) -> list[str]:
     """What a rule would find."""
     if not groups:
         return ["There is nothing to measure at this moment."]
+    worst_first = sorted(
+        groups, key=lambda each: (-_GRAVITY.get(each["level"], 0), each["sentence"])
+    )
     return [
         f"{fit(each['level'].replace('_', ' '), 8)}  {words.plain(each['sentence'])}"
-        for each in groups
+        for each in worst_first
     ]
 
 

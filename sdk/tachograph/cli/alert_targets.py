@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,13 @@ def add_verbs(verbs: Any) -> None:
         description="https://... is a signed webhook; everything else is an Apprise URL (slack://, mailto://, pagerduty:// "
         "...). `-` reads the URL from standard input, which keeps it out of the shell's history.",
     )
-    setting.add_argument("name")
-    setting.add_argument("url")
+    setting.add_argument("name", help="what rules call it (--to)")
+    setting.add_argument("url", help="where messages go, or -")
     setting.set_defaults(run=_set_target)
     listing = kinds.add_parser("list", help="the targets, without their secrets")
     listing.set_defaults(run=_list_targets)
     removing = kinds.add_parser("rm", help="remove a target")
-    removing.add_argument("name")
+    removing.add_argument("name", help="of the target")
     removing.set_defaults(run=_remove_target)
     times = [
         verbs.add_parser(part, help=f"{what}, from files; --rm NAME removes one")
@@ -62,7 +62,9 @@ def add_verbs(verbs: Any) -> None:
         help="targets, rules, windows and digests from a YAML, TOML or JSON file",
         description="Make what the file holds so; what it does not name stays. ${NAME} in a URL is read from the environment.",
     )
-    applying.add_argument("-f", "--file", required=True, metavar="FILE")
+    applying.add_argument(
+        "-f", "--file", required=True, metavar="FILE", help="docs/alerts.md shows one"
+    )
     applying.set_defaults(run=_apply)
     for verb in (setting, listing, removing, testing, applying, *times):
         verb.add_argument("--json", action="store_true", help="the data, as JSON")
@@ -70,7 +72,7 @@ def add_verbs(verbs: Any) -> None:
 
 
 def _set_target(arguments: argparse.Namespace) -> int:
-    url = input() if arguments.url == "-" else arguments.url
+    url = _line_of_stdin() if arguments.url == "-" else arguments.url
     body = {"name": arguments.name, "url": url, "actor": actor(arguments)}
     made = call(client(), "POST", f"{ALERTS}/targets", body)
     if arguments.json:
@@ -80,6 +82,13 @@ def _set_target(arguments: argparse.Namespace) -> int:
     if made["secret"]:
         print(f"{made['secret']}\nKeep it now: receivers check the signature with it.")
     return 0
+
+
+def _line_of_stdin() -> str:
+    try:
+        return input()
+    except EOFError as error:
+        raise Problem("Nothing came from standard input; a URL is one line.", code=USAGE) from error
 
 
 def _list_targets(arguments: argparse.Namespace) -> int:
@@ -107,7 +116,11 @@ def _times(arguments: argparse.Namespace) -> int:
         return _printed(arguments, gone, [f"{words.plain(gone['name'])} is removed."])
     found = call(client(), "GET", path)
     lines = [_time(each) for each in found[arguments.part]]
-    return _printed(arguments, found, lines or [f"There are no {arguments.part}."])
+    return _printed(
+        arguments,
+        found,
+        lines or [f"There are no {arguments.part}. `tacho alert apply -f FILE` makes them."],
+    )
 
 
 def _time(each: Mapping[str, Any]) -> str:
@@ -117,7 +130,10 @@ def _time(each: Mapping[str, Any]) -> str:
         hour = f"{each['minute'] // 60:02}:{each['minute'] % 60:02} UTC"
         day = f"every {each['every']}" if each["every"] == "day" else _WEEKDAYS[each["weekday"]]
         return f"{name}  {day}, {hour}  to {words.plain(', '.join(each['targets']))}"
-    span = f"{words.moment_ns(each['starts_ns'])} to {words.moment_ns(each['ends_ns'])}"
+    starts, ends = (words.moment_ns(each[f"{end}_ns"]).split() for end in ("starts", "ends"))
+    # To the minute, and the day once: the line fits a terminal.
+    day = "" if starts[0] == ends[0] else f"{ends[0]} "
+    span = f"{starts[0]} {starts[1][:5]} to {day}{ends[1][:5]} UTC"
     again = f", every {each['every']}" if each["every"] else ""
     agents = words.plain(", ".join(each["agents"])) or "all rules"
     return f"{name}  {span}{again}  {agents}"
@@ -146,22 +162,17 @@ def _apply(arguments: argparse.Namespace) -> int:
     wanted = _read(Path(arguments.file))
     to, who = client(), actor(arguments)
     made: dict[str, list[Any]] = {part: [] for part in _PARTS}
-    for target in wanted["targets"]:
-        body = {**target, "url": _with_variables(str(target.get("url", ""))), "actor": who}
-        made["targets"].append(dict(call(to, "POST", f"{ALERTS}/targets", body)))
-    for rule in wanted["rules"]:
-        made["rules"].append(
-            dict(call(to, "POST", f"{ALERTS}/rules", {"rule": rule, "actor": who}))
-        )
-    for window in wanted["windows"]:
-        body = {**window, "actor": who}
-        for name in ("starts", "ends"):
-            body[f"{name}_ns"] = _moment_ns(body.pop(name, None), name)
-        made["windows"].append(dict(call(to, "POST", f"{ALERTS}/windows", body)))
-    for digest in wanted["digests"]:
-        made["digests"].append(
-            dict(call(to, "POST", f"{ALERTS}/digests", {**digest, "actor": who}))
-        )
+    for part in _PARTS:
+        for number, item in enumerate(wanted[part], start=1):
+            try:
+                body = {**_BODIES[part](item), "actor": who}
+                made[part].append(dict(call(to, "POST", f"{ALERTS}/{part}", body)))
+            except Problem as problem:
+                name = words.plain(str(item.get("name") or ""))
+                which = f"{part.removesuffix('s')} {name or f'number {number}'}"
+                kept = sum(map(len, made.values()))
+                before = f" (kept: the {words.count(kept, 'item')} before it)" if kept else ""
+                raise Problem(f"{which}: {problem}{before}", code=problem.code) from problem
     if arguments.json:
         print_json(made)
         return 0
@@ -171,6 +182,26 @@ def _apply(arguments: argparse.Namespace) -> int:
             if each.get("secret"):
                 print(f"  signed with {each['secret']}; it is not shown again")
     return 0
+
+
+def _target(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {**item, "url": _with_variables(str(item.get("url", "")))}
+
+
+def _window(item: Mapping[str, Any]) -> dict[str, Any]:
+    body = dict(item)
+    for name in ("starts", "ends"):
+        body[f"{name}_ns"] = _moment_ns(body.pop(name, None), name)
+    return body
+
+
+_BODIES: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "targets": _target,
+    "rules": lambda item: {"rule": item},
+    "windows": _window,
+    "digests": dict,
+}
+"""What is sent for an item of each part."""
 
 
 def _read(path: Path) -> dict[str, list[dict[str, Any]]]:

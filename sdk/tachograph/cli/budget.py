@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.documents import read_document
@@ -19,11 +20,24 @@ from tachograph_schemas.budgets import (
     UNREACHABLE,
     WINDOWS,
     BudgetError,
+    amount,
     rule_from,
     rules_from,
 )
 from tachograph_schemas.control import BUDGETS
 
+if TYPE_CHECKING:
+    from tachograph_schemas.control_client import ControlClient
+
+_LIMITS = {
+    "usd": "at most so many dollars for models and tools; give one limit",
+    "tokens": "tokens of models, in and out",
+    "model_calls": "calls of models",
+    "tool_calls": "calls of tools",
+    "steps": "steps of agents",
+    "wall_s": "seconds by the clock",
+    "working_s": "seconds, without those spent waiting for people",
+}
 _OPTIONS = ("scope", "target", "window", "rolling_s", "action", "unreachable")
 
 
@@ -39,14 +53,14 @@ def add_parser(subparsers: Any) -> None:
     listing = verbs.add_parser("list", help="every budget, and what is left of it")
     listing.set_defaults(run=_list)
     show = verbs.add_parser("show", help="one budget: accounts, versions")
-    show.add_argument("name")
+    show.add_argument("name", help="of the budget")
     show.set_defaults(run=_show)
     _add_set(verbs)
     remove = verbs.add_parser("rm", help="take a budget out of force")
-    remove.add_argument("name")
+    remove.add_argument("name", help="of the budget")
     remove.set_defaults(run=_remove)
     apply = verbs.add_parser("apply", help="put the budgets of a YAML, TOML or JSON file in force")
-    apply.add_argument("-f", "--file", required=True, type=Path)
+    apply.add_argument("-f", "--file", required=True, type=Path, help="docs/budgets.md shows one")
     apply.add_argument("--prune", action="store_true", help="remove budgets the file does not name")
     apply.set_defaults(run=_apply)
     for verb in (listing, show, *(verbs.choices[name] for name in ("set", "rm", "apply"))):
@@ -55,16 +69,26 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _add_set(verbs: Any) -> None:
-    put = verbs.add_parser("set", help="make or change a budget")
-    put.add_argument("name")
+    put = verbs.add_parser(
+        "set",
+        help="make a budget, or change what is given of one",
+        description="Make a budget, or change what is given of the one of that name; the rest of it stays.",
+    )
+    put.add_argument("name", help="what people call it")
     for unit in UNITS:
         put.add_argument(
-            f"--{unit.replace('_', '-')}", dest=f"limit_{unit}", type=float, metavar="N"
+            f"--{unit.replace('_', '-')}",
+            dest=f"limit_{unit}",
+            type=float,
+            metavar="N",
+            help=_LIMITS[unit],
         )
     put.add_argument("--scope", choices=SCOPES, help="default: project")
     put.add_argument("--target", help="which agent, tool, customer or user; default: each one")
     put.add_argument("--window", choices=WINDOWS, help="default: month; run for what lies in runs")
-    put.add_argument("--rolling-s", type=int, metavar="SECONDS", help="length of a rolling window")
+    put.add_argument(
+        "--rolling-s", type=int, metavar="SECONDS", help="length of the window rolling"
+    )
     put.add_argument("--action", choices=ACTIONS, help="when it is used up; default: stop")
     put.add_argument(
         "--unreachable", choices=UNREACHABLE, help="without the collector; default: share"
@@ -74,13 +98,39 @@ def _add_set(verbs: Any) -> None:
 
 def _set(arguments: argparse.Namespace) -> int:
     limits = {unit: getattr(arguments, f"limit_{unit}") for unit in UNITS}
-    given = {unit: limit for unit, limit in limits.items() if limit is not None}
-    if len(given) != 1:
-        raise Problem("Give one limit, as --usd 20 or --tool-calls 100.", code=USAGE)
-    ((unit, limit),) = given.items()
+    given = [(unit, limit) for unit, limit in limits.items() if limit is not None]
     options = {name: getattr(arguments, name) for name in _OPTIONS}
-    body = {"name": arguments.name, "unit": unit, "limit": limit, **options}
-    return _put(arguments, [_checked(body)], prune=False)
+    changed = {name: value for name, value in options.items() if value is not None}
+    to = client()
+    before = _in_force(to)
+    rule = _with_changes(before.get(arguments.name, {}), changed)
+    if len(given) > 1 or not (given or rule.get("limit")):
+        raise Problem("Give one limit, as --usd 20 or --tool-calls 100.", code=USAGE)
+    for unit, limit in given:
+        rule |= {"unit": unit, "limit": limit}
+    return _put(arguments, to, before, [_checked({"name": arguments.name, **rule})])
+
+
+def _with_changes(was: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """A budget with other options: what is not said stays, unless it belongs to what is another one now."""
+    kept = {name: value for name, value in was.items() if name != "version"}
+    if changed.get("scope", kept.get("scope")) != kept.get("scope"):
+        for name in ("target", "window", "rolling_s"):
+            kept.pop(name, None)
+    if changed.get("window", kept.get("window")) != kept.get("window"):
+        kept.pop("rolling_s", None)
+    return {**kept, **changed}
+
+
+def _in_force(to: ControlClient) -> dict[str, Mapping[str, Any]]:
+    return {each["rule"]["name"]: each["rule"] for each in call(to, "GET", BUDGETS)["budgets"]}
+
+
+def _of(name: str) -> str:
+    """The path of a budget."""
+    if "/" in name:
+        raise Problem(f"There is no budget {name!r}; no name has a slash.", code=ANSWER_IS_NO)
+    return f"{BUDGETS}/{quote(name, safe='')}"
 
 
 def _checked(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,12 +149,18 @@ def _apply(arguments: argparse.Namespace) -> int:
     except BudgetError as error:
         raise Problem(f"{arguments.file}: {error}.", code=USAGE) from error
     wanted = [{k: v for k, v in rule.as_dict().items() if k != "version"} for rule in rules]
-    return _put(arguments, wanted, prune=arguments.prune)
-
-
-def _put(arguments: argparse.Namespace, wanted: list[dict[str, Any]], *, prune: bool) -> int:
     to = client()
-    before = {each["rule"]["name"]: each["rule"] for each in call(to, "GET", BUDGETS)["budgets"]}
+    return _put(arguments, to, _in_force(to), wanted, prune=arguments.prune)
+
+
+def _put(
+    arguments: argparse.Namespace,
+    to: ControlClient,
+    before: Mapping[str, Mapping[str, Any]],
+    wanted: list[dict[str, Any]],
+    *,
+    prune: bool = False,
+) -> int:
     body = {"budgets": wanted, "prune": prune, "actor": actor(arguments)}
     after = {rule["name"]: rule for rule in call(to, "POST", BUDGETS, body)["budgets"]}
     if arguments.json:
@@ -124,7 +180,7 @@ def _put(arguments: argparse.Namespace, wanted: list[dict[str, Any]], *, prune: 
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    gone = call(client(), "DELETE", f"{BUDGETS}/{arguments.name}", by=actor(arguments))
+    gone = call(client(), "DELETE", _of(arguments.name), by=actor(arguments))
     if arguments.json:
         print_json(dict(gone))
     else:
@@ -145,23 +201,42 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _lines(state: Mapping[str, Any], most: int) -> list[str]:
     rule, found = state["rule"], state["accounts"]
-    state_word = "USED UP" if state["exceeded"] else rule["action"]
+    state_word = _state_word(state)
     lines = [
         f"{fit(words.plain(rule['name']), 24)}  {fit(state_word, 8)}{words.plain(state['says'])}"
     ]
     for each in found[:most]:
-        unit = rule["unit"]
-        lines.append(
-            f"  {fit(words.plain(each['account']) or 'all', 22)}  {each['spent']:g} of {rule['limit']:g} {unit} used, "
-            f"{each['held']:g} held, {each['left']:g} left, {each['forecast']:.4g} at the end if it goes on"
+        spent, limit, held, left, forecast = (
+            amount(number, rule["unit"])
+            for number in (
+                each["spent"],
+                rule["limit"],
+                each["held"],
+                each["left"],
+                each["forecast"],
+            )
         )
+        account = fit(words.plain(each["account"]) or "all", 22)
+        lines.append(f"  {account}  {spent} of {limit} used, {left} left")
+        lines.append(f"  {'':<22}  {held} held, {forecast} at the end if it goes on")
+        if each.get("lost", 0) > 0:  # older collectors do not say it
+            lost = amount(each["lost"], rule["unit"])
+            lines.append(f"  {'':<22}  {lost} of it went with processes that fell silent")
     if len(found) > most:
         lines.append(f"  … and {len(found) - most} more: `tacho budget show {rule['name']}`")
     return lines
 
 
+def _state_word(state: Mapping[str, Any]) -> str:
+    """A budget stops as soon as a call does not fit whole, so there may be something left."""
+    if not state["exceeded"]:
+        return str(state["rule"]["action"])
+    is_empty = any(each["left"] <= 0 for each in state["accounts"])
+    return "USED UP" if is_empty else "NO ROOM"
+
+
 def _show(arguments: argparse.Namespace) -> int:
-    found = call(client(), "GET", f"{BUDGETS}/{arguments.name}")
+    found = call(client(), "GET", _of(arguments.name))
     if arguments.json:
         print_json(dict(found))
         return ANSWER_IS_NO if found.get("exceeded") else 0

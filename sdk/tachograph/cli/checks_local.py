@@ -95,10 +95,30 @@ def settings_in_force() -> tuple[list[Check], list[dict[str, Any]]]:
     for sentence in settings.unknown_names(file=file):
         what, _, hint = sentence.partition("; ")
         checks.append(Check("Settings", "warn", what, hint[:1].upper() + hint[1:]))
+    checks += _switched_off(rows)
     changed = [row for row in rows if row["source"] != "default"]
     said = ", ".join(f"{row['name']}={row['value']} ({row['source']})" for row in changed)
     checks.append(Check("Settings", "ok", said or "all at their defaults"))
     return checks, rows
+
+
+def _switched_off(rows: Iterable[Mapping[str, Any]]) -> list[Check]:
+    """Programs that are started with these settings record nothing: wanted, or the fault that is looked for."""
+    from tachograph._config import is_off_by_opentelemetry
+
+    switches = ["OTEL_SDK_DISABLED=true"] if is_off_by_opentelemetry(os.environ) else []
+    switches += ["TACHO_DISABLED"] * any(
+        row["name"] == "TACHO_DISABLED" and row["value"] for row in rows
+    )
+    return [
+        Check(
+            "Settings",
+            "warn",
+            f"{switch} is set: programs that are started from here record nothing",
+            f"Unset {switch.partition('=')[0]} to record.",
+        )
+        for switch in switches
+    ]
 
 
 def _row(setting: Setting, file: Mapping[str, Any]) -> dict[str, Any]:

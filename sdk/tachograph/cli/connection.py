@@ -148,10 +148,31 @@ def reading() -> Iterator[Client]:
         # The reader of our output is gone; the driver wraps what happens on the way to the storage.
         raise
     except (store.StoreError, OSError) as error:
-        raise unreachable(place, error) from error
+        raise _of_another_version(place, client) or unreachable(place, error) from error
     finally:
         with suppress(Exception):
             client.close()
+
+
+def _of_another_version(place: Place, client: Client) -> Problem | None:
+    """Why a query failed, where the tables are not those of this version; ``None`` where they are, or nobody can say."""
+    from tachograph_schemas import queries, store
+
+    try:
+        there = queries.schema_version(client)
+    except (store.StoreError, OSError):
+        return None
+    here = store.migrations()[-1].number
+    if there == here:
+        return None
+    todo = (
+        "Upgrade tachograph here, too." if there > here else "Restart the collector: it migrates."
+    )
+    age = "a later" if there > here else "an older"
+    return Problem(
+        f"The collector behind {place.shown} is of {age} version (tables {there}, here {here}). {todo}",
+        code=UNREACHABLE,
+    )
 
 
 def unreachable(place: Place, error: Exception) -> Problem:

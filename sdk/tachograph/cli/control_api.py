@@ -10,9 +10,23 @@ from typing import Any
 
 from tachograph.cli.connection import settings
 from tachograph.cli.problem import ANSWER_IS_NO, UNREACHABLE, USAGE, Problem
+from tachograph.cli.terminal import note
 from tachograph_schemas.control_client import ControlClient
 from tachograph_schemas.instance import read_instance
 from tachograph_schemas.settings import home, read_file
+
+
+class _Assumed(ControlClient):
+    """For the collector at the usual address, while none runs with this home: another home's, if anybody's."""
+
+    is_said = False
+
+    def say(self) -> None:
+        """Tell whoever gives orders to whom they go, once."""
+        if not self.is_said:
+            self.is_said = True
+            folder = home(settings()["home"])
+            note(f"no collector runs with TACHO_HOME {folder}; the one at {self.base} answers.")
 
 
 def client() -> ControlClient:
@@ -22,12 +36,15 @@ def client() -> ControlClient:
         Problem: the endpoint is no URL.
     """
     values = settings()
-    endpoint = str(values["endpoint"])
+    endpoint, kind = str(values["endpoint"]), ControlClient
     if not (os.environ.get("TACHO_ENDPOINT") or read_file().get("endpoint")):
         running = read_instance(home(values["home"]))
-        endpoint = running.collector if running is not None else endpoint
+        if running is None:
+            kind = _Assumed
+        else:
+            endpoint = running.collector
     try:
-        return ControlClient(endpoint, str(values["api_key"]))
+        return kind(endpoint, str(values["api_key"]))
     except ValueError as error:
         raise Problem(f"TACHO_ENDPOINT: {error}.", code=USAGE) from error
 
@@ -48,6 +65,8 @@ def call(
     """
     given = {name: value for name, value in query.items() if value is not None}
     answer = to.call(method, path, body, query=given, timeout_s=timeout_s)
+    if isinstance(to, _Assumed) and answer.data:
+        to.say()
     if answer:
         return answer.data
     if answer.status and not answer.data:

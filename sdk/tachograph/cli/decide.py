@@ -16,7 +16,8 @@ from tachograph_schemas.control import APPROVALS
 from tachograph_schemas.control_client import ControlClient
 
 _ID_CHARS = 16
-_LOOKED_AT = 1_000
+_AT_ONCE = 1_000
+"""Requests whose ids are asked for at once."""
 _ANSWERS = {
     "approve": "let an agent do what it asked for",
     "refuse": "say no",
@@ -83,7 +84,9 @@ def add_parser(subparsers: Any) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     to = client()
-    if arguments.id == "link" and arguments.of:
+    if arguments.id == "link":
+        if not arguments.of:
+            raise Problem("Say for which request: tacho approvals link ID.", code=USAGE)
         return _link(to, arguments)
     if arguments.of:
         raise Problem(f"{arguments.of!r} is one word too many; did you mean `link`?", code=USAGE)
@@ -131,12 +134,17 @@ def _link(to: ControlClient, arguments: argparse.Namespace) -> int:
 
 def _decide(arguments: argparse.Namespace) -> int:
     to = client()
-    if arguments.params is not None:
-        try:
-            json.loads(arguments.params)
-        except ValueError as error:
-            raise Problem(f"--params is no JSON: {error}.", code=USAGE) from error
+    edited = _edited(arguments.params)
     found = _one(to, arguments.id, _ALL)
+    if (
+        arguments.params is not None
+        and _is_object(found["params"])
+        and not isinstance(edited, dict)
+    ):
+        raise Problem(
+            f"--params is a JSON object, as what was asked for is: {found['params'][:200]}",
+            code=USAGE,
+        )
     body = {
         "decision": arguments.word,
         "params_hash": found["params_hash"],
@@ -152,12 +160,28 @@ def _decide(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _edited(params: str | None) -> Any:
+    if params is None:
+        return None
+    try:
+        return json.loads(params)
+    except ValueError as error:
+        raise Problem(f"--params is no JSON: {error}.", code=USAGE) from error
+
+
+def _is_object(params: str) -> bool:
+    """Whether the arguments of a request are an object; what was cut or masked may be no JSON at all."""
+    try:
+        return isinstance(json.loads(params), dict)
+    except (TypeError, ValueError):
+        return False
+
+
 def _one(to: ControlClient, given: str, statuses: tuple[str, ...]) -> Mapping[str, Any]:
     """The request whose id is ``given`` or starts like that."""
     wanted = given.strip().lower()
     if len(wanted) < _ID_CHARS:
-        found = call(to, "GET", APPROVALS, status=statuses, limit=_LOOKED_AT)
-        ids = [row["id"] for row in found["approvals"] if row["id"].startswith(wanted)]
+        ids = [each for each in _ids(to, statuses) if each.startswith(wanted)]
         if len(ids) != 1:
             problem = "Several requests start" if ids else "No request starts"
             raise Problem(
@@ -165,6 +189,17 @@ def _one(to: ControlClient, given: str, statuses: tuple[str, ...]) -> Mapping[st
             )
         wanted = ids[0]
     return call(to, "GET", f"{APPROVALS}/{wanted}")
+
+
+def _ids(to: ControlClient, statuses: tuple[str, ...]) -> set[str]:
+    """Of all requests; those that come or are decided meanwhile may be missing."""
+    ids: set[str] = set()
+    offset, total = 0, 1
+    while offset < total:
+        found = call(to, "GET", APPROVALS, status=statuses, limit=_AT_ONCE, offset=offset)
+        ids.update(row["id"] for row in found["approvals"])
+        offset, total = offset + _AT_ONCE, found["total"]
+    return ids
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:

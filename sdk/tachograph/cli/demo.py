@@ -154,11 +154,20 @@ def _up_and_record(arguments: argparse.Namespace) -> int:
     for name, value in (demo_alert.NETWORKS | demo_history.SETTLED_SOON).items():
         os.environ.setdefault(name, value)
 
+    recording: list[subprocess.Popen[bytes]] = []
+
     def record(instance: Instance) -> None:
         environment = os.environ | {"TACHO_ENDPOINT": instance.collector}
-        subprocess.run(words, env=environment, check=False)
+        # Ctrl-C is ours to hear: a program that is just starting shows where it was.
+        recording.append(subprocess.Popen(words, env=environment, start_new_session=True))
+        recording[0].wait()
 
-    return up.serve(then=record)
+    try:
+        return up.serve(then=record)
+    finally:
+        for process in recording:
+            process.terminate()
+            process.wait()
 
 
 def _answers(endpoint: str) -> bool:

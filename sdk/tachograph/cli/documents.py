@@ -29,8 +29,16 @@ def read_document(path: Path) -> Any:
         raise Problem(f"{path} cannot be read: {error.strerror}.", code=USAGE) from error
     except Exception as error:
         # Every parser has its own kind of error.
-        raise Problem(f"{path} cannot be read: {error}.", code=USAGE) from error
+        raise Problem(f"{path} cannot be read: {_gist(error)}.", code=USAGE) from error
     return document
+
+
+def _gist(error: Exception) -> str:
+    """What is wrong and where, on one line: YAML draws the place over several."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is not None and problem:
+        return f"line {mark.line + 1}: {problem}"
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _parsed(path: Path) -> Any:

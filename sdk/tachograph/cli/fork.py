@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tachograph.cli.fork_settings import settings_of
 from tachograph.cli.outcomes import Outcome, outcomes_of, table
-from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
+from tachograph.cli.problem import ANSWER_IS_NO, Problem
 from tachograph.cli.recordings import package_of
 from tachograph.cli.replay import recording_of
 from tachograph.cli.replay_records import remember
@@ -47,8 +48,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--set",
         action="append",
         default=[],
-        metavar="STEP.result=JSON",
-        help="answer a recorded step otherwise; @FILE reads the JSON from a file",
+        metavar="PLACE=JSON",
+        help="STEP.result=JSON answers a recorded step otherwise (@FILE reads it from a file); STEP.args.NAME=JSON and "
+        "STEP.messages[0].content=JSON give a live step other arguments; += puts something behind what is there",
     )
     parser.add_argument(
         "--model", default="", metavar="NAME", help="send live model calls to this model instead"
@@ -80,20 +82,22 @@ def add_code(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Fork: 0 all forks ended well, 1 one did not.
+    """Fork: 0 all forks ended well and came to everything that was set, 1 one did not.
 
     Raises:
         Problem: the recording cannot be used, or --set is malformed.
     """
+    package = package_of(arguments.run_id)
+    recording = recording_of(package)
+    results, edits = settings_of(arguments.set, arguments.at, recording)
     plan = {
         "live_from_step": arguments.at,
-        "results": dict(_setting(text) for text in arguments.set),
+        "results": results,
+        "edits": [edit.as_list() for edit in edits],
         "allow_writes": arguments.allow_writes,
         "model": arguments.model,
         "tools_from_tape": arguments.tools == "tape",
     }
-    package = package_of(arguments.run_id)
-    recording = recording_of(package)
     answers = _forks(package, arguments, plan)
     for answer in answers:
         remember(recording.run_id, "fork", _remembered(arguments), fork_result(answer))
@@ -102,12 +106,13 @@ def command(arguments: argparse.Namespace) -> int:
         print_json([_as_json(answer, found.get(answer["run_id"])) for answer in answers])
     else:
         print_lines(_told(recording, answers, found))
-    return 0 if all(answer["outcome"] == "ok" for answer in answers) else ANSWER_IS_NO
+    went_well = all(each["outcome"] == "ok" and not each["unreached"] for each in answers)
+    return 0 if went_well else ANSWER_IS_NO
 
 
 def _remembered(arguments: argparse.Namespace) -> dict[str, Any]:
     """The plan without the values that were set."""
-    places = [text.partition("=")[0] for text in arguments.set]
+    places = [text.partition("=")[0].rstrip("+") for text in arguments.set]
     said = {
         "at": arguments.at,
         "set": places,
@@ -172,6 +177,14 @@ def told(answer: dict[str, Any]) -> str:
     return answer["error"] or json.dumps(answer["output"], ensure_ascii=False)
 
 
+def recorded_result(end: dict[str, Any]) -> str:
+    """What came of the recorded run, from the end of its tape."""
+    value = end.get("v")
+    if isinstance(value, dict) and value.get("$") == "error":
+        return f"{str(value.get('t')).rpartition(':')[2]}: {value.get('m')}"
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _as_json(answer: dict[str, Any], outcome: Outcome | None) -> dict[str, Any]:
     money = outcome or Outcome("", "")
     return {**answer, "cost_usd": money.cost_usd, "tokens": money.tokens, "steps": money.steps}
@@ -182,7 +195,7 @@ def _told(
 ) -> Iterator[str]:
     ended = recording.end
     then = found.get(recording.run_id) or Outcome(recording.run_id, ended.get("o", ""))
-    then.result = json.dumps(ended.get("v"), ensure_ascii=False)
+    then.result = recorded_result(ended)
     rows = [("recorded", then)]
     for number, answer in enumerate(answers, 1):
         row = found.get(answer["run_id"]) or Outcome(answer["run_id"], answer["outcome"])
@@ -193,19 +206,8 @@ def _told(
     for number, answer in enumerate(answers, 1):
         if answer["error"]:
             yield f"fork {number}: {plain(answer['error'])}"
+        for place in answer["unreached"]:
+            yield f"fork {number}: --set {plain(place)} changed nothing: the run did not come to that step."
     if len(answers) > 1:
         different = len({told(answer) for answer in answers})
         yield f"{words.count(different, 'different result')} in {len(answers)} forks."
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    place, equals, value = text.partition("=")
-    step, dot, what = place.partition(".")
-    if not (equals and dot and step.isdigit() and what == "result"):
-        raise Problem(f"--set takes STEP.result=JSON, not {text!r}.", code=USAGE)
-    try:
-        if value.startswith("@"):
-            value = Path(value[1:]).read_text(encoding="utf-8")
-        return step, json.loads(value)
-    except (OSError, ValueError) as error:
-        raise Problem(f"--set {place}: {error}", code=USAGE) from error

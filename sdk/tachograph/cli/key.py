@@ -49,6 +49,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _create(arguments: argparse.Namespace) -> int:
+    if not arguments.name.strip():
+        raise Problem("Say who or what will use the key: tacho key create NAME.", code=USAGE)
     wanted = {"name": arguments.name, "role": arguments.role, "project": arguments.project}
     made = call(client(), "POST", KEYS, wanted | {"actor": actor(arguments)})
     if arguments.json:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import Any
 
 from tachograph.cli.connection import reading
 from tachograph.cli.control_api import actor, add_actor, call, client
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
-from tachograph.cli.terminal import print_json
+from tachograph.cli.terminal import note, print_json
 from tachograph_schemas import words
 from tachograph_schemas.control import ORDERS
 
@@ -90,9 +91,24 @@ def _order(arguments: argparse.Namespace) -> int:
     order = call(
         client(), "POST", ORDERS, aim | {"action": arguments.command, "reason": arguments.reason}
     )
+    unseen = scope == "agent" and _is_unseen(target)
     if arguments.json:
         print_json(dict(order))
     else:
         verb = "pauses" if arguments.command == "pause" else "stops"
         print(f"{what} {verb} at the next effect, within two seconds, until `tacho unpause`.")
+    if unseen:
+        note(
+            f"no agent of the name {target!r} was seen so far; the order holds for runs to come. "
+            "`tacho agents` lists those that ran."
+        )
     return 0
+
+
+def _is_unseen(agent: str) -> bool:
+    """Whether storage knows nothing of an agent; an order is given where storage cannot be asked, too."""
+    with suppress(Problem), reading() as storage:
+        from tachograph_schemas import queries
+
+        return not queries.agent_seen(storage, agent)
+    return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tachograph.cli.connection import reading
 from tachograph.cli.problem import Problem
+from tachograph.cli.table import align
 from tachograph.cli.terminal import cells, fit, width
 from tachograph_schemas import words
 
@@ -59,7 +60,8 @@ def outcomes_of(run_ids: Sequence[str]) -> dict[str, Outcome]:
 
 def table(rows: Sequence[tuple[str, Outcome]]) -> Iterator[str]:
     """Lines of a table, for the terminal."""
-    lines = [_HEAD, *((label, *_cells(row)) for label, row in rows)]
+    lines = [[*_HEAD], *([label, *_cells(row)] for label, row in rows)]
+    align(lines, _HEAD.index("cost"))
     widths = [max(cells(line[at]) for line in lines) for at in range(len(_HEAD) - 1)]
     left = max(width() - sum(widths) - 2 * len(widths), 20)
     for line in lines:

@@ -36,10 +36,16 @@ def package_of(named: str) -> bytes:
 
 def _from_file(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            # A pipe would be waited for, a device read without end.
+            raise Problem(f"{path} cannot be read: it is no file", code=ANSWER_IS_NO)
+        if path.stat().st_size > tapes.LIMIT_BYTES:
+            raise Problem(f"{path} is larger than any recording", code=ANSWER_IS_NO)
         data = path.read_bytes()
         return data if data[:2] == b"PK" else tapes.pack(data)
     except (OSError, tapes.PackageError) as error:
-        raise Problem(f"{path} cannot be read: {error}", code=ANSWER_IS_NO) from error
+        said = getattr(error, "strerror", None) or error
+        raise Problem(f"{path} cannot be read: {said}.", code=ANSWER_IS_NO) from error
 
 
 def _kept_here(run_id: str) -> bytes | None:
@@ -75,4 +81,4 @@ def _stored(client: Client, named: str) -> bytes:
             "than TACHO_RETENTION_DAYS; a run under way has one when it ends.",
             code=ANSWER_IS_NO,
         )
-    return tapes.zipped(found.tape, dict(found.blobs))
+    return tapes.zipped(found.tape, found.blobs)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tachograph import _masks
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
 from tachograph.cli.recordings import package_of
 from tachograph.cli.replay_many import add_many, replay_many
@@ -64,6 +65,7 @@ def command(arguments: argparse.Namespace) -> int:
         return replay_many(arguments)
     package = package_of(arguments.run_id)
     recording = recording_of(package)
+    _masks.prepare()
     answer = answer_of(package, arguments.code, arguments.entry, lenient=arguments.lenient)
     options = {"lenient": True} if arguments.lenient else {}
     remember(recording.run_id, "replay", options, replay_result(answer))

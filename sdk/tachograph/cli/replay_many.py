@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from tachograph.cli.connection import reading
 from tachograph.cli.problem import ANSWER_IS_NO, USAGE, Problem
+from tachograph.cli.replay_records import Memory, replay_result
 from tachograph.cli.runs import moment
 from tachograph.cli.terminal import fit, print_json, print_lines, width
-from tachograph_schemas.words import plain
+from tachograph_schemas.words import excerpt, plain
 
 if TYPE_CHECKING:
     from tachograph.replay._process import Processes
@@ -29,6 +30,8 @@ _NOT_REPLAYABLE = ("LEAK", "DECODE")
 """Differences that say nothing of the agent's decisions: the recording lacks something."""
 _BAR = 24
 _LISTED = 20
+_GROUP_CHARS = 140
+"""Of each of its parts: names and reasons are the agent's, and may be of any length."""
 
 
 @dataclass(slots=True)
@@ -47,11 +50,11 @@ class Verdict:
 
     @property
     def group(self) -> str:
-        """What it has in common with others."""
+        """What it has in common with others, as far as it is told: what looks the same is one group."""
         if self.state != "changed":
-            return self.reason
-        place = f", {self.where}" if self.where else ""
-        return f"{self.kind} {self.name or 'of the run'}{place}"
+            return excerpt(self.reason, _GROUP_CHARS)
+        place = f", {excerpt(self.where, _GROUP_CHARS)}" if self.where else ""
+        return f"{self.kind} {excerpt(self.name, _GROUP_CHARS) or 'of the run'}{place}"
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class Summary:
 
     asked: int
     verdicts: list[Verdict] = field(default_factory=list)
+    memory: Memory | None = None
+    """Where it is put down."""
 
     def of(self, state: str) -> list[Verdict]:
         """Those in a state."""
@@ -114,7 +119,36 @@ def replay_many(arguments: argparse.Namespace) -> int:
         print_json(_as_json(summary))
     else:
         print_lines(plain(line) for line in _told(summary, arguments))
+    _put_down(summary, arguments)
     return 0 if len(summary.of("identical")) == summary.asked else ANSWER_IS_NO
+
+
+def _put_down(summary: Summary, arguments: argparse.Namespace) -> None:
+    """The summary, for the dashboard's page of replays."""
+    if summary.memory is None:
+        return
+    options = {
+        "since": arguments.since.isoformat(),
+        "agent": arguments.agent,
+        "code": arguments.code.resolve().name,
+    }
+    summary.memory.summary(options, _as_summary(summary))
+    if not summary.memory.answers:
+        print(
+            "The collector did not answer: this is not in the history of the runs.", file=sys.stderr
+        )
+
+
+def _as_summary(summary: Summary) -> dict[str, Any]:
+    """Counts, and what the largest groups have in common; without payloads."""
+    states = ("changed", "not_replayable")
+    groups = [
+        {"state": state, "said": said, "runs": len(those), "example": those[0].run_id}
+        for state in states
+        for said, those in summary.groups(state)[:_LISTED]
+    ]
+    counts = {state: len(summary.of(state)) for state in ("identical", *states)}
+    return {"runs": summary.asked, **counts, "groups": groups}
 
 
 Load = Callable[[str], bytes | None]
@@ -141,11 +175,14 @@ def _replay_all(states: list[RecordingState], load: Load, arguments: argparse.Na
     from tachograph.replay._process import Processes
 
     processes = Processes(TIMEOUT_S)
-    summary = Summary(len(states))
+    memory = Memory({"lenient": True} if arguments.lenient else {})
+    summary = Summary(len(states), memory=memory)
     progress = _Progress(summary)
     with ThreadPoolExecutor(max(arguments.jobs, 1), "tacho-replay") as pool:
         try:
-            work = (lambda s=state: _verdict(s, load, arguments, processes) for state in states)
+            work = (
+                lambda s=state: _verdict(s, load, arguments, processes, memory) for state in states
+            )
             for verdict in _in_turn(pool, work, 2 * max(arguments.jobs, 1)):
                 summary.verdicts.append(verdict)
                 progress.show()
@@ -155,6 +192,7 @@ def _replay_all(states: list[RecordingState], load: Load, arguments: argparse.Na
             raise
         finally:
             progress.clear()
+    processes.end()
     return summary
 
 
@@ -174,7 +212,11 @@ def _in_turn(
 
 
 def _verdict(
-    state: RecordingState, load: Load, arguments: argparse.Namespace, processes: Processes
+    state: RecordingState,
+    load: Load,
+    arguments: argparse.Namespace,
+    processes: Processes,
+    memory: Memory,
 ) -> Verdict:
     from tachograph.replay._process import replayed
     from tachograph.replay._recording import RecordingError
@@ -193,7 +235,9 @@ def _verdict(
         )
     except RecordingError as error:
         verdict.reason = str(error)
+        memory.replay(state.run_id, {"problem": f"It cannot be replayed: {error}."[:500]})
         return verdict
+    memory.replay(state.run_id, replay_result(answer))
     found = answer["divergence"]
     if found is None:
         verdict.state = "identical"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tachograph.cli.fork import add_code, fork_result, go_on, told
-from tachograph.cli.problem import ANSWER_IS_NO
+from tachograph.cli.problem import ANSWER_IS_NO, Problem
 from tachograph.cli.recordings import package_of
 from tachograph.cli.replay import recording_of
 from tachograph.cli.replay_records import remember
@@ -38,12 +38,19 @@ def command(arguments: argparse.Namespace) -> int:
     """Resume: 0 the run ended well, 1 it did not.
 
     Raises:
-        Problem: the recording cannot be used.
+        Problem: the recording cannot be used, or is of a run that has ended.
     """
     plan = {"live_from_step": None, "results": {}, "allow_writes": arguments.allow_writes}
     package = package_of(arguments.run_id)
+    recording = recording_of(package)
+    if recording.complete:
+        raise Problem(
+            f"The run {recording.run_id} is over: there is nothing to resume. `tacho replay` drives it again, `tacho fork` "
+            "goes on otherwise from a step of it.",
+            code=ANSWER_IS_NO,
+        )
     answer = go_on(package, arguments, plan)
-    remember(recording_of(package).run_id, "resume", {}, fork_result(answer))
+    remember(recording.run_id, "resume", {}, fork_result(answer))
     if arguments.json:
         print_json(answer)
     else:

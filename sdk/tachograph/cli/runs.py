@@ -232,7 +232,7 @@ def _columns(id_chars: int) -> list[Column]:
         Column("MODEL", 6, right=True, spared=8),
         Column("TOOL", 6, right=True, spared=7),
         Column("TOKENS", 12, right=True, spared=5),
-        Column("COST", 12, right=True, spared=4),
+        Column("COST", 15, right=True, spared=4, is_money=True),
     ]
 
 

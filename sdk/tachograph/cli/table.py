@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tachograph.cli.terminal import Paint, cells, fit, paint_for, width
-from tachograph_schemas.words import plain
+from tachograph_schemas.words import at_point, plain
 
 _GAP = "  "
 _NARROWEST_REST = 24
@@ -25,6 +25,8 @@ class Column:
     right: bool = False
     spared: int = 0
     """Columns with a higher number are left out first when the terminal is narrow; 0 always stays."""
+    is_money: bool = False
+    """Its decimal points stand below each other."""
     optional: bool = False
     """Left out when no row has anything in it."""
 
@@ -38,6 +40,9 @@ def table(
 ) -> list[str]:
     """Rows as aligned, display-safe lines of at most ``total`` cells under a heading; a cell for each column."""
     texts = [[plain(_text(cell)) for cell in row] for row in rows]
+    for at, column in enumerate(columns):
+        if column.is_money:
+            align(texts, at, column.widest)
     shown = [
         at
         for at, column in enumerate(columns)
@@ -57,6 +62,15 @@ def table(
     return [paint(heading, "dim"), *map(line, texts, styled)]
 
 
+def align(texts: Sequence[list[str]], at: int, widest: int = 0) -> None:
+    """Put the decimal points of one column below each other, unless that takes more than ``widest`` cells."""
+    aligned = at_point([row[at] for row in texts])
+    if widest and any(cells(text) > widest for text in aligned):
+        return
+    for row, text in zip(texts, aligned, strict=True):
+        row[at] = text
+
+
 def listed(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[str]:
     """A table for standard output as it is: as wide as the terminal, in its colours."""
     return table(columns, rows, width(), paint_for(sys.stdout))
@@ -70,11 +84,12 @@ def _sizes(
         at: max([cells(columns[at].title), *(cells(line[at]) for line in texts)]) for at in shown
     }
     sizes = {at: min(longest[at], columns[at].widest) for at in shown}
+    rest = max((longest[at] for at in shown if not columns[at].widest), default=0)
     while True:
         left = total - sum(sizes[at] for at in shown) - len(_GAP) * (len(shown) - 1)
-        spare = max(shown, key=lambda at: columns[at].spared)
-        wanted = _NARROWEST_REST if any(not columns[at].widest for at in shown) else 0
-        if left >= wanted or not columns[spare].spared:
+        # Of equals the last one: a table that lacks a column in the middle is read wrongly.
+        spare = max(reversed(shown), key=lambda at: columns[at].spared)
+        if left >= min(rest, _NARROWEST_REST) or not columns[spare].spared:
             break
         shown.remove(spare)
     for at in shown:

@@ -32,6 +32,11 @@ class Paint:
         return f"\x1b[{code}m{text}\x1b[0m" if code and text else text
 
 
+def note(sentence: str) -> None:
+    """Say something beside the answer of a command, which goes on."""
+    print(f"tacho: {plain(sentence)}", file=sys.stderr)
+
+
 def paint_for(stream: TextIO) -> Paint:
     """Colours on a terminal, unless NO_COLOR is set or it is a dumb one."""
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -76,6 +76,9 @@ def serve(
         return 1
     finally:
         host.stop()
+    if not (as_json or host.failed):
+        # The terminal has shown ^C, and stands behind it.
+        print("\nStopped.", flush=True)
     return 1 if host.failed else 0
 
 

@@ -55,16 +55,22 @@ def command(arguments: argparse.Namespace) -> int:
     name = f"{socket.gethostname()}:{os.getpid()}"
     processes = Processes(TIMEOUT_S)
     wait_s = 0.0 if arguments.once else _WAIT_S
-    print(f"Waiting for replays, with the code of {arguments.code.resolve()}.", flush=True)
+    done = 0
     try:
-        while True:
-            taken = _take(to, name, wait_s)
+        # Not before somebody has answered: a worker that says that it waits does.
+        taken = _take(to, name, 0.0)
+        if not arguments.once:
+            print(f"Waiting for replays, with the code of {arguments.code.resolve()}.", flush=True)
+        while taken is not None or not arguments.once:
             if taken is not None:
                 _work(to, name, taken, arguments.code, processes)
-            elif arguments.once:
-                return 0
+                done += 1
+            taken = _take(to, name, wait_s)
     finally:
         processes.end()
+    if not done:
+        print("No replay is asked for.")
+    return 0
 
 
 def _take(to: ControlClient, name: str, wait_s: float) -> Mapping[str, Any] | None:

@@ -149,7 +149,8 @@ class Billing:
             self.charge(invoice, key=f"{month.id}/{invoice}")
             self.die_once(invoice)
             self.settled(invoice)
-        charged = self.provider.charged()
+        self.save("all charged")
+        charged = self.list_charges()
         once = len(set(charged)) == len(charged) == INVOICES
         tacho.validate(
             "every invoice is charged once", once, kind="consistency", value=len(charged)
@@ -191,6 +192,11 @@ class Billing:
         """Whether the provider has taken the money."""
         return any(key.endswith(f"/{invoice}") for key in self.provider.charged())
 
+    @tacho.tool(effect="read", risk="low", scope="payments:read")
+    def list_charges(self) -> list[str]:
+        """Every charge that the provider has made, by its key."""
+        return self.provider.charged()
+
     @tacho.effect(risk="critical", scope="payments:charge")
     def charge(self, invoice: str, key: str) -> str:
         """Money moves."""
@@ -198,17 +204,26 @@ class Billing:
         return f"{invoice} charged"
 
     def settled(self, invoice: str) -> None:
-        """Note that an invoice is done."""
+        """Note that an invoice is done; on disk with what comes next, as until then the provider can be asked."""
         self.progress.done.append(invoice)
         self.progress.in_flight = ""
-        _store(self.directory, self.progress)
 
     def save(self, label: str) -> None:
         """Put the progress on disk, and say so in the record."""
         progress = self.progress
-        _store(self.directory, progress)
+        self.keep_progress(progress)
         in_flight = [progress.in_flight] if progress.in_flight else []
         tacho.checkpoint(label, done=progress.done, in_flight=in_flight, todo=progress.todo)
+
+    @tacho.memory(operation="write", tier="long")
+    def keep_progress(self, progress: Progress) -> None:
+        """Write it down, all or nothing: a process that dies while it writes leaves the progress of before.
+
+        Declared, as a replay must not write: it would end at a file that is written behind Tachograph's back.
+        """
+        new = self.directory / "progress.new"
+        new.write_text(json.dumps(asdict(progress)), encoding="utf-8")
+        new.replace(self.directory / "progress.json")
 
     def die_once(self, invoice: str) -> None:
         """The power cut of the story: after the charge, before the agent could note it."""
@@ -223,13 +238,6 @@ def _load(directory: Path) -> Progress:
     if not path.exists():
         return Progress()
     return Progress(**json.loads(path.read_text(encoding="utf-8")))
-
-
-def _store(directory: Path, progress: Progress) -> None:
-    """All or nothing: a process that dies while it writes leaves the progress of before."""
-    new = directory / "progress.new"
-    new.write_text(json.dumps(asdict(progress)), encoding="utf-8")
-    new.replace(directory / "progress.json")
 
 
 def main() -> None:

@@ -92,7 +92,9 @@ def _recorded_async_request(dialect_of: DialectOf) -> Callable[[Any], Any]:
             if _orders.in_force:
                 await _orders.obey_async("model")
             if _spending.asks():
-                await _spending.ask_first("model")
+                await _spending.ask_first(
+                    "model", estimate=lambda: estimated(dialect, self, options)
+                )
             hold = before_call("model", lambda: estimated(dialect, self, options))
             call = ModelCall(dialect, self, options, hold)
             if not call.recording:

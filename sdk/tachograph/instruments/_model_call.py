@@ -9,9 +9,10 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 
 from tachograph._budget_state import Hold
+from tachograph._estimate import Estimate, most_tokens, size_of, tokens_in
 from tachograph._guard import guarded
 from tachograph._spans import Activation, open_span
-from tachograph._spending import Estimate, add_usage, most_tokens, size_of, tokens_in
+from tachograph._spending import add_usage
 from tachograph.instruments._client_response import message_fields
 from tachograph.instruments._dialect import Dialect, Fields, Usage
 from tachograph.instruments._reported import ReportedError

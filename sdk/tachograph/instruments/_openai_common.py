@@ -93,13 +93,11 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any]:
     if kind in {"image_url", "input_image"}:
         given = block.get("image_url")
         url = given.get("url") if isinstance(given, Mapping) else given
-        return _media("image", url, block.get("file_id"))
+        return media("image", url, block.get("file_id"))
     if kind in {"file", "input_file"}:
         given = block.get("file")
         file: Mapping[str, Any] = given if isinstance(given, Mapping) else block
-        return _media(
-            "document", file.get("file_data") or file.get("file_url"), file.get("file_id")
-        )
+        return media("document", file.get("file_data") or file.get("file_url"), file.get("file_id"))
     if kind == "input_audio":
         given = block.get("input_audio")
         audio: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
@@ -107,7 +105,7 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any]:
     return dict(block)
 
 
-def _media(modality: str, url: Any, file_id: Any) -> dict[str, Any]:
+def media(modality: str, url: Any, file_id: Any = None) -> dict[str, Any]:
     """Where media came from. Bytes are named by their digest: a span is no place for a picture."""
     if file_id is not None:
         return {"type": "file", "modality": modality, "file_id": file_id}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
+from tachograph._waits import Mutex
+
 _MARK = "__tachograph_instrument__"
-LOCK = threading.RLock()
+LOCK = Mutex()
 """Held while hooks are put in and taken out."""
 
 

@@ -1,7 +1,7 @@
 """Records sessions of the Claude Agent SDK: tools that the agent ran, and permission prompts as approvals.
 
-The seams are the stream of messages that the SDK reads from its process and the callback that it asks for
-permission. The models are called in that process, out of sight; what the session says it cost is charged to the
+The seams are the stream of messages that the SDK reads from its process, the callback that it asks for
+permission, and a hook of its own kind before each tool, where budgets and people have their say. The models are called in that process, out of sight; what the session says it cost is charged to the
 budgets around it when it ends.
 """
 
@@ -13,14 +13,21 @@ from typing import Any
 
 from claude_agent_sdk._internal import query
 
+from tachograph import _consent
+from tachograph._clearance import cleared_async
 from tachograph._facts import begin
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle, open_span
 from tachograph._spending import add_usage
+from tachograph.errors import Refused, RunStopped
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph.instruments._reported import ReportedError
 from tachograph_schemas import names
+
+_STOP = "_tachograph_stop"
+_LONGEST_WAIT_S = 86_400.0
+"""How long the process waits for a person: its own timers end at 24 days, and it would go on without an answer."""
 
 
 def install() -> None:
@@ -41,8 +48,42 @@ def _recorded_permissions(original: Callable[..., Any]) -> Callable[..., Any]:
         original(self, *args, **kwargs)
         if self.can_use_tool is not None:
             self.can_use_tool = _asked(self.can_use_tool)
+        with guarded("asking before the tools of a session"):
+            before = (self.hooks or {}).get("PreToolUse", [])
+            self.hooks = {**(self.hooks or {}), "PreToolUse": [*before, _before_tools(self)]}
 
     return initialise
+
+
+def _before_tools(query: Any) -> dict[str, Any]:
+    """The hook that the process calls before every tool, its own and those of servers."""
+    matcher = {"matcher": None, "hooks": [_cleared(query)], "timeout": _LONGEST_WAIT_S}
+    # Where a person has to allow calls, a process that would go on without an answer does not get to start.
+    return matcher | ({"on_failure": "block"} if _consent.in_force else {})
+
+
+def _cleared(query: Any) -> Callable[..., Any]:
+    async def before_tool(given: Any, _tool_use_id: Any, _context: Any) -> dict[str, Any]:
+        arguments = given.get("tool_input") or {}
+        try:
+            agreed = await cleared_async(given.get("tool_name"), arguments)
+        except Refused as refused:
+            return _denied(str(refused))
+        except RunStopped as stop:
+            # The process ends the session; its next message ends the run here.
+            setattr(query, _STOP, stop)
+            return _denied(str(stop)) | {"continue_": False, "stopReason": str(stop)}
+        if agreed == arguments:
+            return {}
+        answer = {"permissionDecision": "allow", "updatedInput": agreed}
+        return {"hookSpecificOutput": {"hookEventName": "PreToolUse"} | answer}
+
+    return before_tool
+
+
+def _denied(reason: str) -> dict[str, Any]:
+    answer = {"permissionDecision": "deny", "permissionDecisionReason": reason}
+    return {"hookSpecificOutput": {"hookEventName": "PreToolUse"} | answer}
 
 
 def _asked(callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,6 +122,8 @@ def _recorded_messages(original: Callable[..., Any]) -> Callable[..., Any]:
             async for message in messages:
                 with guarded("recording a message of a session"):
                     session.heard(message)
+                if (stop := getattr(self, _STOP, None)) is not None:
+                    raise stop
                 yield message
         finally:
             session.end()

@@ -1,7 +1,7 @@
 """Records graphs of LangGraph: nodes as steps, interrupts as approvals, checkpoints saved and restored.
 
 The seams are inside the loop that runs a graph: where it runs a node with its retries, where it puts a checkpoint,
-and where it looks at its first input. Subgraphs nest in the node that runs them. An interrupt is a question to a
+and where it looks at its first input; for tools, the node of the library that runs them. Subgraphs nest in the node that runs them. An interrupt is a question to a
 person: the step that asks has an approval that is ``pending``, and the resume one with the answer. Nodes of the library's own (``__start__``) are no steps.
 """
 
@@ -21,11 +21,13 @@ from tachograph._facts import begin
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
 from tachograph._layers import checkpoint
+from tachograph._on_import import call_after, forget
 from tachograph._spans import SpanHandle, open_span
 from tachograph._spending import before_call
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph_schemas import names
 
+_TOOLS = "langgraph.prebuilt.tool_node"
 _INTERRUPT = "__interrupt__"
 _APPROVED = {"true", "approve", "approved", "accept", "accepted", "allow", "yes", "y", "ok"}
 _REFUSED = {"false", "reject", "rejected", "deny", "denied", "refuse", "refused", "no", "n"}
@@ -38,6 +40,15 @@ def install() -> None:
         wrap(_runner, "arun_with_retry", _recorded_async_node)
         wrap(_loop.PregelLoop, "_put_checkpoint", _recorded_save)
         wrap(_loop.PregelLoop, "_first", _recorded_start)
+    # Loaded when the program uses it, with what of LangChain it needs.
+    call_after(_TOOLS, "langgraph", _install_tools)
+
+
+def _install_tools() -> None:
+    with guarded("asking before the tools of a graph"):
+        from tachograph.instruments import _langgraph_tools
+
+        _langgraph_tools.install()
 
 
 def uninstall() -> None:
@@ -45,6 +56,10 @@ def uninstall() -> None:
     with LOCK:
         unwrap(_runner, "run_with_retry", "arun_with_retry")
         unwrap(_loop.PregelLoop, "_put_checkpoint", "_first")
+    if forget(_TOOLS, "langgraph"):
+        from tachograph.instruments import _langgraph_tools
+
+        _langgraph_tools.uninstall()
 
 
 def _recorded_node(original: Callable[..., Any]) -> Callable[..., Any]:

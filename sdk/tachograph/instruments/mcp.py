@@ -12,11 +12,10 @@ from typing import Any
 from mcp import ClientSession
 from opentelemetry.trace import SpanKind
 
-from tachograph import _orders, _spending
+from tachograph._clearance import cleared_async
 from tachograph._failure import safe_text
 from tachograph._guard import guarded
 from tachograph._spans import SpanHandle, open_span
-from tachograph._spending import before_call
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph.instruments._reported import ReportedError
 from tachograph_schemas import names
@@ -53,11 +52,7 @@ def _recorded(opened: Opener, closed: Closer) -> Callable[[Any], Any]:
     def recorded(original: Callable[..., Any]) -> Callable[..., Any]:
         async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
             if opened is _open_tool:
-                if _orders.in_force:
-                    await _orders.obey_async("tool")
-                if _spending.asks():
-                    await _spending.ask_first("tool")
-                before_call("tool", tool=safe_text(_given(args, kwargs, 0, "name"), 512))
+                args, kwargs = await _agreed(args, kwargs)
             handle = opened(self, args, kwargs)
             if not handle.recording:
                 return await original(self, *args, **kwargs)
@@ -76,6 +71,19 @@ def _recorded(opened: Opener, closed: Closer) -> Callable[[Any], Any]:
         return request
 
     return recorded
+
+
+async def _agreed(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments to call a tool with, once budgets and people have had their say."""
+    given = _given(args, kwargs, 1, "arguments") or {}
+    agreed = await cleared_async(_given(args, kwargs, 0, "name"), given)
+    if agreed == given:
+        return args, kwargs
+    if len(args) > 1:
+        return (args[0], agreed, *args[2:]), kwargs
+    return args, kwargs | {"arguments": agreed}
 
 
 def _given(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str) -> Any:

@@ -8,6 +8,8 @@ switched tracing off there are no such spans, and nothing is recorded.
 from __future__ import annotations
 
 import json
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +17,16 @@ from agents.tracing import spans as sdk_spans
 
 from tachograph._facts import begin
 from tachograph._failure import safe_text
+from tachograph._gate import gate
 from tachograph._guard import guarded
-from tachograph._layers import gate
+from tachograph._on_import import call_after, forget
 from tachograph._spans import SpanHandle, open_span
+from tachograph.instruments._openai_common import media
 from tachograph.instruments._patch import LOCK, unwrap, wrap
 from tachograph.instruments._reported import ReportedError
 from tachograph_schemas import names
 
+_TOOLS = "agents.run_internal.tool_execution"
 _KEPT = "_tachograph_span"
 
 
@@ -30,12 +35,25 @@ def install() -> None:
     with LOCK:
         wrap(sdk_spans.SpanImpl, "start", _recorded_start)
         wrap(sdk_spans.SpanImpl, "finish", _recorded_finish)
+    # Loaded later than tracing, and by it.
+    call_after(_TOOLS, "openai-agents", _install_tools)
+
+
+def _install_tools() -> None:
+    with guarded("asking before an agent's tools"):
+        from tachograph.instruments import _openai_agents_tools
+
+        _openai_agents_tools.install()
 
 
 def uninstall() -> None:
     """Leave the SDK alone."""
     with LOCK:
         unwrap(sdk_spans.SpanImpl, "start", "finish")
+    if forget(_TOOLS, "openai-agents"):
+        from tachograph.instruments import _openai_agents_tools
+
+        _openai_agents_tools.uninstall()
 
 
 def _recorded_start(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +113,7 @@ def _close(handle: SpanHandle, span: Any) -> None:
         if data.input is not None:
             handle.set_input(_read(data.input))
         if data.output is not None:
-            handle.set_output(data.output)
+            handle.set_output(_shown(data.output))
     if span.error:
         details = span.error.get("data") or {}
         said = details.get("error") or span.error.get("message")
@@ -109,8 +127,32 @@ def _tell_handoff(data: Any) -> None:
 
 
 def _tell_guardrail(data: Any) -> None:
+    error = _raised_in_block()
+    if error is not None:
+        # The SDK's own span says "not triggered" of a guardrail that did not come to say anything.
+        handle = begin("gate", data.name, {names.GATE_RULE: data.name})
+        handle.record_error(error)
+        handle.end()
+        return
     reason = "the guardrail was triggered" if data.triggered else ""
     gate(data.name, allow=not data.triggered, reason=reason)
+
+
+def _shown(output: Any) -> Any:
+    """What a computer answers is a picture of its screen."""
+    is_picture = isinstance(output, str) and output.startswith("data:image/")
+    return media("image", output) if is_picture else output
+
+
+def _raised_in_block() -> BaseException | None:
+    """What ends the ``with`` block whose span finishes now; not what a caller of it is dealing with."""
+    error = sys.exc_info()[1]
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "__exit__":
+        frame = frame.f_back
+    if error is None or error.__traceback__ is None or frame is None:
+        return None
+    return error if error.__traceback__.tb_frame is frame.f_back else None
 
 
 def _read(text: Any) -> Any:

@@ -19,12 +19,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tachograph import _recorder
+from tachograph import _masks, _recorder
 from tachograph.replay._divergence import Diverged, Divergence
 from tachograph.replay._fence import Fence
 from tachograph.replay._play import Player
 from tachograph.replay._recording import Recording, RecordingError, load
-from tachograph.replay._run import Replayed, replay
+from tachograph.replay._run import UNKNOWN_RULES, Replayed, replay
+from tachograph.replay._warm import serve
+from tachograph_schemas import names
 
 LONGEST_PAUSE_S = 2.0
 """Of the processor, without any effect; then the agent is said to run on."""
@@ -33,8 +35,12 @@ WAITING = 15
 _LOOK_S = 0.05
 
 
-def main() -> int:
-    """Replay one file."""
+def main(words: list[str] | None = None) -> int:
+    """Replay one file; or, with --serve, many (see :mod:`._warm`). Ends the process."""
+    given_words = sys.argv[1:] if words is None else words
+    if given_words[:1] == ["--serve"]:
+        serve(given_words[1:], main)
+        os._exit(0)
     parser = argparse.ArgumentParser(prog="python -m tachograph.replay")
     parser.add_argument("file", type=Path)
     parser.add_argument("--code", type=Path, default=Path())
@@ -42,12 +48,16 @@ def main() -> int:
     parser.add_argument("--plan", default="")
     parser.add_argument("--orders", type=int, default=0)
     parser.add_argument("--lenient", action="store_true")
+    parser.add_argument("--temporary", default="")
     parser.add_argument("--patience-s", type=float, default=LONGEST_PAUSE_S)
-    given = parser.parse_args()
+    given = parser.parse_args(given_words)
     out = os.dup(1)
     # What the agent prints is not the answer.
     os.dup2(2, 1)
     fence = Fence()
+    # Said first: on a machine where nothing was recorded yet, a replay makes no key, which the fence would refuse.
+    _recorder.replaying = not given.plan
+    _masks.prepare()
     try:
         answer = _continued(given) if given.plan else _replayed(given, fence)
     except (RecordingError, OSError) as error:
@@ -70,8 +80,7 @@ def _replayed(given: argparse.Namespace, fence: Fence) -> dict[str, Any]:
     recording = load(given.file)
     recording.check_replayable()
     root = given.code.resolve()
-    _recorder.replaying = True
-    fence.put_up()
+    fence.put_up(given.temporary)
     if given.orders:
         return _explored(recording, root, given)
     try:
@@ -98,35 +107,49 @@ def _continued(given: argparse.Namespace) -> dict[str, Any]:
     import tachograph
     from tachograph.replay._codec import dumps
     from tachograph.replay._continue import Plan
+    from tachograph.replay._edits import from_lists
     from tachograph.replay._entry import find_entry
     from tachograph.replay._run import go_on
+    from tachograph.replay._session import masking
 
     recording = load(given.file)
     recording.check_replayable()
     said = json.loads(given.plan)
-    tachograph.init(record="exact")
+    # The program may say what is to be masked, and starts nothing by that.
+    _recorder.replaying = True
     entry = find_entry(recording, given.code.resolve(), given.entry)
+    _recorder.replaying = False
+    if recording.run.get("rules", 0) > len(_masks.redactor().rules):
+        raise RecordingError(f"what happens now would be recorded as it is, but {UNKNOWN_RULES}")
+    tachograph.init(record="exact", **_masks.said())
     _instrument(recording)
     plan = Plan(
         recording,
         said["live_from_step"],
         {int(step): value for step, value in said["results"].items()},
+        edits=from_lists(said.get("edits") or []),
         allow_writes=bool(said["allow_writes"]),
         model=str(said.get("model") or ""),
         tools_from_tape=bool(said.get("tools_from_tape")),
+        denied=[],
+        unreached=[],
     )
     made: list[str] = []
     began_s = time.monotonic()
     outcome, value = go_on(plan, entry, made)
     took_s = time.monotonic() - began_s
+    mask, output = masking(_masks.redactor()), names.output_name("run")
+    error = f"{type(value).__name__}: {value}"
     tachograph.flush(10)
     tachograph.shutdown(5)
     return {
         "took_s": took_s,
+        "denied": plan.denied,
+        "unreached": plan.unreached,
         "run_id": made[0] if made else "",
         "outcome": outcome,
-        "output": json.loads(dumps(value)[0]) if outcome == "ok" else None,
-        "error": f"{type(value).__name__}: {value}" if outcome == "err" else None,
+        "output": json.loads(mask(dumps(value)[0], output)) if outcome == "ok" else None,
+        "error": json.loads(mask(json.dumps(error), output)) if outcome == "err" else None,
     }
 
 
@@ -149,9 +172,18 @@ def _with_patience(
 
     def started(player: Player) -> None:
         fence.leaked, player.guard = player.note, fence.guard
+        player.stand_ins = fence.stand_ins
         _watch(player, given.patience_s)
 
-    return replay(recording, entry, root=root, started=started, lenient=given.lenient)
+    player = None
+    if recording.overtakings:
+        from tachograph.replay._reordered import Steered
+        from tachograph.replay._session import masking
+
+        player = Steered(recording, masking(_masks.redactor()), recording.overtakings)
+    return replay(
+        recording, entry, root=root, started=started, player=player, lenient=given.lenient
+    )
 
 
 def _watch(player: Player, patience_s: float) -> None:

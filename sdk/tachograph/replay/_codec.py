@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from json import JSONEncoder
 from typing import Any
 
+from tachograph._guard import pass_on
+from tachograph._moment import TookTooLong, for_a_moment
 from tachograph.replay._types import Find, find_registered, type_id
 
 PLAIN_LIMIT = 1_000_000
@@ -48,12 +50,16 @@ class Kind:
 _by_type: dict[type, Kind] = {}
 _by_test: list[tuple[Callable[[Any], bool], Kind]] = []
 _by_name: dict[str, Kind] = {}
+_class_ids: dict[str, str] = {}
+"""Of kinds that are of one class each."""
 
 
 def register(kind: Kind, *types: type, test: Callable[[Any], bool] | None = None) -> None:
     """Add a kind: for exactly these types, or for whatever ``test`` accepts."""
     _by_name[kind.name] = kind
     _by_type.update(dict.fromkeys(types, kind))
+    if len(types) == 1:
+        _class_ids[kind.name] = type_id(types[0])
     if test is not None:
         _by_test.append((test, kind))
 
@@ -120,8 +126,7 @@ class Writer:
         if kind is dict:
             if all(type(key) is str for key in value) and "$" not in value:
                 return {key: self.write(item) for key, item in value.items()}
-            pairs = [[self.write(key), self.write(item)] for key, item in value.items()]
-            return {"$": "dict", "v": pairs}
+            return {"$": "dict", "v": self.pairs(value)}
         found = _by_type.get(kind)
         if found is None:
             found = next((each for test, each in _by_test if test(value)), None)
@@ -130,6 +135,10 @@ class Writer:
             if fields is not None:
                 return {"$": found.name, **fields}
         return self.unknown(value)
+
+    def pairs(self, value: Any) -> list[list[Any]]:
+        """The trees of a mapping's keys and items, in its order."""
+        return [[self.write(key), self.write(item)] for key, item in value.items()]
 
     def unknown(self, value: Any) -> Any:
         """What stands for a value that cannot be written."""
@@ -174,6 +183,14 @@ class Reader:
         finally:
             self._depth -= 1
 
+    def items(self, trees: list[Any]) -> list[Any]:
+        """The values of trees."""
+        return [self.read(tree) for tree in trees]
+
+    def pairs(self, trees: list[list[Any]]) -> list[tuple[Any, Any]]:
+        """What a dictionary is made of, from what :meth:`Writer.pairs` gave."""
+        return [(self.read(key), self.read(item)) for key, item in trees]
+
     def typed(self, fields: dict[str, Any], base: type | None = None) -> type:
         """The class that ``fields`` name.
 
@@ -194,6 +211,18 @@ class Reader:
         """The class of an exception; None when it cannot be revived as itself."""
         cls = self._find(name)
         return cls if cls is not None and issubclass(cls, BaseException) else None
+
+
+def has_opaque(tree: Any) -> bool:
+    """Whether something in a tree could not be written."""
+    if isinstance(tree, dict):
+        return tree.get("$") == "opaque" or any(map(has_opaque, tree.values()))
+    return isinstance(tree, list) and any(map(has_opaque, tree))
+
+
+def class_id(tree: dict[str, Any]) -> Any:
+    """The id of the class that a tree of a kind is a value of; None where that is not told."""
+    return tree.get("t") or _class_ids.get(str(tree.get("$")))
 
 
 def is_plain(value: Any) -> bool:
@@ -238,7 +267,12 @@ def dumps(value: Any, *, objects: bool = False) -> tuple[str, list[str]]:
         except (ValueError, RecursionError):
             pass
     writer = Writer(objects=objects)
-    return _encode_plain(writer.write(value)), writer.opaque
+    try:
+        tree = for_a_moment(writer.write, value)
+    except TookTooLong as error:
+        pass_on(error)
+        tree = writer.unknown(value)
+    return _encode_plain(tree), writer.opaque
 
 
 def tree_of(value: Any) -> Any:

@@ -10,21 +10,26 @@ from __future__ import annotations
 import contextvars
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from tachograph._costs import say_answered
 from tachograph.errors import Refused
 from tachograph.replay._divergence import Diverged
+from tachograph.replay._edits import Edit
 from tachograph.replay._engine import Given, StreamSource
+from tachograph.replay._flight import Flight
 from tachograph.replay._place import PLACE, Node, Place
 from tachograph.replay._play import Player
 from tachograph.replay._pump import RecordedStream
 from tachograph.replay._reconcile import Happened, hook_for
 from tachograph.replay._record import Recorder
 from tachograph.replay._recording import Delivery, Recording
-from tachograph.replay._schedule import Flight, Schedule
+from tachograph.replay._schedule import Schedule
 from tachograph.replay._swap import asks_a_model
-from tachograph.replay._tape import Tape
+from tachograph.replay._tape import Redact, Tape
+from tachograph.replay._turns import GivenUp, Turn, TurnKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Plan:
     """The first effect that happens again, from 1; None: whatever the recording does not answer (resumption)."""
     results: Mapping[int, Any] = field(default_factory=dict)
     """Other results for recorded steps, as values."""
+    edits: Mapping[int, tuple[Edit, ...]] = field(default_factory=dict)
+    """Other arguments for live effects, by step."""
     allow_writes: bool = False
     """Whether effects that change the world may happen."""
     model: str = ""
@@ -44,21 +51,34 @@ class Plan:
     """Whether tools go on being answered from the recording when models are live."""
     run_ids: list[str] | None = None
     """Gets the id of the run that follows it."""
+    denied: list[str] | None = None
+    """Gets the effects that would have changed the world."""
+    unreached: list[str] | None = None
+    """Gets the places of what was set and never came into it."""
 
 
 class Continuation(Recorder):
     """A :class:`Recorder` that consults a :class:`Player` first."""
 
-    def __init__(self, tape: Tape, plan: Plan, redact: Callable[[str], str]) -> None:
+    swaps = True
+
+    def __init__(self, tape: Tape, plan: Plan, redact: Redact) -> None:
         super().__init__(tape)
         self.replaying = True
         self.guard = None
         self.player = Player(plan.recording, redact)
+        self.root.relabel = self.player.root.relabel
         self.on_failure: list[Callable[[Diverged], None]] = self.player.on_failure
         self.on_failure.append(self._failed)
         self.from_tape = 0
         """Effects that were answered from the recording."""
         self._plan = plan
+        self._opened = 0
+        """Effects, from the tape and live: the steps of the new run."""
+        self._edits: dict[int, tuple[Edit, ...]] = {}
+        self.has_edits = bool(plan.edits)
+        self._set: set[int] = set()
+        """Steps that were answered otherwise."""
         self._recorded: dict[int, int] = {}
         self._own: dict[int, int] = {}
         self._left: dict[int, deque[tuple[str, Any]]] = defaultdict(deque)
@@ -71,6 +91,17 @@ class Continuation(Recorder):
 
     def _failed(self, _: Diverged) -> None:
         self.failed = True
+        if self.baton is not None:
+            self.baton.give_up("")
+
+    def finish(self) -> None:
+        """The run is over: say which of the things that were set it has not come to."""
+        super().finish()
+        if self._plan.unreached is not None:
+            edited = {edit.place for edits in self._edits.values() for edit in edits}
+            places = [edit.place for edits in self._plan.edits.values() for edit in edits]
+            left = [f"{step}.result" for step in self._plan.results if step not in self._set]
+            self._plan.unreached.extend([*left, *(each for each in places if each not in edited)])
 
     def meet(self, function: Callable[..., Any]) -> None:
         """What it names may come back from the recording."""
@@ -96,7 +127,7 @@ class Continuation(Recorder):
         elif (self.replaying and last is not None) or (last is None and self.player.has_call(node)):
             recorded = self.player.open(node, name, kind, given)
         if recorded is None and self._wants_tape(kind, given):
-            recorded = self.player.find_answer(name, given)
+            recorded = self.player.find_answer(node, name, given)
         if recorded is not None and not self._has_outcome(recorded):
             self._discarded.add(recorded)
             recorded, under_way = None, True
@@ -104,10 +135,14 @@ class Continuation(Recorder):
         if recorded is None and given.writes:
             happened = self._consent(node, name, given, under_way=under_way)
         index = super().open(node, name, kind, given)
+        self._opened += 1
+        if recorded is None and self._opened in self._plan.edits:
+            self._edits[index] = self._plan.edits[self._opened]
         if happened is not None:
             self._reconciled[index] = happened.result
         if recorded is not None:
             self.from_tape += 1
+            say_answered()
             self._map(index, recorded)
             if not self.replaying:
                 self._keep_left(index, recorded)
@@ -126,6 +161,8 @@ class Continuation(Recorder):
                 PLACE.reset(token)
         if self._plan.allow_writes:
             return None
+        if self._plan.denied is not None:
+            self._plan.denied.append(name)
         forks = self._plan.live_from_step is not None
         self.refused = not forks
         reason = (
@@ -135,6 +172,10 @@ class Continuation(Recorder):
             else f"{name} changes the world; it happens only with --allow-writes"
         )
         raise Refused("the fork" if forks else "the resumption", reason)
+
+    def edits_of(self, index: int) -> tuple[Edit, ...]:
+        """Those of its step, once."""
+        return self._edits.get(index, ())
 
     @property
     def model_instead(self) -> str:
@@ -149,7 +190,8 @@ class Continuation(Recorder):
 
     def _has_outcome(self, recorded: int) -> bool:
         call = self.player.recording.call(recorded)
-        if call.step in self._plan.results or call.lost:
+        # A stream that its consumer has left need not have said that it is closed.
+        if call.step in self._plan.results or call.lost or (call.streams and call.cancelled):
             return True
         kind = call.outcomes[-1].kind if call.outcomes else self._answered.get(recorded, "item")
         return kind != "item"
@@ -177,6 +219,7 @@ class Continuation(Recorder):
         call = self.player.recording.find(recorded)
         if call is None or call.step not in self._plan.results:
             return None
+        self._set.add(call.step)
         return "ok", self._plan.results[call.step]
 
     # --- order -------------------------------------------------------------------------------------
@@ -214,8 +257,11 @@ class Continuation(Recorder):
 
     def go_live(self) -> None:
         """From here on effects happen."""
-        if not self.replaying:
-            return
+        with self.baton.mutex if self.baton is not None else nullcontext():
+            if self.replaying:
+                self._go_live()
+
+    def _go_live(self) -> None:
         self.replaying = False
         for delivery in self.player.recording.deliveries[self.player.position :]:
             index = self._own.get(delivery.index)
@@ -225,13 +271,37 @@ class Continuation(Recorder):
             if schedule.loop.is_closed():
                 continue
             self.loop_offset_s = self.player.loop_time(schedule.real_time) - schedule.real_time()
-            schedule.go_live(self._left)
+            schedule.go_live_from_anywhere(self._left)
 
     def _keep_left(self, index: int, recorded: int) -> None:
         if self._left.get(index):
             return
         edited = self._edited(recorded)
         self._left[index].extend([edited] if edited else self.player.outcomes_left(recorded))
+
+    # --- turns of threads --------------------------------------------------------------------------
+
+    def next_turn(self) -> Turn | GivenUp | None:
+        """The recorded turn that comes next. Where a killed run's tape ends, it goes on live."""
+        turn = self.player.next_turn()
+        if turn is None and self._plan.live_from_step is None:
+            self.go_live()
+        return turn
+
+    def took_turn(self, turn: Turn) -> None:
+        """Write it, and go on on the recording."""
+        super().took_turn(turn)
+        if self.replaying:
+            self.player.took_turn(turn)
+
+    def out_of_turn(self, turn: Turn | None, waiting: list[tuple[str, TurnKind]]) -> None:
+        """The program does not follow its own recording."""
+        self.player.out_of_turn(turn, waiting)
+
+    def stop_if_failed(self) -> None:
+        """End this thread, if the program has left the road."""
+        if self.failed:
+            self.player.stop_if_failed()
 
     # --- the rest ----------------------------------------------------------------------------------
 
@@ -279,9 +349,10 @@ class Continuation(Recorder):
             return RecordedStream(self, index)
         return super().stream(index, make, context)
 
-    def was_cancelled(self, index: int) -> bool:
-        """Whether the recorded consumer left the stream."""
-        return self.player.was_cancelled(self._recorded[index])
+    def leaves(self, index: int) -> bool:
+        """The consumer leaves a recorded stream, which the new tape has too; whether it did so then."""
+        super().asked_to_cancel(index, arrived=False)
+        return self.player.leaves(self._recorded[index])
 
     def misread(self, index: int, said: str) -> None:
         """While on the recording, a difference; later the consumer is free."""
@@ -310,6 +381,13 @@ class Continuation(Recorder):
 
         schedule = self.schedule(asyncio.get_running_loop())
         flight = Flight(index)
+
+        def closed() -> None:
+            # All that a recording may lack of an outcome that it has: that a stream which was left is closed.
+            flight.outcome = "close", None
+            schedule.arrive(flight)
+
+        flight.relaunch = closed
         if self.replaying:
             schedule.await_turn(flight)
         elif self._left[index]:

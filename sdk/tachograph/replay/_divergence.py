@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from tachograph.replay._codec import class_id
+from tachograph.replay._turns import Turn, TurnKind
+
 DivergenceKind = Literal[
     "ARGS_CHANGED",
     "EXTRA_CALL",
@@ -70,6 +73,28 @@ class Diverged(BaseException):
     def __init__(self, divergence: Divergence) -> None:
         super().__init__(divergence.text())
         self.divergence = divergence
+
+
+def no_turn(turn: Turn | None, waiting: list[tuple[str, TurnKind]], step: int) -> Divergence:
+    """Threads do not take turns as recorded."""
+    found = Divergence("STALLED", "", step, turn.name if turn is not None else "")
+    who = ", ".join(f"{name or 'the run itself'} for its {kind}" for name, kind in waiting[:3])
+    if turn is None:
+        found.message = f"the recording has no more turns of threads, and {who} waits."
+        return found
+    name = turn.name or "the run itself"
+    found.message = f"it is the turn of {name}, for its {turn.kind}, which does not come."
+    if any(name == turn.name for name, _ in waiting):
+        found.kind = "ORDER_CHANGED"
+        found.message = f"threads wait for other things: recorded is {name}, for its {turn.kind}."
+    found.message += f" Waiting: {who or 'nobody'}."
+    now = {name.partition("#")[0] for name, kind in waiting if kind == "begin"}
+    was = turn.name.partition("#")[0]
+    if turn.kind == "begin" and len(now) == 1 and "" not in now and was and was not in now:
+        # Arguments are compared at the call, so this is a guess.
+        (new,) = now
+        found.message += f' If {new} is {was}, renamed, say aliases="{was}" in its decorator.'
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +173,22 @@ def same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
+        kind = one.get("$")
+        if kind == "opaque" and other.get("$") != kind:
+            # Earlier versions knew fewer kinds; what was opaque is compared by its class.
+            return bool(one.get("t") == class_id(other))
+        one, other = _compared(one, kind), _compared(other, kind)
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, float):
         return repr(one) == repr(other)
     return bool(one == other)
+
+
+def _compared(tree: dict[str, Any], kind: Any) -> dict[str, Any]:
+    """Without the private attributes of a model, which are its own business."""
+    return {key: tree[key] for key in tree if key != "p"} if kind == "pydantic" else tree
 
 
 def shown(tree: Any) -> str:

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from tachograph.replay._codec import tree_of
+from tachograph.replay._codec import dumps, tree_of
+from tachograph.replay._flight import Flight
 from tachograph.replay._place import Node
-from tachograph.replay._schedule import Flight, Schedule
+from tachograph.replay._schedule import Schedule
 
 if TYPE_CHECKING:
+    from tachograph.replay._baton import Baton
+    from tachograph.replay._edits import Edit
     from tachograph.replay._recording import Delivery
+    from tachograph.replay._turns import GivenUp, Turn, TurnKind
 
 
 class Engine:
@@ -36,11 +40,19 @@ class Engine:
         self.root = Node(())
         self.loop_offset_s = 0.0
         """By how much the loop's clock, as the agent sees it, is ahead of the real one, seconds."""
+        self.result: str | None = None
+        """What the run gave, as JSON. Replaying only."""
         self.delivered = 0
         """How many outcomes have been delivered."""
         self.loops: list[asyncio.AbstractEventLoop] = []
         """On which code of the run is driven now."""
         self._schedules: dict[int, Schedule] = {}
+        self.numpy_left: tuple[bytes, int, int, float] | None = None
+        """The state of numpy's shared generator after the run's last draw."""
+        self.takes_turns = False
+        """Whether its threads are to take turns, if it starts any."""
+        self.baton: Baton | None = None
+        """Made when the first thread is started."""
 
     def schedule(self, loop: asyncio.AbstractEventLoop) -> Schedule:
         """The schedule of this run on ``loop``; made when it is asked for first."""
@@ -58,11 +70,27 @@ class Engine:
         """The model that live calls are sent to, whatever the program names; empty: as it says."""
         return ""
 
+    swaps = False
+    """Whether what an effect is called with may be something else than what the agent gave; asked at every effect."""
+    has_edits = False
+    """Whether a fork puts anything into arguments; asked at every effect."""
+
+    def edits_of(self, index: int) -> tuple[Edit, ...]:
+        """What a fork puts into the arguments of an effect; forks only."""
+        return ()
+
     def finish(self) -> None:
         """The run is over."""
         self.over = True
         for schedule in self._schedules.values():
             schedule.release()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """The run is over, and its threads take no turns any more."""
+        self.over = True
+        if self.baton is not None:
+            self.baton.close()
 
     def meet(self, function: Callable[..., Any]) -> None:
         """A function of the run is called. What it names may come back from a recording."""
@@ -112,6 +140,30 @@ class Engine:
         """Agent code goes into a thread of the loop; its index, None when the recording has none here."""
         raise NotImplementedError
 
+    # --- turns of threads (:mod:`._baton`); under the baton's mutex ---------------------------------
+
+    def took_turn(self, turn: Turn) -> None:
+        """A thread goes on."""
+        raise NotImplementedError
+
+    def gave_up_turns(self, why: str) -> None:
+        """Threads take no turns from here on. Recording only."""
+
+    def next_turn(self) -> Turn | GivenUp | None:
+        """The recorded turn that comes next; None when there is none. Replaying only."""
+        return None
+
+    def out_of_turn(self, turn: Turn | None, waiting: list[tuple[str, TurnKind]]) -> None:
+        """Nobody can take the next turn: ``waiting`` do for what they say. Replaying only."""
+
+    def keep_result(self, value: Any) -> None:
+        """The agent has given it: what it leaves behind may change it afterwards. Replaying only."""
+        if self.result is None:
+            self.result = dumps(value)[0]
+
+    def stop_if_failed(self) -> None:
+        """Raise in a thread whose replay has ended."""
+
     async def launch(
         self, index: int, start: Callable[[], Any], context: contextvars.Context
     ) -> tuple[str, Any]:
@@ -149,6 +201,9 @@ class Engine:
     def leaked(self, where: str) -> None:
         """Something outside the recording woke the agent."""
 
+    def forks(self, where: str) -> None:
+        """The agent is about to fork its process, at that line. Recording only."""
+
 
 class StreamSource(Protocol):
     """One asynchronous stream, item by item."""
@@ -165,8 +220,10 @@ class Given:
         "frozen",
         "keeps_input",
         "keeps_output",
+        "kind",
         "limit_bytes",
         "result",
+        "span_id",
         "value",
         "writes",
     )
@@ -179,6 +236,7 @@ class Given:
         writes: bool = False,
         frozen: bytes | None = None,
         limit_bytes: int = 0,
+        span_id: int = 0,
     ) -> None:
         self.value = value
         self.keeps_input = keeps_input
@@ -189,6 +247,10 @@ class Given:
         """The value as JSON in UTF-8, where its span has it already."""
         self.limit_bytes = limit_bytes
         """Of the result in a span; 0 when no span takes it in this form."""
+        self.span_id = span_id
+        """Of that span."""
+        self.kind = ""
+        """Of the effect: its layer, or ``http``."""
         self.result: tuple[bytes, int] | None = None
         """The result as the tape took it: JSON in UTF-8, and how many bytes of it were cut off."""
 

@@ -13,6 +13,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from tachograph._renamed import former
+from tachograph.replay._place import label_of
 from tachograph.replay._recording import Recording, RecordingError
 
 MAIN = "__tacho_main__"
@@ -43,9 +45,21 @@ def find_entry(recording: Recording, root: Path, given: str = "") -> Any:
     found: Any = module
     for part in qualname.split("."):
         found = getattr(found, part, None)
+    found = found or _renamed(module, qualname)
+    if found is None:
+        raise RecordingError(
+            f"{module.__file__} has no {qualname} any more. If it is called otherwise now, say --entry"
+            f' {module_name}:FUNCTION, or aliases="{qualname}" in its @tacho.run'
+        )
     if getattr(found, "__tacho_run__", False) is not True:
         raise RecordingError(f"{named} is no function under @tacho.run in {module.__file__}")
     return found
+
+
+def _renamed(module: Any, qualname: str) -> Any:
+    """The run of the module that was called so before."""
+    runs = (each for each in vars(module).values() if getattr(each, "__tacho_run__", False) is True)
+    return next((each for each in runs if qualname in former(label_of(each))), None)
 
 
 def _check_place(module_name: str, root: Path) -> None:

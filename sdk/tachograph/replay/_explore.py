@@ -3,20 +3,24 @@
 Each order is a replay in which, whenever the agent is at rest, one of the outcomes that it waits for is drawn. Such an
 order is legal: any of these effects might have come out first. Timers keep their order among themselves. What the agent
 does otherwise then is a race of its own, found without asking a model once.
+
+The first order that is found is shrunk: outcomes go back to their recorded places as long as the agent still does something
+else. What is left over, often one outcome that overtakes another, can be saved with the recording, which then replays so.
 """
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tachograph.replay._divergence import Divergence
-from tachograph.replay._play import Player, Redact
-from tachograph.replay._recording import Delivery, Recording, RecordingError
-from tachograph.replay._schedule import Schedule
+from tachograph.replay._recording import Recording, RecordingError
+from tachograph.replay._reordered import Overtaking, Shuffler, Steered
+from tachograph.replay._tape import Redact
+
+_SHRINKING = 100
+"""Replays that making an order smaller may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Found:
     order: list[int]
     """The steps whose outcomes came, in their order; 0 for a timer or a thread."""
     divergence: Divergence
+    overtakings: list[Overtaking] = field(default_factory=list)
+    """Which outcomes came out of the recorded order."""
 
 
 @dataclass(slots=True)
@@ -36,64 +42,24 @@ class Explored:
     orders: int = 0
     """How many different orders were tried."""
     found: list[Found] = field(default_factory=list)
+    names: Mapping[int, str] = field(default_factory=dict)
+    """What each step calls."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "orders": self.orders,
             "found": [
-                {"seed": f.seed, "order": f.order, "divergence": f.divergence.as_dict()}
+                {
+                    "seed": f.seed,
+                    "order": f.order,
+                    "divergence": f.divergence.as_dict(),
+                    "overtakings": [[each.position, each.index] for each in f.overtakings],
+                    "because": [each.told(self.names) for each in f.overtakings],
+                }
                 for f in self.found
             ],
         }
-
-
-class Shuffler(Player):
-    """Replays in an order that it draws."""
-
-    def __init__(self, recording: Recording, redact: Redact, seed: int) -> None:
-        super().__init__(recording, redact)
-        self.order: list[int] = []
-        self._chance = random.Random(seed)  # noqa: S311 - no secret
-        self._chosen: Delivery | None = None
-        self._outcomes: dict[int, deque[Delivery]] = defaultdict(deque)
-        for delivery in self.recording.deliveries:
-            self._outcomes[delivery.index].append(delivery)
-
-    def choose(self, schedule: Schedule) -> None:
-        """Draw one of the outcomes that are waited for."""
-        ready = [
-            index
-            for index, flight in schedule.pending.items()
-            if flight.ready and not flight.dead() and self._outcomes.get(index)
-        ]
-        timers = [index for index in ready if self.recording.find(index) is None]
-        drawn_from = [index for index in ready if index not in timers[1:]]
-        self._chosen = None
-        if drawn_from:
-            self._chosen = self._outcomes[self._chance.choice(drawn_from)][0]
-
-    def following(self) -> Delivery | None:
-        """What was drawn."""
-        return self._chosen
-
-    def take(self, delivery: Delivery) -> tuple[str, Any]:
-        """Its outcome."""
-        self._chosen = None
-        self._outcomes[delivery.index].popleft()
-        call = self.recording.find(delivery.index)
-        self.order.append(call.step if call is not None else 0)
-        return super().take(delivery)
-
-    def asked_to_cancel(self, index: int, *, arrived: bool) -> bool:
-        """In another order, others are given up."""
-        self._outcomes.pop(index, None)
-        return True
-
-    def left_over(self) -> Divergence | None:
-        """Calls that were not made; outcomes that nobody waited for are the order's business."""
-        self.position = len(self.recording.deliveries)
-        return super().left_over()
 
 
 def explore(
@@ -108,24 +74,62 @@ def explore(
         seed: Of the first; each order has the next one, and is the same again for it.
 
     Returns:
-        The orders in which the agent does something else.
+        The orders in which the agent does something else; the first is shrunk.
 
     Raises:
         RecordingError: the recording does not suffice, or its agent polls, which leaves nothing to draw.
     """
-    from tachograph._redact import Redactor
+    from tachograph import _masks
     from tachograph.replay._run import replay
     from tachograph.replay._session import masking
 
     if any(delivery.spin is not None for delivery in recording.deliveries):
         raise RecordingError("its agent polls without coming to rest, so no other order is known")
-    redact = masking(Redactor())
-    explored, known = Explored(), set()
+    if recording.turns:
+        raise RecordingError("its threads take turns, and no other order of them is tried")
+    redact = masking(_masks.redactor())
+    explored = Explored(names={call.step: call.name for call in recording.calls})
+    known = set()
     for number in range(seed, seed + orders):
         player = Shuffler(recording, redact, number)
-        result = replay(recording, entry, player=player)
+        divergence = replay(recording, entry, player=player).divergence
         known.add(tuple(player.order))
-        if result.divergence is not None:
-            explored.found.append(Found(number, player.order, result.divergence))
+        if divergence is not None:
+            explored.found.append(Found(number, player.order, divergence, player.overtakings))
     explored.orders = len(known)
+    if explored.found:
+        explored.found[0] = _shrunk(recording, entry, redact, explored.found[0])
     return explored
+
+
+def _shrunk(recording: Recording, entry: Callable[..., Any], redact: Redact, found: Found) -> Found:
+    """The same with as few outcomes out of order as it takes: without one half, without the other, then one by one."""
+    from tachograph.replay._run import replay
+
+    left, size = _SHRINKING, max(len(found.overtakings) // 2, 1)
+    while left and found.overtakings:
+        smaller = None
+        for overtakings in _with_less(found.overtakings, size):
+            player = Steered(recording, redact, overtakings)
+            divergence = replay(recording, entry, player=player).divergence
+            left -= 1
+            if divergence is not None and len(player.overtakings) < len(found.overtakings):
+                smaller = Found(found.seed, player.order, divergence, player.overtakings)
+            if smaller is not None or not left:
+                break
+        if smaller is None and size == 1:
+            break
+        found = smaller or found
+        size = max(min(size, len(found.overtakings) // 2), 1) if smaller else size // 2
+    return found
+
+
+def _with_less(overtakings: list[Overtaking], size: int) -> Iterator[list[tuple[int, int]]]:
+    """The overtakings without ``size`` of them; what came after those as late as it was, or that much earlier."""
+    for start in range(0, len(overtakings), size):
+        before = [(each.position, each.index) for each in overtakings[:start]]
+        after = overtakings[start + size :]
+        gone = min(size, len(overtakings) - start)
+        yield before + [(each.position, each.index) for each in after]
+        if after:
+            yield before + [(each.position - gone, each.index) for each in after]

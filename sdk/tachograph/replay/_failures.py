@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tachograph.errors import TachographError
 from tachograph.replay._codec import (
+    CodecError,
     Kind,
     Reader,
     Writer,
+    has_opaque,
     register,
 )
 from tachograph.replay._types import type_id
@@ -16,6 +19,13 @@ from tachograph.replay._types import type_id
 _CHAIN_LIMIT = 8
 _ODD = (UnicodeError, ExceptionGroup, StopIteration, StopAsyncIteration)
 """Whose constructors want more than arguments, or which mean something to the interpreter."""
+_SLOTS: dict[type[BaseException], tuple[str, ...]] = {
+    OSError: ("filename", "filename2"),
+    ImportError: ("name", "path"),
+    NameError: ("name",),
+    AttributeError: ("name",),
+}
+"""What exceptions hold, and say, besides their arguments."""
 
 
 class RecordedError(TachographError):
@@ -35,21 +45,36 @@ def _write(error: BaseException, writer: Writer, depth: int = 0) -> dict[str, An
     held: dict[str, Any] = {}
     for name, value in getattr(error, "__dict__", {}).items():
         tree = Writer().write(value)
-        if not _has_opaque(tree):
+        if not has_opaque(tree):
             held[name] = tree
     cause = error.__cause__ if depth < _CHAIN_LIMIT else None
-    fields = {
+    is_group = isinstance(error, BaseExceptionGroup)
+    fields: dict[str, Any] = {
         "t": type_id(cls),
         "b": base.__name__,
         "m": _message(error),
-        "a": [writer.write(item) for item in error.args],
+        # What is in a group is written below.
+        "a": [writer.write(item) for item in error.args[: 1 if is_group else None]],
         "v": held,
     }
+    slots = {name: slot.__get__(error) for name, slot in _slots(error)}
+    trees = {name: writer.write(value) for name, value in slots.items() if value is not None}
+    if trees:
+        fields["s"] = trees
+    if error.__suppress_context__ and error.__cause__ is None:
+        fields["n"] = True
     if cause is not None:
         fields["c"] = {"$": "error", **_write(cause, writer, depth + 1)}
     if isinstance(error, BaseExceptionGroup):
         fields["g"] = [{"$": "error", **_write(e, writer, depth + 1)} for e in error.exceptions]
     return fields
+
+
+def _slots(error: BaseException) -> Iterator[tuple[str, Any]]:
+    """Names and descriptors, which are the builtin class's own: a subclass may have properties of these names."""
+    for base, names in _SLOTS.items():
+        if isinstance(error, base):
+            yield from ((name, vars(base)[name]) for name in names)
 
 
 def _message(error: BaseException) -> str:
@@ -59,18 +84,16 @@ def _message(error: BaseException) -> str:
         return ""
 
 
-def _has_opaque(tree: Any) -> bool:
-    if isinstance(tree, dict):
-        return tree.get("$") == "opaque" or any(map(_has_opaque, tree.values()))
-    return isinstance(tree, list) and any(map(_has_opaque, tree))
-
-
 def _read(fields: dict[str, Any], reader: Reader) -> BaseException:
-    args = [None if _has_opaque(tree) else reader.read(tree) for tree in fields["a"]]
+    args = [None if has_opaque(tree) else reader.read(tree) for tree in fields["a"]]
     made = _make(fields, args, reader)
     held = {name: reader.read(tree) for name, tree in fields.get("v", {}).items()}
     if held:
         made.__dict__.update(held)
+    for name, slot in _slots(made):
+        if name in fields.get("s", {}):
+            slot.__set__(made, reader.read(fields["s"][name]))
+    made.__suppress_context__ = fields.get("n") is True
     if fields.get("c") is not None:
         cause = reader.read(fields["c"])
         made.__cause__ = cause if isinstance(cause, BaseException) else None
@@ -87,8 +110,9 @@ def _make(fields: dict[str, Any], args: list[Any], reader: Reader) -> BaseExcept
             return RecordedError(name, *(args or [str(fields["m"])]))
         return _stand_in(base)(name, *args)
     if issubclass(cls, BaseExceptionGroup):
-        return cls(fields["m"].partition(" (")[0], [reader.read(each) for each in fields["g"]])
+        return BaseExceptionGroup.__new__(cls, args[0], [reader.read(each) for each in fields["g"]])
     base = next(each for each in cls.__mro__ if each.__module__ == "builtins")
+    _check_span(base, args)
     try:
         if cls is base:
             return cls(*args)
@@ -96,7 +120,19 @@ def _make(fields: dict[str, Any], args: list[Any], reader: Reader) -> BaseExcept
     except TypeError:
         made = BaseException.__new__(cls)
     made.args = tuple(args)
+    if isinstance(made, OSError):
+        # Takes number and message from the arguments, unless it has done so already.
+        OSError.__init__(made, *args)
     return made
+
+
+def _check_span(base: type, args: list[Any]) -> None:
+    """What a codec could not convert: some versions of Python look it up where they are told, to say it."""
+    if not issubclass(base, UnicodeError) or len(args) not in {4, 5}:
+        return
+    text, start, end = args[-4:-1]
+    if not 0 <= start <= end <= len(text):
+        raise CodecError("it is about a place outside of its text")
 
 
 _stand_ins: dict[type[BaseException], type[BaseException]] = {}

@@ -78,18 +78,21 @@ def _async_send(module: Any, original: Callable[..., Any]) -> Callable[..., Any]
     async def send(self: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
         seam = _seam(request, stream=stream)
         if seam is None:
-            return await original(self, swapped(module, request), stream=stream, **options)
+            asked = swapped(module, request, is_effect=False)
+            return await original(self, asked, stream=stream, **options)
 
         if not stream:
 
             async def whole() -> dict[str, Any]:
-                response = await original(self, swapped(module, request), **options)
+                asked = swapped(module, request, is_effect=True)
+                response = await original(self, asked, **options)
                 return {**_head(response), "content": response.content}
 
             return _response(module, request, await seam.acall(whole, (), {}))
 
         async def parts() -> AsyncIterator[Any]:
-            response = await original(self, swapped(module, request), stream=True, **options)
+            asked = swapped(module, request, is_effect=True)
+            response = await original(self, asked, stream=True, **options)
             try:
                 yield _head(response)
                 async for chunk in response.aiter_bytes():
@@ -108,18 +111,20 @@ def _sync_send(module: Any, original: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, request: Any, *, stream: bool = False, **options: Any) -> Any:
         seam = _seam(request, stream=stream)
         if seam is None:
-            return original(self, swapped(module, request), stream=stream, **options)
+            asked = swapped(module, request, is_effect=False)
+            return original(self, asked, stream=stream, **options)
 
         if not stream:
 
             def whole() -> dict[str, Any]:
-                response = original(self, swapped(module, request), **options)
+                response = original(self, swapped(module, request, is_effect=True), **options)
                 return {**_head(response), "content": response.content}
 
             return _response(module, request, seam.call(whole, (), {}))
 
         def parts() -> Iterator[Any]:
-            response = original(self, swapped(module, request), stream=True, **options)
+            asked = swapped(module, request, is_effect=True)
+            response = original(self, asked, stream=True, **options)
             try:
                 yield _head(response)
                 yield from response.iter_bytes()

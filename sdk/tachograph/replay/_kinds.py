@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
-import functools
 import inspect
 import re
 import sys
@@ -30,6 +29,7 @@ from tachograph.replay._codec import (
 )
 from tachograph.replay._types import is_of_the_program, type_id
 
+_ATTRS = "__attrs_attrs__"
 _HIGHEST_INT_DIGITS = 1 << 20
 _FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
 
@@ -67,16 +67,10 @@ def _sorted_items(value: Any, writer: Writer) -> dict[str, Any]:
     return {"v": sorted(trees, key=lambda tree: dumps(tree)[0])}
 
 
-def _listed(fields: dict[str, Any], reader: Reader) -> list[Any]:
-    return [reader.read(item) for item in fields["v"]]
-
-
-def _pairs(fields: dict[str, Any], reader: Reader) -> dict[Any, Any]:
-    return {reader.read(key): reader.read(item) for key, item in fields["v"]}
-
-
 def _unreadable(fields: dict[str, Any], _: Reader) -> Any:
-    raise CodecError(f"a {fields.get('t')} could not be recorded")
+    raise CodecError(
+        f"a {fields.get('t')} could not be recorded; tachograph.replay.codec says how to write one"
+    )
 
 
 def _decode_bytes(text: str) -> bytes:
@@ -90,11 +84,11 @@ def _encode_bytes(value: bytes | bytearray) -> str:
 def _register_builtins() -> None:
     register(Kind("int", lambda _v, _w: None, _big_int))
     _text("float", float, repr, float)
-    register(Kind("dict", lambda _v, _w: None, _pairs))
+    register(Kind("dict", lambda _v, _w: None, lambda f, r: dict(r.pairs(f["v"]))))
     register(Kind("opaque", lambda _v, _w: None, _unreadable))
-    register(Kind("tuple", _items, lambda f, r: tuple(_listed(f, r))), tuple)
-    register(Kind("set", _sorted_items, lambda f, r: set(_listed(f, r))), set)
-    register(Kind("frozenset", _sorted_items, lambda f, r: frozenset(_listed(f, r))), frozenset)
+    register(Kind("tuple", _items, lambda f, r: tuple(r.items(f["v"]))), tuple)
+    register(Kind("set", _sorted_items, lambda f, r: set(r.items(f["v"]))), set)
+    register(Kind("frozenset", _sorted_items, lambda f, r: frozenset(r.items(f["v"]))), frozenset)
     _text("bytes", bytes, _encode_bytes, _decode_bytes)
     _text("bytearray", bytearray, _encode_bytes, lambda text: bytearray(_decode_bytes(text)))
     _text("complex", complex, repr, complex)
@@ -113,14 +107,21 @@ def _register_builtins() -> None:
     register(
         Kind(
             "timezone",
-            lambda v, w: {"v": w.write(v.utcoffset(None))},
-            lambda f, r: timezone(r.read(f["v"])),
+            _write_timezone,
+            lambda f, r: timezone(r.read(f["v"]), *(f[key] for key in ("n",) if key in f)),
         ),
         timezone,
     )
     _text("zone", ZoneInfo, str, ZoneInfo)
     register(Kind("datetime", _write_datetime, _read_datetime), datetime)
     register(Kind("time", _write_time, _read_time), time)
+
+
+def _write_timezone(value: timezone, writer: Writer) -> dict[str, Any]:
+    offset = value.utcoffset(None)
+    fields = {"v": writer.write(offset)}
+    name = value.tzname(None)
+    return fields if name == timezone(offset).tzname(None) else {**fields, "n": name}
 
 
 def _write_datetime(value: datetime, writer: Writer) -> dict[str, Any]:
@@ -156,17 +157,34 @@ def _named(value: Any) -> str:
 
 
 def _write_enum(value: enum.Enum, _: Writer) -> dict[str, Any]:
+    if isinstance(value, enum.Flag) and value.name not in type(value).__members__:
+        return {"t": _named(value), "i": int(value.value)}
     return {"t": _named(value), "n": value.name}
 
 
 def _read_enum(fields: dict[str, Any], reader: Reader) -> Any:
     cls = reader.typed(fields, enum.Enum)
-    return cls.__members__[fields["n"]]  # type: ignore[attr-defined]  # an Enum, just checked
+    if "i" not in fields:
+        return cls.__members__[fields["n"]]  # type: ignore[attr-defined]  # an Enum, just checked
+    missing = getattr(getattr(cls, "_missing_", None), "__func__", None)
+    if not issubclass(cls, enum.Flag) or missing is not vars(enum.Flag)["_missing_"].__func__:
+        raise CodecError(f"members of {fields['t']} are not made of others")
+    return cls(int(fields["i"]))
 
 
 def _write_dataclass(value: Any, writer: Writer) -> dict[str, Any]:
-    held = {field.name: _field(value, field.name, writer) for field in dataclasses.fields(value)}
+    held = {name: _field(value, name, writer) for name in _fields_of(type(value))}
     return {"t": _named(value), "v": held}
+
+
+def _has_fields(cls: type) -> bool:
+    return dataclasses.is_dataclass(cls) or (hasattr(cls, _ATTRS) and is_of_the_program(cls))
+
+
+def _fields_of(cls: Any) -> list[str]:
+    """Of a dataclass, or of a class of the attrs library."""
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else getattr(cls, _ATTRS)
+    return [field.name for field in fields]
 
 
 def _field(value: Any, name: str, writer: Writer) -> Any:
@@ -182,13 +200,13 @@ def _field(value: Any, name: str, writer: Writer) -> Any:
 
 def _read_dataclass(fields: dict[str, Any], reader: Reader) -> Any:
     cls = reader.typed(fields)
-    if not dataclasses.is_dataclass(cls):
+    if not _has_fields(cls):
         raise CodecError(f"{fields['t']} is no dataclass any more")
-    known = {field.name for field in dataclasses.fields(cls)}
+    known = set(_fields_of(cls))
     if set(fields["v"]) != known:
         changed = sorted(set(fields["v"]) ^ known)
         raise CodecError(f"the fields of {fields['t']} have changed: {', '.join(changed)}")
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     for name, tree in fields["v"].items():
         if hasattr(inspect.getattr_static(cls, name, None), "__set__") and not _is_slot(cls, name):
             raise CodecError(f"{fields['t']}.{name} is set by code of its own")
@@ -208,43 +226,7 @@ def _read_named_tuple(fields: dict[str, Any], reader: Reader) -> Any:
     cls = reader.typed(fields, tuple)
     if len(getattr(cls, "_fields", ())) != len(fields["v"]):
         raise CodecError(f"the fields of {fields['t']} have changed")
-    return tuple.__new__(cls, _listed(fields, reader))
-
-
-def _is_pydantic(value: Any) -> bool:
-    pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and isinstance(value, pydantic.BaseModel)
-
-
-def _write_pydantic(value: Any, writer: Writer) -> dict[str, Any]:
-    held = {name: writer.write(item) for name, item in value.__dict__.items()}
-    extra = value.__pydantic_extra__
-    return {
-        "t": _named(value),
-        "v": held,
-        "x": writer.write(dict(extra)) if extra is not None else None,
-        "s": sorted(value.__pydantic_fields_set__),
-    }
-
-
-def _read_pydantic(fields: dict[str, Any], reader: Reader) -> Any:
-    cls: Any = reader.typed(fields, sys.modules["pydantic"].BaseModel)
-    unknown = [
-        name for name in fields["v"] if name not in cls.model_fields and not _is_cached(cls, name)
-    ]
-    if unknown:
-        raise CodecError(f"the fields of {fields['t']} have changed: {', '.join(unknown)}")
-    made = object.__new__(cls)
-    held = {name: reader.read(tree) for name, tree in fields["v"].items()}
-    object.__setattr__(made, "__dict__", held)
-    object.__setattr__(made, "__pydantic_extra__", reader.read(fields["x"]))
-    object.__setattr__(made, "__pydantic_fields_set__", set(fields["s"]))
-    object.__setattr__(made, "__pydantic_private__", None)
-    return made
-
-
-def _is_cached(cls: type, name: str) -> bool:
-    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
+    return tuple.__new__(cls, reader.items(fields["v"]))
 
 
 def _write_path(value: PurePath, _: Writer) -> dict[str, Any] | None:
@@ -335,10 +317,9 @@ def _register_classes() -> None:
     )
     register(named_tuple, test=_is_named_tuple)
     register(Kind("enum", _write_enum, _read_enum), test=lambda v: isinstance(v, enum.Enum))
-    register(Kind("pydantic", _write_pydantic, _read_pydantic), test=_is_pydantic)
     register(
         Kind("dataclass", _write_dataclass, _read_dataclass),
-        test=lambda v: dataclasses.is_dataclass(v) and not isinstance(v, type),
+        test=lambda v: not isinstance(v, type) and _has_fields(type(v)),
     )
     register(Kind("path", _write_path, _read_path), test=lambda v: isinstance(v, PurePath))
     register(Kind("client", _write_client, _read_client), test=_is_client)
@@ -359,8 +340,8 @@ def _register_last() -> None:
 
 _register_builtins()
 _register_classes()
-# Imported for its registration, which comes between.
-from tachograph.replay import _failures  # noqa: E402, F401
+# Imported for their registrations, which come between.
+from tachograph.replay import _kinds_more, _failures  # noqa: E402, F401, I001 - in this order
 
 _register_last()
 

@@ -7,14 +7,19 @@ are taken off when the last run on the loop has ended.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tachograph.replay._place import PLACE, Place, exactly_here, label_of
-from tachograph.replay._schedule import Flight
+from tachograph.replay._aside import baton_of
+from tachograph.replay._flight import Flight
+from tachograph.replay._place import PLACE, Node, Place, exactly_here, label_of
+
+if TYPE_CHECKING:
+    from tachograph.replay._engine import Engine
 
 _users: dict[int, int] = {}
 _NAMES = (
@@ -27,6 +32,9 @@ _NAMES = (
     "run_in_executor",
 )
 
+_EAGER = getattr(asyncio, "eager_task_factory", None)
+"""From Python 3.12 on: tasks make their first step where they are created."""
+_STARTS_EAGERLY = "its event loop starts tasks of another kind than asyncio's eagerly"
 _BETWEEN = frozenset(("asyncio", "concurrent", "threading", "tachograph"))
 
 
@@ -88,12 +96,26 @@ def why_not(loop: asyncio.AbstractEventLoop) -> str:
     if id(loop) not in _users and not loop.__dict__.keys().isdisjoint(_NAMES):
         return "something else has changed the methods of its event loop"
     factory = loop.get_task_factory()
-    eager = getattr(asyncio, "eager_task_factory", None)
-    if factory is not None and (
-        factory is eager or "eager" in getattr(factory, "__qualname__", "")
-    ):
-        return "its event loop starts tasks eagerly"
+    if "eager" in getattr(factory, "__qualname__", "") and not is_eager(loop):
+        return _STARTS_EAGERLY
     return ""
+
+
+def is_eager(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether tasks on the loop are asyncio's own eager ones."""
+    factory: Any = loop.get_task_factory()
+    # While runs are recorded, asyncio's factory is wrapped.
+    return _EAGER is not None and getattr(factory, "__wrapped__", factory) is _EAGER
+
+
+def kind_of_tasks() -> dict[str, str]:
+    """For the first record of a run: that tasks are eager where it begins, if they are."""
+    loop = asyncio._get_running_loop()
+    return {"tasks": "eager"} if loop is not None and is_eager(loop) else {}
+
+
+def _has_begun(coro: Any) -> bool:
+    return bool(getattr(coro, "cr_suspended", False)) or getattr(coro, "cr_frame", coro) is None
 
 
 def why_not_here() -> str:
@@ -176,8 +198,8 @@ def _timing(
         return _set_timer(place, loop, real["call_at"], when, callback, args, context)
 
     def time() -> float:
-        place = exactly_here()
-        if place is None:
+        # Most often it is the loop itself that asks.
+        if PLACE.get() is None or (place := exactly_here()) is None:
             now_s: float = real["time"]()
             return now_s
         # Constant within an activation: asyncio's own timeouts compare it with their deadlines.
@@ -231,62 +253,53 @@ def _spawning(
         place = exactly_here()
         made = None
         if place is not None:
-            made = place.engine.schedule(loop).child_context(label_of(coro), context)
-        if made is None:
+            schedule = place.engine.schedule(loop)
+            made = schedule.child_context(label_of(coro), context)
+        if place is None or made is None:
             options = more if context is None else {**more, "context": context}
             task: asyncio.Task[Any] = real["create_task"](coro, name=name, **options)
             return task
-        context, node = made
-        if loop.get_task_factory() is not None or more:
-            # The program's own kind of task; its sets of tasks are not in a fixed order.
-            theirs: asyncio.Task[Any] = real["create_task"](
-                coro, name=name, context=context, **more
-            )
-            return theirs
-        ours = RunTask(coro, loop=loop, name=name, context=context)
-        ours.place_hash = node.stable_hash
-        return ours
+        schedule.making += 1
+        try:
+            return _agents_own(loop, real, place.engine, coro, name, *made, more)
+        finally:
+            schedule.making -= 1
 
     def run_in_executor(executor: Any, function: Callable[..., Any], *args: Any) -> Any:
         place = exactly_here()
         if place is None:
             return real["run_in_executor"](executor, function, *args)
-        return _in_thread(place, loop, real["run_in_executor"], executor, function, args)
+        return in_thread(place, loop, real["run_in_executor"], executor, function, args)
 
     return {"create_task": create_task, "run_in_executor": run_in_executor}
 
 
-def task_and_step(
-    coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop, within: contextvars.Context
-) -> tuple[asyncio.Task[Any], Callable[[], object]]:
-    """A task that is not scheduled, and its first step. The loop's methods are shadowed already."""
-    shadow = loop.__dict__["call_soon"]
-    steps: list[Callable[[], object]] = []
-
-    def taken(callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
-        if steps or context is not within:  # of a finalizer that runs meanwhile
-            return shadow(callback, *args, context=context)
-        steps.append(callback)
-        return None
-
-    loop.__dict__["call_soon"] = taken
-    try:
-        task: asyncio.Task[Any]
-        if loop.get_task_factory() is None:
-            task = asyncio.Task(coro, loop=loop, context=within)
-        else:
-            task = within.run(loop.create_task, coro, context=within)
-    finally:
-        loop.__dict__["call_soon"] = shadow
-    # The program's own kind of task may have been scheduled in another way.
-    return task, steps[0] if steps else _nothing
-
-
-def _nothing() -> None:
-    pass
+def _agents_own(
+    loop: asyncio.AbstractEventLoop,
+    real: dict[str, Callable[..., Any]],
+    engine: Engine,
+    coro: Coroutine[Any, Any, Any],
+    name: Any,
+    context: Any,
+    node: Node,
+    more: dict[str, Any],
+) -> asyncio.Task[Any]:
+    eager = is_eager(loop)
+    if more or not (eager or loop.get_task_factory() is None):
+        # The program's own kind of task; its sets of tasks are not in a fixed order.
+        theirs: asyncio.Task[Any] = real["create_task"](coro, name=name, context=context, **more)
+        if _has_begun(coro) and not engine.replaying:
+            engine.fall_back(_STARTS_EAGERLY)
+        return theirs
+    ours = RunTask.__new__(RunTask)
+    # Before its first step, which may put it into sets.
+    ours.place_hash = node.stable_hash
+    options = {"eager_start": True} if eager else {}
+    ours.__init__(coro, loop=loop, name=name, context=context, **options)  # type: ignore[misc]  # see above
+    return ours
 
 
-def _in_thread(
+def in_thread(
     place: Place,
     loop: asyncio.AbstractEventLoop,
     run_in_executor: Callable[..., Any],
@@ -295,24 +308,53 @@ def _in_thread(
     args: tuple[Any, ...],
 ) -> asyncio.Future[Any]:
     """Run agent code in a thread, in record and in replay; its end is an outcome like others."""
-    engine, schedule = place.engine, place.engine.schedule(loop)
+    engine = place.engine
     flight = Flight(engine.thread(place.node))
-    flight.live = True
-    flight.outcome = ("ok", None)
-    flight.ready = not engine.replaying
-    given = loop.create_future()
     node = place.node.child(label_of(function))
+    baton = baton_of(engine)
+    if baton is not None:
+        baton.announce(node.text, pooled=False)
 
     def body() -> Any:
         token = PLACE.set(Place(engine, node))
         try:
-            return function(*args)
+            if baton is None:
+                return function(*args)
+            return baton.run(node.text, lambda: function(*args), pooled=False)
         finally:
             PLACE.reset(token)
 
+    return _given(place, loop, flight, lambda: run_in_executor(executor, body))
+
+
+def wrapped(
+    place: Place,
+    loop: asyncio.AbstractEventLoop,
+    wrap_future: Callable[..., asyncio.Future[Any]],
+    future: concurrent.futures.Future[Any],
+) -> asyncio.Future[Any]:
+    """``asyncio.wrap_future`` on a loop of the run: that it is done is an outcome like others."""
+    flight = Flight(place.engine.thread(place.node))
+    given = _given(place, loop, flight, lambda: wrap_future(future, loop=loop))
+    given.add_done_callback(lambda _: future.cancel() if given.cancelled() else None)
+    return given
+
+
+def _given(
+    place: Place,
+    loop: asyncio.AbstractEventLoop,
+    flight: Flight,
+    start: Callable[[], asyncio.Future[Any]],
+) -> asyncio.Future[Any]:
+    """A future of the agent's for one that is outside of it, which ``start`` makes; it is told by ``flight``."""
+    engine, schedule = place.engine, place.engine.schedule(loop)
+    flight.live = True
+    flight.outcome = ("ok", None)
+    flight.ready = not engine.replaying
+    given = loop.create_future()
     outside = contextvars.copy_context()
-    outside.run(PLACE.set, Place(engine, node, inside=True))
-    done = outside.run(run_in_executor, executor, body)
+    outside.run(PLACE.set, Place(engine, place.node, inside=True))
+    done = outside.run(start)
 
     flight.fire = lambda: _hand_over(done, given)
     flight.dead = given.cancelled

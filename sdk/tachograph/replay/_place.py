@@ -8,11 +8,15 @@ executions of the same code give the same paths whatever the schedule was.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from contextvars import ContextVar
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from tachograph._renamed import as_label
+
 if TYPE_CHECKING:
+    from tachograph.replay._edits import Edit
     from tachograph.replay._engine import Engine
 
 Path = tuple[tuple[str, int], ...]
@@ -21,12 +25,14 @@ Path = tuple[tuple[str, int], ...]
 class Node:
     """One element of the path, with the counters that number what happens below it."""
 
-    __slots__ = ("counts", "path", "text")
+    __slots__ = ("counts", "path", "relabel", "text")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, relabel: Callable[[Node, str], str] | None = None) -> None:
         self.path = path
         self.text = path_text(path)
         self.counts: dict[str, int] = {}
+        self.relabel = relabel
+        """What is asked how the recording calls a place; while replaying."""
 
     def count(self, what: str) -> int:
         """How often ``what`` was counted here before; counts it once more."""
@@ -36,7 +42,13 @@ class Node:
 
     def child(self, label: str) -> Node:
         """The next node called ``label`` under this one."""
-        return Node((*self.path, (label, self.count(f"/{label}"))))
+        if self.relabel is not None:
+            label = self.relabel(self, label)
+        return Node((*self.path, (label, self.count(f"/{label}"))), self.relabel)
+
+    def next_text(self, label: str) -> str:
+        """The path of the next node called ``label`` under this one, which is not made."""
+        return path_text((*self.path, (label, self.counts.get(f"/{label}", 0))))
 
     @property
     def stable_hash(self) -> int:
@@ -45,11 +57,17 @@ class Node:
 
 
 class Place:
-    """An engine, a node, and whether this is below an effect, where nothing is recorded."""
+    """An engine, a node, and whether this is below an effect, where nothing is recorded.
 
-    __slots__ = ("_below", "engine", "inside", "node")
+    ``edits``: what a fork puts into the arguments of the effect that this is below.
+    """
 
-    def __init__(self, engine: Engine, node: Node, *, inside: bool = False) -> None:
+    __slots__ = ("_below", "edits", "engine", "inside", "node")
+
+    def __init__(
+        self, engine: Engine, node: Node, *, inside: bool = False, edits: tuple[Edit, ...] = ()
+    ) -> None:
+        self.edits = edits
         self.engine = engine
         self.node = node
         self.inside = inside
@@ -89,17 +107,11 @@ def path_text(path: Path) -> str:
 def label_of(work: Any) -> str:
     """What to call a coroutine, a task or a function that is spawned."""
     if type(work) is FunctionType:
-        return _as_label(work.__qualname__)
+        return as_label(work.__qualname__)
     function: Any = work
     while hasattr(function, "func"):  # functools.partial, as asyncio.to_thread makes
         inner = function.args[0] if function.args and callable(function.args[0]) else None
         run = getattr(function.func, "__name__", "") == "run"
         function = inner if run and inner is not None else function.func
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return _as_label(str(name))
-
-
-def _as_label(name: str) -> str:
-    if "<" in name or "/" in name:
-        return name.replace("<locals>.", "").replace("/", "|")
-    return name
+    return as_label(str(name))

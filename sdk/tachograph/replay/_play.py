@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+from tachograph._renamed import former
 from tachograph.errors import Refused
 from tachograph.replay import _kinds  # noqa: F401 - registers what values may be
 from tachograph.replay._codec import CodecError, dumps, loads
@@ -18,19 +19,25 @@ from tachograph.replay._divergence import (
     Diverged,
     Divergence,
     DivergenceKind,
-    changes_between,
     same,
 )
-from tachograph.replay._engine import Engine, Given
+from tachograph.replay._engine import Given
+from tachograph.replay._flight import Flight
+from tachograph.replay._here import marks
+from tachograph.replay._mirror import as_real
+from tachograph.replay._mismatch import Asked, is_called, mismatch
 from tachograph.replay._place import Node
+from tachograph.replay._play_turns import TurnsPlayed
 from tachograph.replay._pump import RecordedStream
 from tachograph.replay._recording import Delivery, Outcome, RecordedCall, Recording
-from tachograph.replay._schedule import Flight, Schedule
+from tachograph.replay._schedule import Schedule
+from tachograph.replay._tape import Redact
 from tachograph.replay._types import Types
 from tachograph.replay._where import program_line, waiting_at
+from tachograph_schemas import names
 
-Redact = Callable[[str], str]
 _MASK_KIND = re.compile(r"\[redacted:[^:\]]+:")
+_MASK = re.compile(r"\[redacted:[^:\]]+:[0-9a-f]+\]")
 
 
 def _without_kinds(tree: Any) -> Any:
@@ -38,37 +45,56 @@ def _without_kinds(tree: Any) -> Any:
     return json.loads(_MASK_KIND.sub("[redacted:", json.dumps(tree)))
 
 
-class Player(Engine):
+def _without_marks(tree: Any) -> Any:
+    return json.loads(_MASK.sub("[redacted]", json.dumps(tree)))
+
+
+def _places(recording: Recording) -> frozenset[str]:
+    """Every place of which the recording has anything, and those on the way there."""
+    texts = {call.path for call in recording.calls} | {place for place, _ in recording.reads}
+    texts.update(place.partition("\t")[0] for place in recording.timers)
+    parts = [text.split("/") for text in texts if text]
+    return frozenset("/".join(each[:end]) for each in parts for end in range(1, len(each) + 1))
+
+
+class Player(TurnsPlayed):
     """Replays one recording, once."""
 
     replaying = True
 
     def __init__(self, recording: Recording, redact: Redact, *, lenient: bool = False) -> None:
-        super().__init__()
+        super().__init__(recording.turns)
         self.lenient = lenient
         self.drifts: list[Divergence] = []
         """Calls with other arguments that were answered all the same, being lenient."""
         # A copy, as answers are used up.
         recording = self.recording = Recording(recording.records, recording.blobs)
-        self.divergence: Divergence | None = None
-        self.effects = 0
-        """How many effects were answered from the tape."""
         self.on_failure: list[Callable[[Diverged], None]] = []
-        self.progress_s = time.monotonic()
         self.guard: Callable[[asyncio.AbstractEventLoop], None] | None = None
         """Told each event loop that code of the agent is driven on."""
+        self.stand_ins: dict[str, str] = {}
+        """Folders as code is told them in the sandbox, and what they stand for."""
         self.types = Types()
         self._redact = redact
+        self._has_our_marks = recording.code.get("marks") == marks()
+        """Whether equal secrets are marked equally now and on the tape; on another machine they are not."""
         self.position = 0
         self._by_path: dict[str, deque[RecordedCall]] = defaultdict(deque)
         for call in recording.calls:
             self._by_path[call.path].append(call)
+        self._places = _places(recording)
+        self._modules: set[str] = set()
+        """The program's, as far as functions of theirs were called."""
+        self.root.relabel = self._label_here
         self._timers = {path: deque(indices) for path, indices in recording.timers.items()}
         self._reads = {place: deque(values) for place, values in recording.reads.items()}
         self._last_loop_s = 0.0
 
     def meet(self, function: Callable[..., Any]) -> None:
         """Values may be of classes that the function's code names."""
+        module = getattr(function, "__module__", None) or ""
+        if module.startswith("tachograph.demo.") or not module.startswith("tachograph."):
+            self._modules.add(module)
         self.types.meet(function)
 
     # --- calls -------------------------------------------------------------------------------------
@@ -82,9 +108,13 @@ class Player(Engine):
             waiting.popleft()
         expected = waiting[0] if waiting else None
         tree = given.tree()
-        if expected is not None and expected.name == name and self._same(expected, tree):
+        if expected is not None and is_called(name, expected.name) and self._same(expected, tree):
             return self._use(expected)
-        found = self._explain(node, name, tree, expected, waiting)
+        left = [call for call in waiting if not call.used]
+        elsewhere = (call for call in self.recording.calls if not call.used)
+        asked = Asked(node, name, kind, tree, self._modules)
+        shown, step = self.redacted(tree, names.input_name(kind)), self.effects + 1
+        found = mismatch(asked, left, elsewhere, self._same, shown, step)
         if self.lenient and expected is not None and found.kind == "ARGS_CHANGED":
             found.where = program_line(2)
             self.drifts.append(found)
@@ -96,22 +126,26 @@ class Player(Engine):
         """Whether :meth:`open` would find the call."""
         waiting = [call for call in self._by_path[node.text] if not call.used]
         tree = json.loads(dumps(given.value)[0]) if given.keeps_input else None
-        return bool(waiting) and waiting[0].name == name and self._same(waiting[0], tree)
+        if not waiting or not is_called(name, waiting[0].name):
+            return False
+        return self._same(waiting[0], tree)
 
-    def find_answer(self, name: str, given: Given) -> int:
-        """The next recorded call of that name with these arguments, wherever it was made. For forks alone.
+    def find_answer(self, node: Node, name: str, given: Given) -> int:
+        """A recorded call of that name with these arguments: of this place, else of others that all gave the same. For forks alone.
 
         Raises:
-            Refused: there is none.
+            Refused: there is none, or which of several is meant cannot be known.
         """
         tree = json.loads(dumps(given.value)[0]) if given.keeps_input else None
-        for call in self.recording.calls:
-            if not call.used and call.name == name and self._same(call, tree):
-                return self._use(call)
-        raise Refused(
-            "the fork",
-            f"{name} was not recorded with these arguments; without --tools tape it happens",
-        )
+        said = f"{name} was not recorded with these arguments"
+        left = (each for each in self.recording.calls if not each.used)
+        if fit := [each for each in left if is_called(name, each.name) and self._same(each, tree)]:
+            here = [each for each in fit if each.path == node.text]
+            came = self.recording.came_of(fit[0])
+            if here or all(self.recording.came_of(each) == came for each in fit[1:]):
+                return self._use((here or fit)[0])
+            said = f"{name} gave different answers to these arguments, none of them here"
+        raise Refused("the fork", f"{said}; without --tools tape it happens")
 
     def _use(self, call: RecordedCall) -> int:
         call.used = True
@@ -121,47 +155,24 @@ class Player(Engine):
     def _same(self, call: RecordedCall, tree: Any) -> bool:
         if call.withheld or same(call.args, tree):
             return True
-        return same(_without_kinds(call.args), _without_kinds(self.redacted(tree)))
+        return self.same_masked(call.args, self.redacted(tree, names.input_name(call.kind)))
 
-    def redacted(self, tree: Any) -> Any:
-        """What a tree looks like on a tape."""
-        return json.loads(self._redact(json.dumps(tree)))
+    def same_masked(self, then: Any, now: Any) -> bool:
+        """Whether two trees are the same as far as masks can tell; whatever is masked is not told apart without its key."""
+        if self._has_our_marks:
+            return same(_without_kinds(then), _without_kinds(now))
+        return same(_without_marks(then), _without_marks(now))
 
-    def _explain(
-        self,
-        node: Node,
-        name: str,
-        tree: Any,
-        expected: RecordedCall | None,
-        waiting: deque[RecordedCall],
-    ) -> Divergence:
-        now = {"name": name, "arguments": self.redacted(tree)}
-        if expected is None:
-            said = f"{name} is called here; the recording has no more calls at this place."
-            return self._divergence("EXTRA_CALL", said, node, name, self.effects + 1, None, now)
-        before = {"name": expected.name, "arguments": expected.args}
-        later = [call for call in waiting if not call.used and call is not expected]
-        if any(call.name == name and self._same(call, tree) for call in later):
-            kind: DivergenceKind = "ORDER_CHANGED"
-            if expected.name != name and not self._comes_again(expected, later):
-                kind = "MISSING_CALL"
-            said = f"{name} is called here, before the recorded {expected.name}."
-        elif expected.name == name:
-            found = self._divergence(
-                "ARGS_CHANGED",
-                f"{name} is called with other arguments than recorded.",
-                *(node, name, expected.step, before, now),
-            )
-            found.changes = changes_between(expected.args, self.redacted(tree))
-            return found
-        elif same(expected.args, tree) and not any(call.name == name for call in later):
-            kind, said = "NAME_CHANGED", f"{expected.name} is called {name} now."
-        else:
-            kind, said = "EXTRA_CALL", f"{name} is called here; recorded is {expected.name}."
-        return self._divergence(kind, said, node, name, expected.step, before, now)
+    def redacted(self, tree: Any, key: str) -> Any:
+        """What a tree looks like on a tape; ``key``: the attribute that has it in a span."""
+        return json.loads(self._redact(json.dumps(as_real(tree, self.stand_ins)), key))
 
-    def _comes_again(self, call: RecordedCall, later: list[RecordedCall]) -> bool:
-        return any(each.name == call.name for each in later)
+    def _label_here(self, node: Node, label: str) -> str:
+        """What the recording calls a place under ``node``: an earlier name, where it has that alone."""
+        for each in (label, *former(label)):
+            if node.next_text(each) in self._places:
+                return each
+        return label
 
     def answer(self, index: int) -> tuple[str, Any]:
         """The recorded outcome of a call that answered on the spot."""
@@ -308,14 +319,15 @@ class Player(Engine):
 
     def note(self, divergence: Divergence) -> None:
         """Keep the first divergence, and end the agent."""
-        if self.divergence is not None:
-            return
-        self.divergence = divergence
-        divergence.where = divergence.where or program_line(2)
+        is_first = self.divergence is None
+        if is_first:
+            self.divergence = divergence
+            divergence.where = divergence.where or program_line(2)
         self.failed = True
-        error = Diverged(divergence)
-        for tell in self.on_failure:
-            tell(error)
+        if self.baton is not None:
+            self.baton.give_up("")
+        for tell in self.on_failure if is_first else ():
+            tell(Diverged(divergence))
 
     def _fail(self, divergence: Divergence) -> None:
         self.note(divergence)
@@ -347,8 +359,8 @@ class Player(Engine):
         """The recorded stream; nothing is made."""
         return RecordedStream(self, index)
 
-    def was_cancelled(self, index: int) -> bool:
-        """Whether the recorded agent gave the effect up."""
+    def leaves(self, index: int) -> bool:
+        """The consumer leaves a stream; whether it did so when it was recorded."""
         return self.recording.call(index).cancelled
 
     def has_call(self, node: Node) -> bool:

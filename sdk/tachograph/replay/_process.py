@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tachograph.replay._recording import Recording, RecordingError
+from tachograph.replay._warm import Warm, libraries_for
 
+_IDLE_LIMIT = 8
+"""Processes that are kept for the next replay; recordings with drawn hash seeds need one each."""
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -23,8 +26,49 @@ class Processes:
         """``timeout_s``: how long each may take."""
         self.timeout_s = timeout_s
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._warm: set[Warm] = set()
+        self._idle: list[Warm] = []
         self._lock = threading.Lock()
         self._ended = False
+
+    def replay(
+        self, words: list[str], environment: dict[str, str], libraries: tuple[str, ...]
+    ) -> tuple[int, bytes]:
+        """The exit code and the output of one of many replays, forked where the libraries are imported already.
+
+        Raises:
+            RecordingError: it took too long, or was ended.
+        """
+        warm = self._taken((environment.get("PYTHONHASHSEED"), libraries), libraries, environment)
+        try:
+            answer = warm.ask(words, environment, self.timeout_s)
+        except BaseException:
+            with self._lock:
+                self._warm.discard(warm)
+            warm.close()
+            raise
+        with self._lock:
+            self._idle.append(warm)
+            left = self._idle.pop(0) if len(self._idle) > _IDLE_LIMIT else None
+            if left is not None:
+                self._warm.discard(left)
+        if left is not None:
+            left.close()
+        return answer
+
+    def _taken(
+        self, key: tuple[Any, ...], libraries: tuple[str, ...], environment: dict[str, str]
+    ) -> Warm:
+        with self._lock:
+            if self._ended:
+                raise RecordingError("it was interrupted")
+            for warm in self._idle:
+                if warm.key == key:
+                    self._idle.remove(warm)
+                    return warm
+            made = Warm(key, libraries, environment)
+            self._warm.add(made)
+            return made
 
     def run(self, words: list[str], environment: dict[str, str]) -> tuple[int, bytes]:
         """The exit code and the output of a process that says nothing to anyone else.
@@ -62,6 +106,11 @@ class Processes:
             self._ended = True
             for process in self._running:
                 process.kill()
+            warm, idle = set(self._warm), list(self._idle)
+            self._idle.clear()
+        for each in warm:
+            # Whoever waits for one that is busy closes it.
+            each.close() if each in idle else each.end()
 
 
 def replayed(
@@ -85,7 +134,8 @@ def replayed(
     recording = Recording.from_bytes(package)
     seed = str(recording.run.get("env", {}).get("hash_seed", "random"))
     words = ["--code", str(code), *(["--lenient"] if lenient else [])]
-    return _ask(package, words, entry, _without_keys(seed), among)
+    libraries = None if among is None else libraries_for(recording, code)
+    return _ask(package, words, entry, _without_keys(seed), among, libraries)
 
 
 def explored(package: bytes, code: Path, entry: str, orders: int) -> dict[str, Any]:
@@ -110,6 +160,7 @@ def continued(
     entry: str,
     plan: dict[str, Any],
     among: Processes | None = None,
+    environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Go on live from a recording, in a process with this one's environment; blocks until it is done.
 
@@ -119,18 +170,22 @@ def continued(
         package: The ``.tacho`` file.
         code: The program's folder.
         entry: ``module:function``; empty for the recorded one.
-        plan: ``live_from_step``, ``results`` (by step, as text of JSON), ``allow_writes``, ``model``,
+        plan: ``live_from_step``, ``results`` (by step, as text of JSON), ``edits`` (see
+            :mod:`._edits`), ``allow_writes``, ``model``,
             ``tools_from_tape``.
         among: The processes it is one of.
+        environment: Another one than this process's.
 
     Returns:
-        ``run_id`` of the new run, ``outcome``, ``output``, ``error``, ``took_s``.
+        ``run_id`` of the new run, ``outcome``, ``output``, ``error``, ``took_s``, ``denied``: effects that would
+        have changed the world, and ``unreached``: places of what the plan sets that the run did not come to.
 
     Raises:
         RecordingError: the recording cannot be used, or its code cannot be found.
     """
     words = ["--code", str(code), "--plan", json.dumps(plan)]
-    return _ask(package, words, entry, dict(os.environ), among)
+    around = dict(os.environ) if environment is None else environment
+    return _ask(package, words, entry, around, among)
 
 
 def _ask(
@@ -139,15 +194,21 @@ def _ask(
     entry: str,
     environment: dict[str, str],
     among: Processes | None = None,
+    libraries: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
+    """``libraries``: what a process that forks for it has imported; None: it has one of its own."""
     with tempfile.TemporaryDirectory(prefix="tacho-") as folder:
         file = Path(folder) / "recording.tacho"
         file.write_bytes(package)
         if "--plan" not in words:
             # What a killed replay leaves behind goes with this folder.
+            words = [*words, "--temporary", tempfile.gettempdir()]
             environment = environment | {"TMPDIR": folder}
-        command = [sys.executable, "-m", "tachograph.replay", str(file), *words, "--entry", entry]
-        if among is not None:
+        words = [str(file), *words, "--entry", entry]
+        command = [sys.executable, "-m", "tachograph.replay", *words]
+        if among is not None and libraries is not None:
+            code, out = among.replay(words, environment, libraries)
+        elif among is not None:
             code, out = among.run(command, environment)
         else:
             process = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)

@@ -7,8 +7,9 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tachograph.replay._beside import task_within
+from tachograph.replay._flight import Flight
 from tachograph.replay._place import PLACE, Place
-from tachograph.replay._schedule import Flight
 
 if TYPE_CHECKING:
     from tachograph.replay._continue import Continuation
@@ -46,9 +47,8 @@ class Pump:
         flight = Flight(self._index)
         self._asked.put_nowait((sent, thrown, flight))
         if self._task is None:
-            self._task = self._context.run(
-                loop.create_task, self._work(schedule.arrive_from_loop), context=self._context
-            )
+            work = self._work(schedule.arrive_from_loop)
+            self._task = task_within(work, loop, self._context)
 
             def ended(_: object) -> None:
                 # Cancelled from elsewhere, as at the end of a loop: whoever waits must hear of it.
@@ -126,6 +126,6 @@ class RecordedStream:
         if thrown is not None:
             if engine.failed:
                 raise thrown
-            if not engine.was_cancelled(self._index):
+            if not engine.leaves(self._index):
                 engine.misread(self._index, "is left here; recorded, it was read further.")
         return await engine.recorded_outcome(self._index)

@@ -9,15 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tachograph._capture import freeze_told
-from tachograph._guard import contain, guarded
-from tachograph.replay import _kinds  # noqa: F401 - registers what values may be
+from tachograph._guard import contain, guarded, say_rarely
+from tachograph.replay import _children, _kinds  # noqa: F401 - tells of forks; registers what values may be
+from tachograph.replay._beside import task_and_step
 from tachograph.replay._codec import dumps
 from tachograph.replay._engine import Engine, Given, StreamSource
-from tachograph.replay._loop import task_and_step
+from tachograph.replay._flight import Flight
 from tachograph.replay._place import Node
 from tachograph.replay._pump import Pump
-from tachograph.replay._schedule import Flight
 from tachograph.replay._tape import Tape
+from tachograph.replay._turns import Turn
+from tachograph_schemas import names
 
 _LEAKS_LIMIT = 100
 _VARIABLE = "os.environ["
@@ -34,6 +36,10 @@ class Recorder(Engine):
         self.tape = tape
         self.why_light = ""
         """Why the tape does not take all that replay needs; empty when it does."""
+        self.why_no_turns = ""
+        """Why the turns of its threads are not recorded to the end; empty when they are, or nobody wants them."""
+        self.why_forked = ""
+        """Why a replay will stop at a process that the agent forked; empty when it forked none."""
         self.refused = False
         """Whether it is a resumption that stopped in front of a write; the recording before it stays the run's."""
         self.entry_file = ""
@@ -42,12 +48,15 @@ class Recorder(Engine):
         self._given: dict[int, Given] = {}
         """Of effects that are under way."""
         self._leaks: set[str] = set()
+        self._forks: set[str] = set()
         self._ticked = -1
 
     def fall_back(self, why: str) -> None:
         """Keep digests from here on, and let effects happen where they are called."""
         if self.exact:
             self.exact, self.why_light = False, why
+            if self.baton is not None:
+                self.baton.give_up(why)
             self.tape.add({"t": "light", "why": why})
             self.tape.digest()
 
@@ -64,7 +73,8 @@ class Recorder(Engine):
                 record["w"] = 1
             if given.writes:
                 record["e"] = "write"
-            self.tape.add(record, "a", payload)
+            given.kind = kind
+            self.tape.add(record, "a", payload, given.span_id, names.input_name(kind))
             if given.writes:
                 self.tape.write_out()
         except BaseException as fault:
@@ -113,7 +123,10 @@ class Recorder(Engine):
             payload = content if is_exact else dumps(value)[0]
         else:
             payload = dumps(value)[0]
-        self.tape.add(record, "v", payload)
+        if given is None:
+            self.tape.add(record, "v", payload)
+        else:
+            self.tape.add(record, "v", payload, given.span_id, names.output_name(given.kind))
         if given is not None and given.writes:
             self.tape.write_out()
 
@@ -153,11 +166,40 @@ class Recorder(Engine):
             self.tape.add({"t": "tick", "q": self.delivered, "v": now_s})
         return now_s
 
+    def took_turn(self, turn: Turn) -> None:
+        """Write whose turn it was, and for what."""
+        more = {"x": 1} if turn.timed_out else {}
+        if turn.kind == "loop":
+            more["q"] = turn.delivered
+        self.tape.add({"t": "turn", "p": turn.name, "k": turn.kind, **more})
+
+    def gave_up_turns(self, why: str) -> None:
+        """Write that there are no turns any more."""
+        self.why_no_turns = why
+        self.tape.add({"t": "noturns", "why": why})
+
     def leaked(self, where: str) -> None:
         """Write where something unrecorded woke the agent, once a place."""
         if where not in self._leaks and len(self._leaks) < _LEAKS_LIMIT:
             self._leaks.add(where)
             self.tape.add({"t": "leak", "where": where})
+
+    def forks(self, where: str) -> None:
+        """Write where the agent forks, once a place: what its child does is not on this tape."""
+        if (
+            self.over
+            or not self.tape.is_ours
+            or where in self._forks
+            or len(self._forks) >= _LEAKS_LIMIT
+        ):
+            return
+        self._forks.add(where)
+        self.why_forked = self.why_forked or (
+            f"it forks at {where}, and what a child process does is not recorded: a replay stops there, unless that is"
+            " below a function under @tacho.tool"
+        )
+        self.tape.add({"t": "fork", "where": where})
+        say_rarely("fork", "tachograph: a run cannot be replayed to its end: %s", self.why_forked)
 
     def stream(
         self, index: int, make: Callable[[], Any], context: contextvars.Context
@@ -172,7 +214,7 @@ class Recorder(Engine):
         loop = asyncio.get_running_loop()
         schedule = self.schedule(loop)
         flight = Flight(index)
-        arrive = schedule.arrive
+        has_begun = False
 
         async def happen() -> None:
             try:
@@ -183,12 +225,17 @@ class Recorder(Engine):
                 flight.outcome = "err", error
                 if flight.dead():
                     raise
-            if not (flight.dead() or loop.is_closed()):
-                arrive(flight)
+            if has_begun and not (flight.dead() or loop.is_closed()):
+                schedule.arrive_from_loop(flight)
 
         task, step = task_and_step(happen(), loop, context)
-        flight.cancel = task.cancel
         # As without a recording, it begins where it is called.
         schedule.begin(step, context)
-        arrive = schedule.arrive_from_loop
+        has_begun = True
+        if flight.outcome is not None:
+            # As without a recording, what never waited needs no turn of the loop.
+            if schedule.hands_over(flight):
+                return flight.outcome
+            schedule.arrive(flight)
+        flight.cancel = task.cancel
         return await schedule.settle(flight)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tachograph.replay._turns import KINDS, GivenUp, Turn, that_were_used
 from tachograph_schemas import tapes
 
 FORMAT = 1
-_FACTS = {"run_id": str, "entry": str, "file": str, "env": dict, "instruments": list, "mode": str}
+_FACTS: dict[str, type] = {
+    "run_id": str,
+    "entry": str,
+    "file": str,
+    "mode": str,
+    "env": dict,
+    "instruments": list,
+    "rules": int,
+}
 
 _OUTCOMES = frozenset(("ok", "err", "cancel", "item", "end", "close"))
 
@@ -74,7 +84,14 @@ class Recording:
         self.reads: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
         self.loop_times: dict[int, float] = {}
         self.timers: dict[str, deque[int]] = defaultdict(deque)
+        self.turns: list[Turn | GivenUp] = []
+        """Of its threads, in their order."""
+        self._delivered: set[int] = set()
         self.leaks: list[str] = []
+        self.forks: list[str] = []
+        """Where the agent forked processes, of which nothing is recorded."""
+        self.overtakings: list[tuple[int, int]] = []
+        """Outcomes that come before their turn, when it is to be replayed in another order than it was recorded in."""
         self.run: dict[str, Any] = {}
         self.limits = ""
         """What keeps the recording from being replayed; empty when nothing does."""
@@ -85,6 +102,7 @@ class Recording:
                 self._take(record)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RecordingError(f"the recording is malformed: {error!r}") from error
+        self.turns = that_were_used(self.turns, self._delivered)
         if self.run.get("format") != FORMAT:
             raise RecordingError(
                 f"the recording has format {self.run.get('format')!r}, this version reads {FORMAT}"
@@ -114,12 +132,16 @@ class Recording:
         """Raise where the recording says of itself that it does not suffice.
 
         Raises:
-            RecordingError: it was made in light mode, or has been cut.
+            RecordingError: it was made in light mode, has been cut, or needs a later Python.
         """
         if self.limits:
             raise RecordingError(self.limits)
         if self.run.get("mode") == "light":
             raise RecordingError("it was recorded in light mode, which keeps digests only")
+        if self.run.get("tasks") == "eager" and not hasattr(asyncio, "eager_task_factory"):
+            raise RecordingError(
+                "its event loop starts tasks eagerly, which Python can from 3.12 on"
+            )
 
     @property
     def complete(self) -> bool:
@@ -133,6 +155,11 @@ class Recording:
     def find(self, index: int) -> RecordedCall | None:
         """The call of that index; None when it is a timer's or a thread's."""
         return self._by_index.get(index)
+
+    def came_of(self, call: RecordedCall) -> list[Outcome]:
+        """All that a call gave."""
+        delivered = (each.outcome for each in self.deliveries if each.index == call.index)
+        return [*call.outcomes, *delivered]
 
     def _take(self, record: dict[str, Any]) -> None:
         kind = record["t"]
@@ -151,6 +178,7 @@ class Recording:
             if outcome.kind == "item":
                 self._by_index[record["i"]].streams = True
             if "q" in record:
+                self._delivered.add(record["q"])
                 self.deliveries.append(Delivery(record["i"], outcome, record.get("s")))
             else:
                 self._by_index[record["i"]].outcomes.append(outcome)
@@ -169,8 +197,17 @@ class Recording:
             )
         elif kind == "cut":
             self.limits = f"{record['n']} records are missing on its tape: {record['why']}"
-        elif kind == "leak":
-            self.leaks.append(str(record["where"]))
+        elif kind == "turn":
+            if record["k"] not in KINDS:
+                raise ValueError("a turn is of no known kind")
+            late, delivered = bool(record.get("x")), int(record.get("q", 0))
+            self.turns.append(Turn(str(record["p"]), record["k"], late, delivered))
+        elif kind == "noturns":
+            self.turns.append(GivenUp(str(record["why"])))
+        elif kind == "overtakings":
+            self.overtakings = [(int(position), int(index)) for position, index in record["v"]]
+        elif kind in {"leak", "fork"}:
+            (self.leaks if kind == "leak" else self.forks).append(str(record["where"]))
         elif kind in {"run", "end", "code"}:
             fields = {key: self._value(value) for key, value in record.items() if key != "t"}
             setattr(self, kind, fields)
@@ -182,6 +219,11 @@ class Recording:
                 raise RecordingError(f"the blob {name} is missing")
             return self.blobs[str(name)]
         return tree
+
+    def in_order_of(self, overtakings: list[list[int]]) -> Recording:
+        """The same, to be replayed with these outcomes out of turn; see :mod:`._explore`."""
+        records = [record for record in self.records if record["t"] != "overtakings"]
+        return Recording([*records, {"t": "overtakings", "v": overtakings}], self.blobs)
 
     def packed(self) -> bytes:
         """The portable file."""

@@ -6,7 +6,7 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-from tachograph._redact import Redactor
+from tachograph import _masks
 from tachograph.replay._recording import Recording
 from tachograph.replay._session import masking
 from tachograph_schemas import tapes
@@ -17,7 +17,7 @@ _PROGRAM = PurePosixPath("/program")
 
 def redacted(recording: Recording) -> bytes:
     """The ``.tacho`` file of a recording, masked; equal recordings give equal files."""
-    mask = masking(Redactor())
+    mask = masking(_masks.redactor())
     texts: dict[str, str] = {}
     renamed: dict[str, str] = {}
     for name, tree in recording.blobs.items():

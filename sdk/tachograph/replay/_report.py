@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from tachograph.replay._code_diff import CodeChange, code_changes
 from tachograph.replay._divergence import Change, Divergence, differences, shown
 from tachograph.replay._recording import RecordedCall, Recording
+from tachograph.replay._surroundings import notes
+from tachograph_schemas import words
 from tachograph_schemas.text_diff import marked
 
 _BEFORE = 5
@@ -53,6 +56,8 @@ class Report:
     code: list[CodeChange] = field(default_factory=list)
     fork: str = ""
     """The command that goes on live from the first difference; empty when no step is to blame."""
+    notes: list[str] = field(default_factory=list)
+    """What is another one around the replay than around the recording."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the answer of the replay, and what was found out on top."""
@@ -67,6 +72,7 @@ class Report:
             "drifts": [drift.as_dict() for drift in self.drifts],
             "code": [{"file": c.file, "diff": c.lines, "note": c.note} for c in self.code],
             "fork": self.fork or None,
+            "notes": self.notes,
         }
 
 
@@ -99,7 +105,8 @@ def explain(answer: dict[str, Any], recording: Recording, source: str, root: Pat
         changes,
         [Divergence(**drift) for drift in answer.get("drifts") or []],
         code,
-        _fork_command(found, source, root),
+        _live_command(found, recording, source, root),
+        notes(recording, found),
     )
 
 
@@ -117,10 +124,15 @@ def _step(call: RecordedCall) -> Step:
     return Step(call.step, call.name, call.kind, call.path, arguments)
 
 
-def _fork_command(found: Divergence | None, source: str, root: Path) -> str:
-    if found is None or not found.step:
+def _live_command(found: Divergence | None, recording: Recording, source: str, root: Path) -> str:
+    if found is None:
         return ""
     where = [] if root.resolve() == Path.cwd() else ["--code", str(root)]
+    if not recording.end and (found.step or sys.maxsize) >= len(recording.calls):
+        # It was killed, and has been followed to where that was.
+        return shlex.join(["tacho", "resume", source, *where])
+    if not found.step:
+        return ""
     return shlex.join(["tacho", "fork", source, "--at", str(found.step), *where])
 
 
@@ -128,7 +140,9 @@ def text(report: Report) -> str:
     """For a terminal, without colours; the first line says kind and place."""
     found = report.divergence
     if found is None:
-        return f"Identical: {report.effects} effects answered from the recording, nothing live."
+        answered = words.count(report.effects, "effect")
+        said = f"Identical: {answered} answered from the recording, nothing live."
+        return "\n".join((said, *_told_notes(report)))
     at = f" at {found.path}" if found.path else ""
     of = f"step {found.step} of {len(report.steps)}" if found.step else "the run"
     lines = [f"{found.kind} in {of}{at}: {found.message}"]
@@ -137,12 +151,17 @@ def text(report: Report) -> str:
     lines += _told_changes(report, found)
     lines += _told_calls(report, found)
     lines += _told_code(report)
+    lines += _told_notes(report)
     if report.drifts:
         lines.append(f"And {len(report.drifts)} more, which may follow from it:")
         lines += [f"  {drift.text().replace(chr(10), f'{chr(10)}  ')}" for drift in report.drifts]
     if report.fork:
         lines.append(f"Go on live from here: {report.fork}")
     return "\n".join(lines)
+
+
+def _told_notes(report: Report) -> list[str]:
+    return [f"  note: {note}" for note in report.notes]
 
 
 def told(change: Change) -> str:

@@ -23,7 +23,7 @@ def page(report: Report) -> str:
     """The whole document."""
     found = report.divergence
     title = f"Replay of {report.agent or 'a run'}"
-    parts = [_head(report, title)]
+    parts = [_head(report, title), *(f"<p>{escape(note)}</p>" for note in report.notes)]
     if found is not None:
         parts += [_changes(report, found), _code(report.code)]
         if report.drifts:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tachograph import _shared_budgets
+from tachograph import _threads as carried
 from tachograph._run import taken_up
 from tachograph.replay import _session, _sources, _threads
 from tachograph.replay._code import changed_since
@@ -22,6 +24,12 @@ from tachograph.replay._divergence import Diverged, Divergence, changes_between,
 from tachograph.replay._play import Player
 from tachograph.replay._recording import Recording
 from tachograph.replay._types import Types
+from tachograph_schemas import names
+
+UNKNOWN_RULES = (
+    "the recording was masked by rules of the program that are not known here. Call tacho.init where the module of the"
+    " run is imported, or say redact_paths in tacho.toml"
+)
 
 
 @dataclass(slots=True)
@@ -75,11 +83,11 @@ def replay(
     Raises:
         RecordingError: the recording says that it does not suffice.
     """
-    from tachograph import _recorder
-    from tachograph._redact import Redactor
+    from tachograph import _masks, _recorder
 
     recording.check_replayable()
-    player = player or Player(recording, _session.masking(Redactor()), lenient=lenient)
+    redactor = _masks.redactor()
+    player = player or Player(recording, _session.masking(redactor), lenient=lenient)
     if started is not None:
         started(player)
     before = _recorder.active()
@@ -93,13 +101,13 @@ def replay(
             outcome, value = contextvars.copy_context().run(_perform, player, recording, entry)
         finally:
             _recorder.activate(before)
-            player.over = True
+            player.let_go()
     found = _first_difference(player, recording, outcome, value)
     if found is not None:
         found.code_changes = changed_since(recording.code.get("files") or {}, root or Path.cwd())
-    shown = outcome == "ok" and (found is None or (lenient and player.divergence is None))
-    tree = player.redacted(_tree(value)) if shown else None
-    return Replayed(recording.run_id, found is None, player.effects, tree, found, player.drifts)
+    tree = _shown(player, outcome, value, found)
+    made = Replayed(recording.run_id, found is None, player.effects, tree, found, player.drifts)
+    return made if recording.run.get("rules", 0) <= len(redactor.rules) else _withheld(made)
 
 
 def go_on(
@@ -127,6 +135,8 @@ def _patched() -> Iterator[None]:
     before = _call.tape_hook
     _call.tape_hook = hook
     _sources.install()
+    # A program that is imported has not said `tacho.init()`, and its threads belong to the run all the same.
+    carries = carried.install()
     _threads.install()
     _http.install()
     try:
@@ -137,9 +147,19 @@ def _patched() -> Iterator[None]:
             _http.uninstall()
             _threads.uninstall()
             _sources.uninstall()
+        if carries:
+            carried.uninstall()
 
 
 def _perform(by: Player | Plan, recording: Recording, entry: Callable[..., Any]) -> tuple[str, Any]:
+    before, _shared_budgets.replays = _shared_budgets.replays, True
+    try:
+        return _driven(by, recording, entry)
+    finally:
+        _shared_budgets.replays = before
+
+
+def _driven(by: Player | Plan, recording: Recording, entry: Callable[..., Any]) -> tuple[str, Any]:
     if isinstance(by, Player):
         _session.answer_with(by)
     else:
@@ -148,6 +168,8 @@ def _perform(by: Player | Plan, recording: Recording, entry: Callable[..., Any])
             taken_up.set(recording.run_id)
     types = by.types if isinstance(by, Player) else Types()
     types.meet(entry)
+    if isinstance(by, Player):
+        by.meet(entry)
     try:
         given = loads(recording.run["args"], types.find)
     except CodecError as error:
@@ -162,12 +184,12 @@ def _perform(by: Player | Plan, recording: Recording, entry: Callable[..., Any])
     shared.gauss_next = recording.run.get("gauss")
     try:
         if inspect.iscoroutinefunction(function):
-            return "ok", asyncio.run(_quietly(function(*args, **kwargs)))
+            eager = recording.run.get("tasks") == "eager"
+            return "ok", asyncio.run(_quietly(function(*args, **kwargs), eager=eager))
         result = function(*args, **kwargs)
         if inspect.isgenerator(result):
             for _ in result:
                 pass
-            result = None
     except Diverged as diverged:
         return "err", diverged
     except BaseException as error:
@@ -189,9 +211,12 @@ def _arguments(function: Any, given: Any) -> tuple[Any, Any]:
     return bound.args, bound.kwargs
 
 
-async def _quietly(coroutine: Any) -> Any:
+async def _quietly(coroutine: Any, *, eager: bool) -> Any:
+    loop = asyncio.get_running_loop()
     # What a given-up agent leaves behind is no news.
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    loop.set_exception_handler(lambda *_: None)
+    if eager:
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not in 3.11
     return await coroutine
 
 
@@ -202,6 +227,9 @@ def _first_difference(
     found = player.divergence or _difference(player, recording, outcome, value)
     if player.drifts:
         found, *player.drifts = [*player.drifts, *([found] if found is not None else [])]
+    if found is not None and player.why_no_turns:
+        why = f"The turns of its threads are recorded in part only: {player.why_no_turns}."
+        found.message += f" {why}"
     return found
 
 
@@ -219,10 +247,10 @@ def _difference(
     if outcome != end["o"]:
         said = f"the run ended with {_said(outcome, value)}; recorded is {end['o']}."
         kind = "EXCEPTION_CHANGED" if "err" in {outcome, end["o"]} else "RESULT_CHANGED"
-        now = player.redacted(_tree(value))
+        now = _as_kept(player, value)
         return Divergence(kind, said, expected=expected, actual=now)  # type: ignore[arg-type]  # of the two
-    now = player.redacted(_tree(value))
-    if expected is None or same(expected, now):
+    now = _result(player) if outcome == "ok" else _as_kept(player, value)
+    if expected is None or same(expected, now) or player.same_masked(expected, now):
         return None
     changes = changes_between(expected, now)
     if outcome == "err":
@@ -237,8 +265,33 @@ def _difference(
     )
 
 
-def _tree(value: Any) -> Any:
-    return json.loads(dumps(value)[0])
+def _shown(player: Player, outcome: str, value: Any, found: Divergence | None) -> Any:
+    """The result for people: masked as it was then; only what is another one now is masked by the rules of today."""
+    if outcome != "ok":
+        return None
+    if found is None:
+        return player.recording.end.get("v")
+    return _result(player) if player.lenient and player.divergence is None else None
+
+
+def _result(player: Player) -> Any:
+    """As it was when the agent gave it: what is left of its tasks may change it since."""
+    return player.redacted(json.loads(player.result or "null"), names.output_name("run"))
+
+
+def _as_kept(player: Player, value: Any) -> Any:
+    return player.redacted(json.loads(dumps(value)[0]), names.output_name("run"))
+
+
+def _withheld(made: Replayed) -> Replayed:
+    """The same, showing nothing that was not recorded: the program had rules on secrets then that this replay does not know."""
+    found = [*made.drifts, *([made.divergence] if made.divergence is not None else [])]
+    for each in found:
+        each.actual, each.changes = None, []
+        each.message += f" Values of now are not shown: {UNKNOWN_RULES}."
+    if found:
+        made.output = None
+    return made
 
 
 def _said(outcome: str, value: Any) -> str:

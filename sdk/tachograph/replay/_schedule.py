@@ -18,7 +18,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tachograph.replay._flight import Flight
+from tachograph.replay._loop_turns import LoopTurns
 from tachograph.replay._place import PLACE, Node, Place, here
+from tachograph.replay._where import woken_at
 
 if TYPE_CHECKING:
     from tachograph.replay._engine import Engine
@@ -30,57 +33,13 @@ RUNAWAY_CALLBACKS = 50_000
 """More between two deliveries, while replaying, is an endless loop unless it was recorded so."""
 
 
-class Flight:
-    """One outcome under way to the agent."""
-
-    __slots__ = (
-        "cancel",
-        "dead",
-        "fire",
-        "future",
-        "index",
-        "landed",
-        "live",
-        "outcome",
-        "ready",
-        "relaunch",
-    )
-
-    def __init__(self, index: int | None) -> None:
-        self.index = index
-        self.landed = False
-        """Whether it reached the agent. An outcome may be there before its turn comes."""
-        self.future: asyncio.Future[None] | None = None
-        self.outcome: tuple[str, Any] | None = None
-        self.cancel: Callable[[], object] = lambda: None
-        self.fire: Callable[[], object] | None = None
-        """What to do on delivery instead of resolving ``future``: a timer's callback."""
-        self.dead: Callable[[], bool] = lambda: False
-        """Whether nobody waits any more."""
-        self.relaunch: Callable[[], object] = lambda: None
-        """What brings it while live, when it was waited for on a recording that has ended."""
-        self.ready = True
-        """False while a replayed thread is still running."""
-        self.live = False
-        """Comes out of a thread that runs while replaying, not from the tape."""
-
-    def land(self) -> None:
-        """Reach the agent."""
-        self.landed = True
-        if self.fire is not None:
-            self.fire()
-        elif self.future is not None and not self.future.done():
-            self.future.set_result(None)
-
-
 class Schedule:
     """Counts the agent's callbacks on one loop and delivers outcomes one by one."""
 
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         self.engine = engine
         self.loop = loop
-        cls = type(loop)
-        self.call_soon = cls.call_soon.__get__(loop)
+        self.call_soon = type(loop).call_soon.__get__(loop)
         self._out: dict[int, asyncio.Handle] = {}
         self._numbers = itertools.count()
         self._inbox: deque[Flight] = deque()
@@ -92,12 +51,15 @@ class Schedule:
         self.now_s: float | None = None
         # Whoever delivers is not the agent. A context can be entered once at a time, so each has its own.
         self._outside = contextvars.Context()
+        self.turns = LoopTurns(self)
         self._probing = False
         self._delivering = False
         self._running = False
         """Whether a callback of the agent is at work."""
         self._starting = False
         """Whether the first step of an effect is, on top of it."""
+        self.making = 0
+        """So many tasks are being made, on top of it; eager ones are in their first step meanwhile."""
         self._idle = 0
         self.closed = False
         """The loop ends; nothing is delivered any more."""
@@ -109,7 +71,10 @@ class Schedule:
     ) -> asyncio.Handle:
         """Schedule a callback of the agent, counted."""
         if (self._starting or not (self._delivering or self._out)) and self._is_leak():
-            self.engine.leaked(_where(callback))
+            where = woken_at(callback)
+            self.engine.leaked(where)
+            if self.engine.baton is not None:
+                self.engine.baton.give_up(f"something that is no effect wakes it at {where}")
         number = next(self._numbers)
 
         def run() -> None:
@@ -120,6 +85,7 @@ class Schedule:
                 self._running = False
                 self._out.pop(number, None)
                 self.callbacks += 1
+                self.turns.rest()
                 if self._inbox or self.engine.replaying:
                     self._after_callback()
 
@@ -127,7 +93,7 @@ class Schedule:
         self._out[number] = handle
         # What a delivery sets going looks by itself when it has ended.
         if (self._inbox or self.engine.replaying) and not self._delivering:
-            self._probe_soon()
+            self.probe_soon()
         return handle
 
     def begin(self, step: Callable[[], object], context: contextvars.Context) -> None:
@@ -167,7 +133,7 @@ class Schedule:
             self._outside.run(self._deliver_arrived, self.callbacks)
         # Most often the agent has come to rest now, and a turn of the loop is saved.
         if not self.quiet() or not self._outside.run(self._deliver_next):
-            self._probe_soon()
+            self.probe_soon()
 
     def _deliver_next(self) -> bool:
         """At rest: deliver what is next; whether that has set the agent going, so that it is looked again."""
@@ -176,7 +142,10 @@ class Schedule:
         if self.engine.replaying:
             return self._deliver_recorded_next() and not self.quiet()
         while self._inbox and self.quiet():
+            if not (self._inbox[0].dead() or self.turns.has_come()):
+                return True
             self._deliver_arrived(None)
+            self.turns.rest()
         return not self._inbox
 
     def quiet(self) -> bool:
@@ -193,13 +162,12 @@ class Schedule:
 
     def arrive(self, flight: Flight) -> None:
         """While recording: an outcome is there. Called on the loop's thread."""
-        if self.engine.over:
-            # What a run leaves behind goes on without it, as if there were no recording.
-            if not flight.dead():
-                flight.land()
+        if self.engine.over or self.closed:
+            # What a run leaves behind, or a loop of it, goes on without it, as if there were no recording.
+            self._let_land(flight)
             return
         self._inbox.append(flight)
-        self._probe_soon()
+        self.probe_soon()
 
     def arrive_from_loop(self, flight: Flight) -> None:
         """:meth:`arrive`, when no code of the agent is running: the loop itself calls."""
@@ -208,7 +176,29 @@ class Schedule:
         else:
             self._inbox.append(flight)
             if not self._outside.run(self._deliver_next):
-                self._probe_soon()
+                self.probe_soon()
+
+    def hands_over(self, flight: Flight) -> bool:
+        """While recording: whether an outcome that is there at once is the agent's at once.
+
+        It is where the agent would come to rest if it waited: nothing else of it can run and nothing else has arrived.
+        So a replay, in which the agent does wait, delivers it between the same steps.
+        """
+        engine = self.engine
+        # The callback that asks is among those that are out, unless it is the first step of all.
+        if self._inbox or self._delivering or len(self._out) > self._running or self._is_done():
+            return False
+        # In a replay an eager task waits, and whoever made it goes on before it.
+        if self.making or engine.replaying or engine.baton is not None:
+            return False
+        task = asyncio.current_task(self.loop)
+        # A cancellation that waits for the task to wait would meet it here in a replay.
+        if task is None or getattr(task, "_must_cancel", True):
+            return False
+        engine.deliver(flight, None)
+        self._delivered_one()
+        flight.landed = True
+        return True
 
     def real_time(self) -> float:
         """The loop's own time, seconds."""
@@ -230,14 +220,33 @@ class Schedule:
                 self.arrive(flight)
             else:
                 flight.relaunch()
-        self._probe_soon()
+        self.probe_soon()
+
+    def go_live_from_anywhere(self, left: Mapping[int, deque[tuple[str, Any]]]) -> None:
+        """:meth:`go_live`; in another thread it is the loop that does so, soon."""
+        if asyncio._get_running_loop() is self.loop:
+            self.go_live(left)
+        else:
+            self.turns.on_loop(lambda: self.go_live(left))
+
+    def close(self) -> None:
+        """The loop has done the run's work: from here on nothing of it is recorded, or replayed."""
+        self.closed = True
+        self.release()
 
     def release(self) -> None:
-        """The run is over: what has arrived goes to whoever still waits."""
+        """The run is over, here: what has arrived goes to whoever still waits."""
         while self._inbox:
-            flight = self._inbox.popleft()
-            if not flight.dead():
-                flight.land()
+            self._let_land(self._inbox.popleft())
+
+    def _let_land(self, flight: Flight) -> None:
+        if flight.dead() or self.loop.is_closed():
+            return
+        before, self._delivering = self._delivering, True
+        try:
+            flight.land()
+        finally:
+            self._delivering = before
 
     def await_turn(self, flight: Flight) -> None:
         """While replaying: the agent waits for an outcome."""
@@ -246,14 +255,14 @@ class Schedule:
         else:
             self.pending[flight.index] = flight
         self._idle = 0
-        self._probe_soon()
+        self.probe_soon()
 
     def probe(self) -> None:
         """Look whether something can be delivered, soon."""
         self._idle = 0
-        self._probe_soon()
+        self.probe_soon()
 
-    def _probe_soon(self) -> None:
+    def probe_soon(self) -> None:
         # A callback of the agent that is at work looks by itself when it has ended.
         if not self._probing and not self._running:
             self._probing = True
@@ -264,11 +273,15 @@ class Schedule:
         if self._is_done():
             return
         if not self.quiet():
-            self._probe_soon()
-        elif self.engine.replaying:
+            self.probe_soon()
+            return
+        self.turns.rest()
+        if self.engine.replaying:
             self._probe_recorded()
         elif not self._deliver_next():
-            self._probe_soon()
+            self.probe_soon()
+        if not (self._inbox or self.engine.replaying):
+            self.turns.give_back()
 
     def _deliver_arrived(self, spin: int | None) -> None:
         if not self._inbox:
@@ -279,11 +292,15 @@ class Schedule:
         self.engine.deliver(flight, spin)
         self._land(flight)
 
-    def _land(self, flight: Flight) -> None:
+    def _delivered_one(self) -> None:
         self.now_s = None
         self.callbacks = 0
         self._idle = 0
+        self.turns.use()
         self.engine.delivered += 1
+
+    def _land(self, flight: Flight) -> None:
+        self._delivered_one()
         self._delivering = True
         try:
             flight.land()
@@ -305,26 +322,28 @@ class Schedule:
 
     def _probe_recorded(self) -> None:
         if self._deliver_recorded_next():
-            self._probe_soon()
+            self.probe_soon()
             return
         if self.unmatched:
             return  # the end of its thread probes again
         following = self.engine.following()
         flight = self.pending.get(following.index) if following is not None else None
-        if flight is not None and not flight.ready:
-            return  # a thread of the agent is at work; its end probes again
+        if flight is not None and not (flight.ready and self.turns.has_come()):
+            return  # a thread of the agent is at work; its end probes again, or its turn's
+        if following is None and self.turns.look_later():
+            return  # nothing comes on this loop any more, but the recording has not ended yet
         self._idle += 1
         if self._idle > IDLE_TURNS:
             self.engine.stalled(self, runaway=False)
         else:
-            self._probe_soon()
+            self.probe_soon()
 
     def _deliver_recorded(self, *, spinning: bool) -> bool:
         following = self.engine.following()
         if following is None or (following.spin is not None and not spinning):
             return False
         flight = self.pending.get(following.index)
-        if flight is None or not flight.ready:
+        if flight is None or not flight.ready or not self.turns.has_come():
             return False
         del self.pending[following.index]
         if not flight.live:
@@ -377,17 +396,3 @@ class Schedule:
         node = place.node.child(label)
         context.run(PLACE.set, Place(self.engine, node))
         return context, node
-
-
-def _where(callback: Callable[..., Any]) -> str:
-    """File and line at which the woken task waits, as far as it can be told."""
-    task = getattr(callback, "__self__", None)
-    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
-    place = "a callback"
-    while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None)
-        if frame is None or "/asyncio/" in frame.f_code.co_filename:
-            break
-        place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-        coroutine = getattr(coroutine, "cr_await", None)
-    return place

@@ -10,14 +10,16 @@ import asyncio
 import contextvars
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tachograph.replay._aside import Aside
 from tachograph.replay._divergence import Diverged
 from tachograph.replay._engine import Engine, Given, StreamSource
 from tachograph.replay._loop import is_driven
 from tachograph.replay._place import PLACE, Place, here, label_of
 from tachograph.replay._pump import InPlace
-from tachograph.replay._swap import with_model
+from tachograph.replay._swap import as_set
 from tachograph.replay._where import defined_at
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class EffectSeam:
     def _open(self, function: Function) -> tuple[Engine, int]:
         engine, node = self._place.engine, self._place.node
         engine.meet(function)
+        node.count("call")
         try:
             name = self._name or label_of(function)
             return engine, engine.open(node, name, self._kind, self._given)
@@ -92,9 +95,11 @@ class EffectSeam:
 
     def _starter(self, function: Function, args: Any, kwargs: Any) -> Callable[[], Any]:
         """What makes the call, inside of the effect's context."""
+        if not self._place.engine.swaps:
+            return partial(function, *args, **kwargs)
 
         def start() -> Any:
-            positional, named = with_model(self._kind, function, args, kwargs)
+            positional, named = as_set(self._kind, function, args, kwargs)
             return function(*positional, **named)
 
         return start
@@ -105,18 +110,29 @@ class EffectSeam:
             engine.fall_back("an effect of it happens on an event loop of others")
         return self._open(function)
 
-    def _inside(self) -> Place:
-        return self._place.below
+    def _inside(self, index: int) -> Place:
+        place = self._place
+        if place.engine.has_edits and (edits := place.engine.edits_of(index)):
+            return Place(place.engine, place.node, inside=True, edits=edits)
+        return place.below
 
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
         """A plain function."""
         engine, index = self._open(function)
         if engine.answers(index):
+            if engine.baton is not None:
+                with Aside(engine, "effect"):
+                    pass  # others go on meanwhile, as they did
             return unwrapped(engine.answer(index))
-        token = PLACE.set(self._inside())
+        token = PLACE.set(self._inside(index))
         try:
-            args, kwargs = with_model(self._kind, function, args, kwargs)
-            result = function(*args, **kwargs)
+            if engine.swaps:
+                args, kwargs = as_set(self._kind, function, args, kwargs)
+            if engine.baton is None:
+                result = function(*args, **kwargs)
+            else:
+                with Aside(engine, "effect"):
+                    result = function(*args, **kwargs)
         except BaseException as error:
             engine.close(index, "err", error)
             raise
@@ -133,7 +149,7 @@ class EffectSeam:
             return await self._in_place(engine, index, function(*args, **kwargs))
         before = contextvars.copy_context()
         context = before.copy()
-        context.run(PLACE.set, self._inside())
+        context.run(PLACE.set, self._inside(index))
         start = self._starter(function, args, kwargs)
         outcome = await engine.launch(index, start, context)
         if not engine.answers(index):
@@ -143,7 +159,7 @@ class EffectSeam:
 
     async def _in_place(self, engine: Engine, index: int, going: Any) -> Any:
         """Await an effect in the task that calls it."""
-        token = PLACE.set(self._inside())
+        token = PLACE.set(self._inside(index))
         try:
             result = await going
         except BaseException as error:
@@ -161,7 +177,7 @@ class EffectSeam:
         engine, index = self._open(function)
         if engine.answers(index):
             return (yield from _recorded_items(engine, index))
-        token = PLACE.set(self._inside())
+        token = PLACE.set(self._inside(index))
         try:
             body = self._starter(function, args, kwargs)()
         finally:
@@ -169,9 +185,10 @@ class EffectSeam:
         sent: Any = None
         thrown: BaseException | None = None
         while True:
-            token = PLACE.set(self._inside())
+            token = PLACE.set(self._inside(index))
             try:
-                item = body.send(sent) if thrown is None else body.throw(thrown)
+                with Aside(engine, "effect"):
+                    item = body.send(sent) if thrown is None else body.throw(thrown)
             except StopIteration as stop:
                 engine.close(index, "end", stop.value)
                 return stop.value
@@ -192,13 +209,13 @@ class EffectSeam:
         """An async generator: its items one by one, in the order of the run."""
         engine, index = self._opened_on_loop(function)
         context = contextvars.copy_context()
-        context.run(PLACE.set, self._inside())
+        context.run(PLACE.set, self._inside(index))
         start = self._starter(function, args, kwargs)
         source: StreamSource
         if engine.exact or engine.answers(index):
             source = engine.stream(index, start, context)
         else:
-            source = InPlace(engine, index, self._inside(), start())
+            source = InPlace(engine, index, self._inside(index), start())
         sent: Any = None
         thrown: BaseException | None = None
         while True:
@@ -218,6 +235,8 @@ class EffectSeam:
 
 def _recorded_items(engine: Engine, index: int) -> Generator[Any, Any, Any]:
     while True:
+        with Aside(engine, "effect"):
+            pass
         kind, value = engine.answer(index)
         if kind == "end":
             return value
@@ -228,6 +247,8 @@ def _recorded_items(engine: Engine, index: int) -> Generator[Any, Any, Any]:
         try:
             yield value
         except GeneratorExit:
+            with Aside(engine, "effect"):
+                pass
             if not engine.failed and engine.answer(index)[0] != "close":
                 engine.misread(index, "is left here; recorded, it was read further.")
             raise
@@ -246,7 +267,7 @@ def unwrapped(outcome: tuple[str, Any]) -> Any:
 def _carry_back(before: contextvars.Context, after: contextvars.Context) -> None:
     """Context variables that an effect's body has set are seen by its caller, as they would be without us."""
     for variable, value in after.items():
-        if variable is not PLACE and before.get(variable, _MISSING) is not value:
+        if before.get(variable, _MISSING) is not value and variable is not PLACE:
             variable.set(value)
 
 
@@ -257,11 +278,12 @@ def hook(
     writes: bool,
     frozen: bytes | None = None,
     limit_bytes: int = 0,
+    span_id: int = 0,
 ) -> Any:
     """What is to make a decorated call, by its layer and by where it is called; None for what we leave alone.
 
     ``policies`` say how much of arguments and result may be kept, ``writes`` whether it changes the world,
-    ``frozen`` and ``limit_bytes`` are those of :class:`Given`.
+    ``frozen``, ``limit_bytes`` and ``span_id`` are those of :class:`Given`.
     """
     place = PLACE.get()
     if spec.run is not None and (place is None or place.engine.over):
@@ -273,7 +295,7 @@ def hook(
     layer = spec.layer
     if layer in EFFECTS:
         keeps_input, keeps_output = policies[0] == "full", policies[1] == "full"
-        keeps = Given(given, keeps_input, keeps_output, writes, frozen, limit_bytes)
+        keeps = Given(given, keeps_input, keeps_output, writes, frozen, limit_bytes, span_id)
         return EffectSeam(place, layer, keeps)
     if layer in FRAMES:
         return FrameSeam(place)

@@ -8,23 +8,27 @@ import inspect
 import itertools
 import json
 import os
-import platform
 import random
-import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tachograph._frame import frame_of
 from tachograph._guard import contain, guarded
+from tachograph._screened import Screened
 from tachograph.replay import _codec, _http
+from tachograph.replay._aside import Aside
+from tachograph.replay._drain import Drain
 from tachograph.replay._drive import drive
 from tachograph.replay._engine import Engine
-from tachograph.replay._loop import why_not_here
+from tachograph.replay._here import code_facts, environment, instruments
+from tachograph.replay._loop import kind_of_tasks, why_not_here
 from tachograph.replay._place import PLACE, Place
 from tachograph.replay._record import Recorder
 from tachograph.replay._recording import FORMAT
-from tachograph.replay._tape import Drain, Room, Tape, digest_of
+from tachograph.replay._tape import OF_TAPE, Redact, Room, Tape, digest_of
 from tachograph_schemas import names
 
 if TYPE_CHECKING:
@@ -41,17 +45,40 @@ class Session:
     """What this process needs to make tapes."""
 
     def __init__(
-        self, directory: Path, redactor: Redactor, ship: Ship, *, light: bool = False
+        self,
+        directory: Path,
+        redactor: Redactor,
+        ship: Ship,
+        *,
+        light: bool = False,
+        screened: Screened | None = None,
     ) -> None:
         self.directory = directory
         self.light = light
+        self.threads = "free"
+        """Of runs that do not say: ``exact`` if their threads are to take turns."""
         self.redact = digest_of if light else masking(redactor)
+        self._rules = len(redactor.rules)
         self._suspects = redactor.suspects
+        self._screened = screened or Screened()
         self.ship = ship
+        self.wait_for_shipping: Callable[[float], bool] | None = None
+        """Waits for so many seconds until what was given to ``ship`` is dealt with."""
         self.drain = Drain()
         self.room = Room()
         self.pid = os.getpid()
         self._numbers = itertools.count()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the tapes of finished runs are written and dealt with; whether that was in time."""
+        if self.pid != os.getpid():
+            return (
+                True  # a forked child makes none, and who writes those of its parent is not in it
+            )
+        started_s = time.monotonic()
+        is_written = self.drain.wait(timeout_s)
+        left_s = max(timeout_s - (time.monotonic() - started_s), 0.0)
+        return is_written and (self.wait_for_shipping is None or self.wait_for_shipping(left_s))
 
     def begin(self, facts: dict[str, Any], arguments: Any, plan: Plan | None = None) -> Recorder:
         """Start the tape of a run, which may go on from a recording."""
@@ -60,11 +87,15 @@ class Session:
         attempt = f"{os.getpid():x}-{next(self._numbers):x}"
         path = self.directory / f"{run_id}.{attempt}.tape"
         suspects = None if self.light else self._suspects
-        tape = Tape(path, self.redact, self.drain, self.room, suspects)
+        tape = Tape(path, self.redact, self.drain, self.room, suspects, self._screened)
         self.drain.start(tape)
         text, _ = _codec.dumps(arguments, objects=True)
         mode = "light" if self.light else "exact"
-        tape.add({"t": "run", "format": FORMAT, "mode": mode, **facts}, "args", text)
+        record = {"t": "run", "format": FORMAT, "mode": mode, **facts}
+        if self._rules:
+            # A replay that does not know them cannot mask as they did.
+            record["rules"] = self._rules
+        tape.add(record, "args", text, key=names.input_name("run"))
         recorder = self._engine(tape, plan)
         recorder.entry_file = str(facts["file"])
         recorder.exact = not self.light
@@ -80,8 +111,10 @@ class Session:
     def end(self, engine: Recorder, record: dict[str, Any], payload: str | None) -> None:
         """Finish the tape, and send it off in the background."""
         tape = engine.tape
-        tape.add(record, "v", payload)
+        tape.add(record, "v", payload, key=names.output_name("run"))
         engine.finish()
+        if not tape.is_ours:
+            return
 
         def finished() -> None:
             if engine.refused:
@@ -136,17 +169,17 @@ def arguments_of(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         return [list(args), dict(kwargs)]
 
 
-def masking(redactor: Redactor) -> Callable[[str], str]:
+def masking(redactor: Redactor) -> Redact:
     """Masks secrets in JSON texts; what is not JSON afterwards is left out."""
 
-    def redact(text: str) -> str:
-        if len(text) > _WHOLE_CHARS:
-            return _plain_json(_in_pieces(redactor, json.loads(text)))
-        masked, count = redactor.redact("tacho.tape", text)
-        if not count:
+    def redact(text: str, key: str = OF_TAPE) -> str:
+        is_whole = len(text) <= _WHOLE_CHARS
+        masked, count = (redactor.redact if is_whole else redactor.rules.apply_paths)(key, text)
+        if is_whole and not count:
             return text
         try:
-            return _plain_json(json.loads(masked))
+            tree = json.loads(masked)
+            return _plain_json(tree if is_whole else _in_pieces(redactor, tree, key))
         except (ValueError, RecursionError):
             return '{"$":"opaque","t":"withheld"}'
 
@@ -157,7 +190,7 @@ def _plain_json(tree: Any) -> str:
     return json.dumps(tree, separators=(",", ":"))
 
 
-def _in_pieces(redactor: Redactor, tree: Any, key: str = "tacho.tape") -> Any:
+def _in_pieces(redactor: Redactor, tree: Any, key: str) -> Any:
     """A large value with its secrets masked, text by text; a redactor examines only so much at once."""
     if isinstance(tree, dict):
         return {name: _in_pieces(redactor, item, name) for name, item in tree.items()}
@@ -220,6 +253,7 @@ class RunSeam:
             "form": form,
             "env": environment(),
             "instruments": instruments(),
+            **kind_of_tasks(),
             # The one thing that random keeps between two draws beside its generator.
             "gauss": getattr(random, "_inst").gauss_next,  # noqa: B009 - no public name
         }
@@ -227,11 +261,18 @@ class RunSeam:
         if plan is not None:
             step = plan.live_from_step
             if step is not None:
-                parent = {"run_id": plan.recording.run_id, "step": step}
-                facts["parent"] = parent | ({"model": plan.model} if plan.model else {})
+                parent: dict[str, Any] = {"run_id": plan.recording.run_id, "step": step}
+                places = [edit.place for edits in plan.edits.values() for edit in edits]
+                parent |= {"model": plan.model} if plan.model else {}
+                facts["parent"] = parent | ({"set": places} if places else {})
             if plan.run_ids is not None:
                 plan.run_ids.append(run.id)
+        threads = options.threads or _session.threads
+        turns = (plan.recording.run.get("threads") if plan is not None else threads) == "exact"
+        if turns:
+            facts["threads"] = "exact"
         recorder = _session.begin(facts, arguments_of(function, args, kwargs), plan)
+        recorder.takes_turns = turns
         why = why_not_here() if form == "coroutine" and recorder.exact else ""
         if why:
             recorder.fall_back(why)
@@ -239,14 +280,18 @@ class RunSeam:
 
     def _end(self, outcome: str, value: Any) -> None:
         engine = self._engine
+        if engine is not None and engine.replaying and outcome == "ok":
+            engine.keep_result(value)
         if not isinstance(engine, Recorder) or _session is None:
             return
-        with guarded("ending a tape"):
+        with guarded("ending a tape"), _finishing(engine):
             payload = None
             if outcome != "cancel" and self._keeps_output:
                 payload, _ = _codec.dumps(value)
             run = frame_of().run
-            if run is not None and (limits := engine.why_light or engine.tape.why_cut):
+            limits = engine.why_light or engine.tape.why_cut or engine.why_no_turns
+            limits = limits or engine.why_forked
+            if run is not None and limits:
                 run.span.set_attribute(names.RECORDING_LIMITS, limits)
             _session.end(engine, {"t": "end", "o": outcome}, payload)
 
@@ -298,7 +343,11 @@ class RunSeam:
                 PLACE.reset(token)
             sent, thrown = None, None
             try:
-                sent = yield item
+                if self._engine is None:
+                    sent = yield item
+                    continue
+                with Aside(self._engine, "consumer"):
+                    sent = yield item
             except BaseException as error:
                 thrown = error
 
@@ -310,6 +359,16 @@ class RunSeam:
             yield item
 
 
+@contextmanager
+def _finishing(engine: Engine) -> Iterator[None]:
+    """The run is over, whatever comes in the midst of its end: threads that it has left wait for no turns."""
+    try:
+        yield
+    except BaseException:
+        engine.finish()
+        raise
+
+
 async def _in_its_place(place: Place, make: Callable[[], Any]) -> Any:
     if place.engine.exact:
         return await drive(place, make)
@@ -318,29 +377,3 @@ async def _in_its_place(place: Place, make: Callable[[], Any]) -> Any:
         return await make()
     finally:
         PLACE.reset(token)
-
-
-def environment() -> dict[str, Any]:
-    """What a replay has to have in common with the recording."""
-    return {
-        "python": platform.python_version(),
-        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
-        "platform": sys.platform,
-        "cwd": str(Path.cwd()),
-    }
-
-
-def instruments() -> list[str]:
-    """The hooks into other libraries that are on."""
-    prefix = "tachograph.instruments."
-    found = (name.removeprefix(prefix) for name in list(sys.modules) if name.startswith(prefix))
-    return sorted(name for name in found if not name.startswith("_"))
-
-
-def code_facts(entry_file: str) -> dict[str, Any]:
-    """Digests of the program's own modules, by file name relative to the working directory, and the commit."""
-    from tachograph import _code_version
-    from tachograph.replay._code import digests
-
-    commit = _code_version.known_for(entry_file, wait_s=1.0)
-    return {"files": digests(Path.cwd(), entry_file), "commit": commit or ""}

@@ -6,7 +6,7 @@ logging, Tachograph itself) the real one. ``datetime`` is a C type: its class me
 dictionary, which CPython allows with a hint to its caches.
 
 What is not covered: functions that a module took before Tachograph was started (``from time import time``), and
-generators of numpy or torch. See docs/replay.md.
+generators of torch. See docs/replay.md.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ import gc
 import os
 import random
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tachograph import _prices
+from tachograph._waits import Mutex
+from tachograph.replay import _numpy
 from tachograph.replay._place import PLACE, Place, exactly_here
 
 _installed: list[Callable[[], None]] = []
-_lock = threading.Lock()
+_lock = Mutex()
+_is_installing = False
 _LIBRARIES = frozenset(
     (
         *("asyncio", "concurrent", "logging", "threading", "selectors", "queue", "sched"),
@@ -38,12 +40,19 @@ _LIBRARIES = frozenset(
     )
 )
 """Whose readings are their own business: none of them lets the agent see what it read."""
-_PASSED_ON = frozenset(("os", "collections.abc", "random", "uuid", "secrets", "datetime"))
+_PASSED_ON = frozenset(
+    (
+        *("os", "collections.abc", "random", "uuid", "secrets", "datetime"),
+        # `~` and Path.home()
+        *("posixpath", "ntpath", "pathlib", "pathlib._local", "pathlib._abc"),
+    )
+)
 """Modules that read on behalf of whoever called them."""
 _known_modules: dict[str, bool] = {}
 
 
-def _is_library(name: str) -> bool:
+def is_library(name: str) -> bool:
+    """Whether what a module reads, or waits for, is its own business."""
     known = _known_modules.get(name)
     if known is None:
         top = name.partition(".")[0]
@@ -71,7 +80,7 @@ def _reader() -> _Reading | None:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name not in _PASSED_ON:
-            if _is_library(name):
+            if is_library(name):
                 return None
             return _Reading(
                 place, "~" if "site-packages" in frame.f_globals.get("__file__", "") else ""
@@ -82,22 +91,35 @@ def _reader() -> _Reading | None:
 
 def install() -> None:
     """Put the readings in place. Idempotent; they stay until :func:`uninstall`."""
-    if _installed:
+    global _is_installing
+    if _installed and not _is_installing:
         return
+    # Another thread's run waits until all of them are there: what it read before would not be on its tape.
     with _lock:
-        if _installed:
-            return
-        for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"):
-            _replace(time, name, _reading(f"time.{name}", getattr(time, name)))
-        _replace(time, "perf_counter_ns", _reading("time.perf_counter_ns", time.perf_counter_ns))
-        _replace(time, "sleep", _sleeping(time.sleep))
-        _replace(os, "urandom", _reading("os.urandom", os.urandom))
-        _replace(random, "_urandom", os.urandom)
-        _replace(uuid, "uuid1", _reading("uuid.uuid1", uuid.uuid1))
-        _install_random()
-        _install_datetime()
-        _install_environment()
-        _replace(_prices, "as_reading", _sdk_reading)
+        if _installed or _is_installing:
+            return  # or a finaliser that runs in the midst of this begins a run
+        _is_installing = True
+        try:
+            _put_in_place()
+        finally:
+            _is_installing = False
+
+
+def _put_in_place() -> None:
+    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"):
+        _replace(time, name, _reading(f"time.{name}", getattr(time, name)))
+    _replace(time, "perf_counter_ns", _reading("time.perf_counter_ns", time.perf_counter_ns))
+    _replace(time, "sleep", _sleeping(time.sleep))
+    _replace(os, "urandom", _reading("os.urandom", os.urandom))
+    _replace(random, "_urandom", os.urandom)
+    _replace(uuid, "uuid1", _reading("uuid.uuid1", uuid.uuid1))
+    _install_calendar()
+    _install_random()
+    _install_datetime()
+    _install_environment()
+    _numpy.install(_reader, _installed)
+    _replace(_prices, "as_reading", _sdk_reading)
+    _replace(_prices, "at_place", _sdk_decision)
 
 
 def uninstall() -> None:
@@ -121,6 +143,29 @@ def _reading(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         return reading.take(name, lambda: real(*args, **kwargs))
 
     return _disguised(read, real)
+
+
+def _install_calendar() -> None:
+    """Functions of ``time`` that look at the clock if they are given no time."""
+    now, localtime = time.time, time.localtime
+
+    def put(name: str, at: int, convert: Callable[[float], Any]) -> None:
+        real = getattr(time, name)
+
+        def read(*args: Any) -> Any:
+            reading = _reader() if len(args) == at or args[at] is None else None
+            if reading is None:
+                return real(*args)
+            # Not required of a recording: those that are older have none.
+            now_s = reading._replace(prefix="~").take("time.now", now)
+            return real(*args[:at], convert(now_s))
+
+        _replace(time, name, _disguised(read, real))
+
+    for name in ("gmtime", "localtime", "ctime"):
+        put(name, 0, float)
+    put("asctime", 0, localtime)
+    put("strftime", 1, localtime)
 
 
 def _disguised(read: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,12 +193,26 @@ def _sdk_reading(name: str, real: Callable[[], Any]) -> Any:
     return place.engine.read(place.node, name, below)
 
 
+def _sdk_decision(what: str, real: Callable[[], Any], is_news: bool) -> Any:
+    """What Tachograph has decided before the call that comes next here."""
+    place = exactly_here()
+    if place is None or not (is_news or place.engine.replaying):
+        return real()
+    # Everything that was begun here has been counted, in a replay as well.
+    return _sdk_reading(f"~{what}@{sum(place.node.counts.values())}", real)
+
+
 def _sleeping(real: Callable[[float], None]) -> Callable[..., Any]:
+    from tachograph.replay._aside import Aside  # imports this module
+
     def sleep(seconds: float, /) -> None:
         place = PLACE.get()
-        if place is not None and not place.inside and place.engine.replaying:
-            return  # nobody waits in a replay
-        real(seconds)
+        if place is None or place.inside:
+            real(seconds)
+            return
+        with Aside(place.engine, "sleep"):
+            if not place.engine.replaying:  # nobody waits in a replay
+                real(seconds)
 
     return _disguised(sleep, real)
 
@@ -228,13 +287,13 @@ def _install_datetime() -> None:
         real = today.__get__(None, cls)
         return real() if reading is None else reading.take("date.today", real)
 
-    _in_type(dt.datetime, "now", classmethod(read_now))
-    _in_type(dt.datetime, "utcnow", classmethod(read_utcnow))
-    _in_type(dt.date, "today", classmethod(read_today))
+    in_type(dt.datetime, "now", classmethod(read_now))
+    in_type(dt.datetime, "utcnow", classmethod(read_utcnow))
+    in_type(dt.date, "today", classmethod(read_today))
 
 
-def _in_type(cls: type, name: str, value: Any) -> None:
-    """Set an attribute of a C type, which ``setattr`` refuses."""
+def in_type(cls: type, name: str, value: Any, undo: list[Callable[[], None]] = _installed) -> None:
+    """Set an attribute of a C type, which ``setattr`` refuses; ``undo`` gets what gives it back."""
     if sys.implementation.name != "cpython":
         return
     # The dictionary behind the read-only view of it.
@@ -249,7 +308,7 @@ def _in_type(cls: type, name: str, value: Any) -> None:
         changed(ctypes.py_object(cls))
 
     put(value)
-    _installed.append(lambda: put(before))
+    undo.append(lambda: put(before))
 
 
 # --- environment ---------------------------------------------------------------------------------------
@@ -284,6 +343,26 @@ def _install_environment() -> None:
         except KeyError:
             return None
 
+    real_names = cls.__iter__
+
+    def names(self: Any) -> Any:
+        reading = _reader() if self is os.environ else None
+        if reading is None or reading.prefix or _is_standard(sys._getframe(1)):
+            return real_names(self)
+        # Not required of a recording: those that are older have none.
+        seen = reading._replace(prefix="~")
+        return iter(seen.take("os.environ", lambda: list(real_names(self))))
+
     cls._data_or_none = data_or_none  # type: ignore[attr-defined]  # taken off again below
     _installed.append(lambda: delattr(cls, "_data_or_none"))
     _replace(cls, "__getitem__", get_item)
+    _replace(cls, "__iter__", names)
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = Mutex()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

@@ -1,4 +1,4 @@
-"""Another model in a fork: the agent's code asks for the one it knows, and what is sent names the other.
+"""Other arguments, or another model, in a fork: the agent's code asks for what it knows, and something else is sent.
 
 The tape keeps what the code asked, so that the fork replays with that code.
 """
@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tachograph.errors import Refused
+from tachograph.replay._edits import Edit, EditError, applied
 from tachograph.replay._place import PLACE
 
 _ASKS = ("messages", "input", "prompt", "contents")
@@ -21,43 +23,79 @@ def _instead() -> str:
     return "" if place is None else place.engine.model_instead
 
 
+def _edits() -> tuple[Edit, ...]:
+    place = PLACE.get()
+    return () if place is None else place.edits
+
+
 def asks_a_model(body: Any) -> bool:
     """Whether a request's JSON body is one to a model."""
     return isinstance(body, dict) and "model" in body and any(key in body for key in _ASKS)
 
 
-def with_model(kind: str, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """The arguments of a decorated model call, with the other model when it takes one by the name ``model``."""
+def as_set(kind: str, function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The arguments of a decorated call as the fork wants them; those of a model call with the other model, too.
+
+    Raises:
+        Refused: the call has no such place.
+    """
     instead = _instead() if kind == "model" else ""
-    if not instead:
+    edits = _edits() if kind != "http" else ()
+    if not (instead or edits):
         return args, kwargs
     bound = inspect.signature(function).bind(*args, **kwargs)
-    if "model" not in bound.signature.parameters:
-        return args, kwargs
-    bound.arguments["model"] = instead
+    if instead and "model" in bound.signature.parameters:
+        bound.arguments["model"] = instead
+    if edits:
+        _edit(bound, edits)
     return bound.args, bound.kwargs
 
 
-def swapped(module: Any, request: Any) -> Any:
-    """A request of an httpx client with the other model in its body."""
-    instead = _instead()
-    if not instead:
+def _edit(bound: inspect.BoundArguments, edits: tuple[Edit, ...]) -> None:
+    """Change arguments by their names, those of ``**options`` among them."""
+    bound.apply_defaults()
+    parameters = bound.signature.parameters.values()
+    rest = next((each.name for each in parameters if each.kind is each.VAR_KEYWORD), None)
+    given = dict(bound.arguments)
+    options = given.pop(rest) if rest is not None else {}
+    changed = _applied({**given, **options}, edits)
+    bound.arguments.update({name: changed.pop(name) for name in given})
+    if rest is not None:
+        bound.arguments[rest] = changed
+
+
+def _applied(arguments: dict[str, Any], edits: tuple[Edit, ...]) -> dict[str, Any]:
+    try:
+        return applied(arguments, edits)
+    except EditError as error:
+        raise Refused("the fork", f"--set {error}") from error
+
+
+def swapped(module: Any, request: Any, *, is_effect: bool) -> Any:
+    """A request of an httpx client as the fork wants it. ``is_effect``: it is a step of its own, and no part of one."""
+    instead, edits = _instead(), _edits() if is_effect else ()
+    if not (instead or edits):
         return request
     try:
         body = json.loads(request.content)
     except Exception:
-        return request  # a body that is made while it is sent, or no JSON: no model's
-    if not asks_a_model(body):
+        body = None  # a body that is made while it is sent, or no JSON: no model's
+    changed = {"method": request.method, "url": str(request.url), "body": body}
+    if instead and asks_a_model(body):
+        changed["body"] = {**body, "model": instead}
+    if edits:
+        changed = _applied(changed, edits)
+    if changed == {"method": request.method, "url": str(request.url), "body": body}:
         return request
     headers = [
         (name, value)
         for name, value in request.headers.multi_items()
         if name.lower() != "content-length"
     ]
-    content = json.dumps({**body, "model": instead}).encode()
+    content = request.content if changed["body"] == body else json.dumps(changed["body"]).encode()
     return module.Request(
-        request.method,
-        request.url,
+        changed["method"],
+        changed["url"],
         headers=headers,
         content=content,
         extensions=request.extensions,

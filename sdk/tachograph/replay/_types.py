@@ -27,6 +27,9 @@ from typing import Any
 _STANDARD = os.path.dirname(os.__file__)  # noqa: PTH120 - compared with file names as text
 _LOOKED_AT_LIMIT = 50_000
 """Functions and classes that are followed at most; more is no program that names its types."""
+_TABLES = frozenset((dict, list, tuple, set, frozenset))
+_TABLE_ITEMS = 1_000
+"""Larger ones are data, and name no classes."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _EXCEPTION_MODULES = frozenset(
     (
@@ -44,8 +47,10 @@ _EXCEPTION_MODULES = frozenset(
             "decimal",
             "http.client",
             "json.decoder",
+            "numpy.linalg",
         ),
         *("queue", "_queue", "socket", "sqlite3", "ssl", "struct", "subprocess", "urllib.error"),
+        *("requests.exceptions", "urllib3.exceptions", "aiohttp.client_exceptions"),
         *("zipfile", "zlib", "httpx", "httpx2", "httpcore", "httpcore2", "tachograph.errors"),
     )
 )
@@ -149,6 +154,10 @@ class _Walk:
         if function is None:
             if is_of_the_program(type(value)):
                 self._take(type(value))
+            elif type(value) in _TABLES and len(value) <= _TABLE_ITEMS:
+                for item in value.values() if isinstance(value, dict) else value:
+                    if is_of_the_program(type(item)):
+                        self._take(type(item))
             return
         if id(function) not in self._seen and (trusted or is_of_the_program(function)):
             self._see(function)

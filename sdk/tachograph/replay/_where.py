@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -58,6 +59,13 @@ def waiting_at(loop: asyncio.AbstractEventLoop) -> str:
     return ", ".join(sorted(found)[:3])
 
 
+def line_of(frame: FrameType | None) -> str:
+    """The nearest line of the program to a frame of any thread."""
+    while frame is not None and not is_program(frame.f_code.co_filename):
+        frame = frame.f_back
+    return "an unknown place" if frame is None else _line(frame.f_code, frame.f_lineno)
+
+
 def is_program(file: str) -> bool:
     """Whether a source file is neither ours, nor the interpreter's, nor a library's."""
     if file.startswith("<") or "site-packages" in file or "/lib/python" in file:
@@ -69,3 +77,17 @@ def _line(code: CodeType, number: int) -> str:
     name = code.co_filename
     here = os.getcwd() + os.sep  # noqa: PTH109 - a string, whose prefix is looked at
     return f"{name.removeprefix(here)}:{number} in {code.co_qualname}"
+
+
+def woken_at(callback: Callable[..., Any]) -> str:
+    """File and line at which the woken task waits, as far as it can be told."""
+    task = getattr(callback, "__self__", None)
+    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
+    place = "a callback"
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None or "/asyncio/" in frame.f_code.co_filename:
+            break
+        place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+        coroutine = getattr(coroutine, "cr_await", None)
+    return place

@@ -59,6 +59,8 @@ class _Block:
 
 
 _block = _Block()
+_updated = pytest.StashKey[dict[Path, list[str]]]()
+_SHOWN_CHANGES = 40
 
 
 class PytestCase:
@@ -97,10 +99,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="let the bodies of tests marked `tacho` use the network; replays never do",
     )
+    group.addoption(
+        "--tacho-update",
+        action="store_true",
+        help="record the runs of the selected tests anew, live, and say what changed: models are asked and paid",
+    )
+    group.addoption(
+        "--tacho-allow-writes",
+        action="store_true",
+        help="with --tacho-update: let effects change the world",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker."""
+    """The marker. And two processes must not write one file."""
+    if config.getoption("--tacho-update") and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError(
+            "--tacho-update records one run after another: leave -n out, or say -n 0"
+        )
     config.addinivalue_line(
         "markers",
         "tacho(path, *, code=None, entry='', lenient=False): a recorded run, which the fixture tacho_replay replays;"
@@ -120,8 +136,38 @@ def tacho_replay(request: pytest.FixtureRequest) -> PytestCase:
     config = request.config
     code = options.pop("code") or config.getoption("--tacho-code") or config.invocation_params.dir
     lenient = options.pop("lenient") or config.getoption("--tacho-mode") == "lenient"
-    beside = request.node.path.parent
-    return PytestCase(Case(beside / path, Path(code), options["entry"], lenient=lenient))
+    file = request.node.path.parent / path
+    if config.getoption("--tacho-update"):
+        _update(config, file, Path(code), options["entry"])
+    return PytestCase(Case(file, Path(code), options["entry"], lenient=lenient))
+
+
+def _update(config: pytest.Config, file: Path, code: Path, entry: str) -> None:
+    """Record a file anew, once, however many tests are about it."""
+    from tachograph.replay._recording import RecordingError
+    from tachograph.replay._update import made_anew
+
+    done = config.stash.setdefault(_updated, {})
+    if file in done:
+        return
+    writes = bool(config.getoption("--tacho-allow-writes"))
+    try:
+        done[file] = made_anew(file, code, entry, allow_writes=writes)
+    except (RecordingError, OSError) as error:
+        pytest.fail(f"{file.name} was not recorded anew: {error}.", pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was recorded anew, and what is different there."""
+    from tachograph_schemas.words import plain
+
+    for file, changes in terminalreporter.config.stash.get(_updated, {}).items():
+        said = "recorded anew" if changes else "recorded anew, as it was"
+        terminalreporter.write_line(f"{file.name}: {said}")
+        for change in changes[:_SHOWN_CHANGES]:
+            terminalreporter.write_line(plain(f"  {change}"))
+        if len(changes) > _SHOWN_CHANGES:
+            terminalreporter.write_line(f"  ... and {len(changes) - _SHOWN_CHANGES} more")
 
 
 def _given(

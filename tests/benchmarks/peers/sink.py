@@ -19,6 +19,8 @@ from typing import Any
 
 from backports import zstd
 
+from tachograph_schemas.control import KEEP, KEPT, PREFIX
+
 # What LangSmith's hosted service announces: its client then sends compressed multipart bodies.
 INFO = {
     "version": "0.13.0",
@@ -39,22 +41,27 @@ class Kept:
     """Bodies as they came. Appending to a list is atomic; the counts are made when the senders rest."""
 
     def __init__(self) -> None:
-        self.bodies: list[tuple[str, bytes]] = []
+        self.bodies: list[tuple[str, bytes, bytes]] = []
+        self.named: dict[str, bytes] = {}
+        """Bodies of spans without their coding that a sender has named, as our collector keeps them."""
         self.is_down = False
         self.delay_s = 0.0
 
     def counts(self) -> dict[str, int]:
         arguments: set[bytes] = set()
         results: set[bytes] = set()
-        for encoding, body in self.bodies:
-            text = _plain(encoding, body)
+        for encoding, body, prefix in self.bodies:
+            text = _plain(encoding, body, prefix)
             arguments.update(re.findall(rb"TPA\d{8}", text))
             results.update(re.findall(rb"TPR\d{8}", text))
-        size = sum(len(body) for _, body in self.bodies)
+        size = sum(len(body) for _, body, _ in self.bodies)
         return {"arguments": len(arguments), "results": len(results), "wire_bytes": size}
 
 
-def _plain(encoding: str, body: bytes) -> bytes:
+def _plain(encoding: str, body: bytes, prefix: bytes) -> bytes:
+    if prefix:
+        before = zstd.ZstdDict(prefix, is_raw=True).as_prefix
+        return zstd.decompress(body, zstd_dict=before)
     if encoding == "gzip":
         return gzip.decompress(body)
     if encoding == "deflate":
@@ -84,12 +91,17 @@ def _handler(kept: Kept) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             time.sleep(kept.delay_s)
-            kept.bodies.append((self.headers.get("Content-Encoding", "").lower(), body))
+            encoding = self.headers.get("Content-Encoding", "").lower()
+            before = [kept.named[name] for name in self.headers.get(PREFIX, "").split()]
+            kept.bodies.append((encoding, body, b"".join(before)))
             path = self.path.partition("?")[0]
             said = b"" if path.endswith("/v1/traces") else json.dumps(_said(path)).encode()
             kind = "application/json" if said else "application/x-protobuf"
             self.send_response(200)
             self.send_header("Content-Type", kind)
+            if name := self.headers.get(KEEP):
+                kept.named[name] = _plain(encoding, body, b"")
+                self.send_header(KEPT, "1")
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
             self.wfile.write(said)
@@ -103,7 +115,7 @@ def _handler(kept: Kept) -> type[BaseHTTPRequestHandler]:
 
 
 def _said(path: str) -> dict[str, Any]:
-    return INFO if path == "/info" else {}
+    return INFO if path == "/info" else {"added": 0} if path.endswith("/recordings") else {}
 
 
 class _Server(ThreadingHTTPServer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import event
 
 from tachograph_collector.alerts import lease, outbox, states
 from tachograph_collector.alerts.book import Book, every
@@ -121,3 +122,23 @@ def test_names_that_never_end_make_no_states_without_end(database, audit, monkey
             states.apply(connection, box, Round(kept, found), (), now_ns())
         found = connection.execute(states.select(states.STATES.c.group_key)).scalars().all()
     assert sorted(found) == ["tool 0 0", "tool 0 1", "tool 0 2", "tool 1 0", "tool 1 1"]
+
+
+def test_thousands_of_groups_that_change_are_written_together(database, audit):
+    """Nobody else writes meanwhile: decisions and budgets wait for them."""
+    box = Outbox(database, "holder")
+    book = Book(database, audit, box)
+    Targets(database, audit).put("p", "t", "https://a.example/x", "")
+    book.put("p", rule("r").model_copy(update={"targets": ["t"]}), "")
+    asked: list[str] = []
+    with database.write() as connection:
+        (kept,) = every(connection)
+        event.listen(connection, "before_cursor_execute", lambda *said: asked.append(said[2]))
+        for look, value in enumerate((1.0, 0.0, 1.0)):
+            found = [Measured(f"tool {each}", value, 3) for each in range(900)]
+            assert states.apply(connection, box, Round(kept, found), (), now_ns()) == 900
+            assert len(asked) < 10 * (look + 1)
+    assert box.waiting() == 2_700
+    # What is told of a group leaves in order.
+    sent = box.claim(4)
+    assert [each.message["seq"] for each in sent] == [1] * len(sent)

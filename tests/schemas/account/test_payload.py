@@ -85,6 +85,8 @@ def test_tool_calls_are_found_in_the_shape_of_every_client(text, tool, shown):
         ('{"messages": [["user", "What now?"]]}', "What now?"),
         ('{"messages": [{"content": "What now?", "type": "human"}]}', "What now?"),
         ('{"model":"m","messages":[{"role":"system","content":"Be kind"},{"role":"user","content":[{"type":"text","text":"What now?"}]}]}', "What now?"),
+        ('{"args": ["What now?"], "kwargs": {}}', "What now?"),
+        ('{"args": [4], "kwargs": {}}', ""),
         ('{"limit": 4}', ""),
         ("null", "null"),
         ("[]", ""),

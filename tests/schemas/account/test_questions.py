@@ -125,6 +125,47 @@ def test_tools_count_calls_failures_and_what_the_tool_may_do():
     assert line.tone == "warn"
 
 
+def test_what_a_recording_answers_is_not_told_as_done_once_more():
+    """A resumed run goes again through its payments, and makes none of them twice."""
+    again = {names.CACHED: "true", names.CACHED_BY: "the recording"}
+    account = tell(
+        a_tool("t1", 1, "refund", effect="write"),
+        a_tool("t2", 30, "refund", effect="write", facts=again),
+    )
+    (done,) = [text for text in answers(account, "changed") if "refund" in text]
+    assert done.startswith("Carried out refund(")
+    assert "twice" not in done
+    told = [line.text for line in account.story]
+    assert any("from the recording; nothing was done" in text for text in told)
+
+
+def test_what_was_refused_or_stopped_is_not_told_as_done():
+    """A resumption does not repeat a write that may have happened; a budget may stop a tool from within."""
+    why = "refused by the resumption: refund may or may not have happened"
+    ended = {"refused": why, "stopped": "stopped by budget: $1 is used up"}
+    account = tell(
+        *(
+            a_tool(
+                how,
+                at,
+                "refund",
+                effect="write",
+                facts={names.TOOL_REFUSAL: how, names.REASON: said},
+            )
+            for at, (how, said) in enumerate(ended.items(), 1)
+        )
+    )
+    changed = answers(account, "changed")
+    assert not any(
+        "Carried out" in text for text in [*changed, *(line.text for line in account.story)]
+    )
+    assert changed[0] == "No change is confirmed"
+    assert [text.partition("end: ")[2] for text in changed[1:3]] == list(ended.values())
+    assert [
+        line.text for line in account.story if "did not come to its end" in line.text
+    ] == changed[1:3]
+
+
 def test_tools_name_what_the_model_asked_for_and_nobody_ran():
     account = tell(a_model("m", 1, requests(("drop_database", {}))))
     assert answers(account, "tools") == [
@@ -445,7 +486,7 @@ def test_cost_tells_what_repairs_took():
         cost_usd=0.02,
     )
     assert (
-        "Loops that had to repair an answer took 1 model call: $0.01 (50% of the cost)"
+        "Loops that had to repair an answer took 1 model call: $0.01 (50 % of the cost)"
         in answers(account, "cost")
     )
 

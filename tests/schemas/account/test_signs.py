@@ -124,7 +124,7 @@ def test_money_is_held_against_the_progress_that_a_checkpoint_tells():
         return build(a_run(cost_usd=0.08), spans, USUAL)
 
     assert [sign.kind for sign in account(1).signs] == ["spent"]
-    assert "80% of what such runs cost is spent and 10% of the work is done" in (
+    assert "80 % of what such runs cost is spent and 10 % of the work is done" in (
         account(1).signs[0].line.text
     )
     assert account(5).signs == ()

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tachograph.cli import checks_local
 from tachograph_schemas.instance import Instance, write_instance
 
 
@@ -36,6 +37,17 @@ def test_doctor_without_a_collector_fails_and_says_what_to_do(tacho, environment
     assert {("Collector", "fail"), ("Storage", "fail")} <= states(result)
     failed = [check for check in result.json["checks"] if check["state"] == "fail"]
     assert all(check["todo"] for check in failed)
+
+
+@pytest.mark.parametrize("switch", ["OTEL_SDK_DISABLED", "TACHO_DISABLED"])
+def test_doctor_names_what_switches_recording_off(environment, switch):
+    def warned():
+        checks, _ = checks_local.settings_in_force()
+        return [check.todo for check in checks if check.state == "warn"]
+
+    assert warned() == []
+    environment.setenv(switch, "true")
+    assert warned() == [f"Unset {switch} to record."]
 
 
 def test_doctor_reads_well_for_people(recorded):

@@ -34,3 +34,11 @@ def test_aliases_that_save_typing_are_fine(tmp_path):
     path = tmp_path / "rules.yaml"
     path.write_text("rules:\n  - &first {name: a, warning: 1}\n  - {<<: *first, name: b}\n")
     assert read_document(path)["rules"][1] == {"name": "b", "warning": 1}
+
+
+def test_a_mistake_is_told_with_its_line_on_one_line(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text("rules:\n  - name: [\n")
+    with pytest.raises(Problem, match=r"line 3: .*") as refused:
+        read_document(path)
+    assert "\n" not in str(refused.value)

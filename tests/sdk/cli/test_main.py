@@ -1,14 +1,21 @@
 """What holds for every command: help, versions, exit codes, quiet ends, terminals."""
 
+import argparse
+import itertools
 import os
 import pty
+import shlex
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tachograph.cli import main
+from tachograph import demo
+from tachograph.cli import _parser, control_api, interrupts, main, with_verb
+from tachograph.cli.examples import EXAMPLES
 
 TACHO = [sys.executable, "-m", "tachograph.cli"]
 
@@ -40,6 +47,14 @@ def test_wrong_usage_is_2_and_no_traceback(tacho, words):
     assert len(result.err.splitlines()) == 1 or not words
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"), [(["shwo"], "show"), (["costs", "--by", "agnt"], "agent")]
+)
+def test_a_mistyped_word_is_answered_with_the_one_that_is_meant(tacho, words, meant):
+    result = tacho(*words)
+    assert f"invalid choice: '{words[-1]}', perhaps '{meant}' is meant. `tacho" in result.err
+
+
 def test_settings_that_cannot_be_used_are_usage_errors(tacho, environment):
     environment.setenv("TACHO_HTTP_PORT", "eighty")
     result = tacho("runs")
@@ -51,7 +66,7 @@ def test_a_missing_server_extra_says_how_to_install_it(collector):
     script = "import sys; sys.modules['clickhouse_connect'] = None; import tachograph.cli as c; sys.exit(c.main(['runs']))"
     words = [sys.executable, "-c", script]
     done = subprocess.run(
-        words, env=collector.environment, capture_output=True, text=True, timeout=60, check=False
+        words, env=collector.environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert 'pip install "tachograph[server]"' in done.stderr
@@ -73,17 +88,37 @@ def test_an_unforeseen_fault_is_one_sentence(tacho, environment):
         main(["dsn"])
 
 
-def test_ctrl_c_ends_quietly_with_130(environment):
-    environment.setenv("TACHO_CLICKHOUSE", "http://127.0.0.1:1/db")
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, 130, "tacho: interrupted.\n"),
+        (signal.SIGTERM, 143, "tacho: ended.\n"),
+        (signal.SIGHUP, 129, "tacho: ended.\n"),
+    ],
+)
+def test_an_interrupted_command_says_so_and_ends_what_it_has_started(number, code, said):
+    """The child holds the pipe of our output: `run` returns once it is gone as well."""
     script = (
-        "import sys, tachograph.cli as c, tachograph.cli.dsn as d, signal, os\n"
-        "d.find_place = lambda: os.kill(os.getpid(), signal.SIGINT) or __import__('time').sleep(9)\n"
+        "import subprocess, sys, tachograph.cli as c, tachograph.cli.dsn as d, os\n"
+        f"end = 'import os, signal; os.kill(os.getppid(), {int(number)}); signal.pause()'\n"
+        "d.find_place = lambda: subprocess.run([sys.executable, '-c', end])\n"
         "sys.exit(c.main(['dsn']))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=180, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+
+
+def test_a_closed_terminal_is_ignored_under_nohup(environment):
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts.heeding():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(collector):
@@ -93,7 +128,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(collector):
         env=collector.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "[", "")
@@ -134,7 +169,7 @@ def test_colours_are_for_terminals_that_want_them(collector):
 def test_a_terminal_without_unicode_gets_question_marks(collector):
     environment = {**collector.environment, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     done = subprocess.run(
-        [*TACHO, "runs"], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [*TACHO, "runs"], env=environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "? success" in done.stdout
@@ -152,7 +187,7 @@ def test_a_base_installation_is_told_what_to_install_before_anything_else(home, 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
@@ -205,8 +240,83 @@ def test_an_order_for_the_beginning_of_an_id_is_for_the_run(recorded):
     assert recorded("unpause", "--run", run_id).code == 1
 
 
+def test_an_order_for_an_agent_nobody_has_seen_is_given_and_said_to_be_one(recorded):
+    result = recorded("pause", "nihgtly", "--json")
+    assert (result.code, result.json["target"]) == (0, "nihgtly")
+    assert "no agent of the name 'nihgtly' was seen so far" in result.err
+    assert recorded("unpause", "nihgtly").err == ""
+    assert recorded("pause", "nightly").err == ""
+    assert recorded("unpause", "nightly").code == 0
+
+
+def test_a_home_without_a_collector_says_who_answers_instead(
+    recorded, collector, environment, tmp_path
+):
+    """The usual address is set for the test: it may be anybody's."""
+    environment.setenv("TACHO_HOME", str(tmp_path))
+    address = collector.instance["collector"]
+    usual = control_api.settings
+    environment.setattr(control_api, "settings", lambda: usual() | {"endpoint": address})
+    environment.delenv("TACHO_ENDPOINT", raising=False)
+    assert recorded("approvals").err == (
+        f"tacho: no collector runs with TACHO_HOME {tmp_path}; the one at {address} answers.\n"
+    )
+    environment.setenv("TACHO_ENDPOINT", address)
+    assert recorded("approvals").err == ""
+
+
 def test_what_is_no_collector_is_exit_code_3(tacho, environment, serve):
     environment.setenv("TACHO_ENDPOINT", serve(404))
     result = tacho("approvals")
     assert (result.code, result.out) == (3, "")
     assert "is no collector of Tachograph" in result.err
+
+
+def every_command():
+    """Each parser that a person can reach, by the words that lead to it."""
+    left = [("tacho", _parser())]
+    while left:
+        words, parser = left.pop()
+        yield words, parser
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                left += [(f"{words} {name}", each) for name, each in action.choices.items()]
+
+
+def test_every_option_is_explained_and_every_command_has_an_example():
+    commands = dict(every_command())
+    unexplained = [
+        f"{words} {action.dest}"
+        for words, parser in commands.items()
+        for action in parser._actions
+        if not action.help and not isinstance(action, argparse._SubParsersAction)
+    ]
+    assert unexplained == []
+    assert [words for words, parser in commands.items() if not parser.description] == []
+    assert {words.removeprefix("tacho ") for words in commands} - {"tacho"} == set(EXAMPLES)
+
+
+def test_examples_of_the_help_name_agents_of_the_demo():
+    sources = Path(demo.__file__).parent.glob("*.py")
+    recorded = "\n".join(source.read_text(encoding="utf-8") for source in sources)
+    by_name = {"agents", "pause", "unpause", "stop"}
+    for command, examples in EXAMPLES.items():
+        for words, _ in examples:
+            given = shlex.split(words)
+            named = [after for flag, after in itertools.pairwise(given) if flag == "--agent"]
+            if command in by_name and given and not given[0].startswith("-"):
+                named.append(given[0])
+            for agent in named:
+                assert f'"{agent}"' in recorded, (command, words)
+
+
+def test_examples_of_the_help_are_understood():
+    commands = dict(every_command())
+    for command, examples in EXAMPLES.items():
+        shown = commands[f"tacho {command}"].format_help()
+        for words, _ in examples:
+            typed = f"tacho {command} {words}".strip()
+            given = shlex.split(typed)[1:]
+            parsed = commands["tacho"].parse_args(with_verb(given))
+            assert callable(parsed.run), typed
+            assert typed in shown

@@ -140,7 +140,7 @@ def test_a_command_says_what_is_wrong_once(environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
@@ -153,6 +153,34 @@ def test_runs_with_a_wrong_token_says_where_to_get_one(recorded, environment, co
     result = recorded("runs")
     assert result.code == 3
     assert "does not accept the user or token" in result.err
+
+
+def test_runs_of_an_older_collector_are_there_once_it_has_migrated(
+    tacho, environment, clickhouse_server, monkeypatch
+):
+    """The command line was upgraded, the collector still runs; then it is restarted."""
+    from tachograph_schemas import store
+
+    environment.setenv("TACHO_CLICKHOUSE", clickhouse_server.dsn)
+    client = store.connect(clickhouse_server.dsn)
+    every = store.migrations()
+    with monkeypatch.context() as before:
+        before.setattr(store, "migrations", lambda: every[:7])
+        store.migrate(client)
+    client.command(
+        "INSERT INTO run_rows (run_id, project, agent, outcome, started_at, ended_at, last_seen_at) "
+        "VALUES ('aa11', 'default', 'kept', 'success', now64(9), now64(9), now64(9))"
+    )
+    result = tacho("runs")
+    assert result.code == 3
+    assert f"is of an older version (tables 7, here {len(every)})" in result.err
+    assert "Restart the collector" in result.err
+    store.migrate(client)
+    assert "kept" in tacho("runs").out
+    client.command("INSERT INTO schema_migrations (number, name) SELECT 9999, 'future.sql'")
+    client.command("DROP VIEW runs")
+    assert "is of a later version" in tacho("runs").err
+    client.close()
 
 
 def test_runs_in_an_empty_store_says_how_to_record_one(tacho, environment, clickhouse_server):

@@ -48,3 +48,19 @@ def test_cells_are_painted_in_their_style_and_cannot_steer_the_terminal():
 def test_a_table_without_a_flexible_column_keeps_what_fits():
     fixed = (Column("A", 10), Column("B", 10, spared=1))
     assert table(fixed, [["a" * 10, "b" * 10]], 40, Paint(on=False))[0].split() == ["A", "B"]
+
+
+MONEY = (Column("WHAT"), Column("COST", 15, right=True, is_money=True))
+
+
+def test_amounts_stand_with_their_points_below_each_other():
+    rows = [["a", "$0.000431"], ["b", "≥$1.78"], ["c", "-"], ["names $5", "$1,204.00"]]
+    lines = table(MONEY, rows, 60, Paint(on=False))
+    assert len({line.rindex(".") for line in lines[1:] if "." in line}) == 1
+
+
+def test_amounts_that_are_too_wide_apart_are_whole_all_the_same():
+    rows = [["a", "$0.000000001234"], ["b", "$1,204,500.00"]]
+    text = "\n".join(table(MONEY, rows, 60, Paint(on=False)))
+    assert "$0.000000001234" in text
+    assert "$1,204,500.00" in text

@@ -7,9 +7,9 @@ import json
 import anthropic
 import pytest
 
+from tachograph import _consent
 from tachograph.demo.conversation import Conversation, Text, Thinking, ToolCall
 from tachograph.demo.model_server import ModelServer
-from tachograph.instruments.anthropic import install, uninstall
 from tachograph.testing import captured_spans
 
 
@@ -47,14 +47,24 @@ def client(server):
 
 
 @pytest.fixture
-def spans():
-    """Spans of the test, with the instrument installed for its time."""
-    install()
+def spans(request):
+    """Spans of the test; the hooks that its module lists in ``HOOKS`` are in force meanwhile."""
+    hooks = getattr(request.module, "HOOKS", ())
+    for hook in hooks:
+        hook.install()
     try:
         with captured_spans() as collected:
             yield collected
     finally:
-        uninstall()
+        for hook in hooks:
+            hook.uninstall()
+
+
+@pytest.fixture
+def policies(spans):
+    """Puts policies in force for a test."""
+    yield _consent.use
+    _consent.use(())
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ import asyncio
 
 import anthropic
 
+from tachograph.instruments import anthropic as hook
 from tachograph_schemas import names
+
+HOOKS = [hook]
 
 WEATHER = {
     "name": "read_weather",

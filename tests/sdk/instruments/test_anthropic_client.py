@@ -17,8 +17,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import tachograph as tacho
 from tachograph.demo.conversation import OVERLOADED, RATE_LIMITED
-from tachograph.instruments.anthropic import install, uninstall
+from tachograph.instruments import anthropic as hook
 from tachograph_schemas import names
+
+HOOKS = [hook]
 
 needs_client_traces = pytest.mark.skipif(
     "open_telemetry" not in inspect.signature(anthropic.Anthropic).parameters,
@@ -174,14 +176,14 @@ def test_without_a_recorder_the_client_is_left_alone(server, ask):
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    install()
+    hook.install()
     try:
         with anthropic.Anthropic(
             api_key="k", base_url=server.url, open_telemetry={"tracer_provider": provider}
         ) as client:
             client.messages.create(**ask)
     finally:
-        uninstall()
+        hook.uninstall()
     assert [span.name for span in exporter.get_finished_spans()] == ["anthropic.messages.create"]
 
 
@@ -189,12 +191,12 @@ def test_install_twice_records_once_and_uninstall_restores(spans):
     from anthropic._base_client import AsyncAPIClient, SyncAPIClient
 
     once = SyncAPIClient.request
-    install()
+    hook.install()
     assert SyncAPIClient.request is once
     assert inspect.iscoroutinefunction(AsyncAPIClient.request)
-    uninstall()
+    hook.uninstall()
     assert SyncAPIClient.request is once.__wrapped__
-    install()
+    hook.install()
 
 
 def test_deprecation_warnings_still_point_at_the_callers_line(client, spans, ask):

@@ -11,7 +11,6 @@ from purgatory.domain.model import OpenedState
 
 from tachograph.instruments import purgatory as purgatory_hook
 from tachograph.instruments import pybreaker as pybreaker_hook
-from tachograph.testing import captured_spans
 from tachograph_schemas import names
 
 
@@ -20,12 +19,6 @@ def hooks(request):
     request.param.install()
     yield request.param
     request.param.uninstall()
-
-
-@pytest.fixture
-def spans():
-    with captured_spans() as collected:
-        yield collected
 
 
 def fail():

@@ -1,140 +1,50 @@
-"""The Claude Agent SDK over its own Transport interface: the other end is a script, as its CLI needs an account.
-
-The package brings that CLI along (170 MB), so it is no part of the development environment; where it is installed,
-these tests run.
-"""
+"""The Claude Agent SDK with a program of ours in the place of Claude Code, over its real stdio protocol."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 
+import claude_agent_sdk as sdk
 import pytest
+from claude_cli import answers_to, environment_of, install_cli, tool_result, tool_use
 
 import tachograph as tacho
-from tachograph.testing import captured_spans
+from tachograph import Decision
+from tachograph.instruments import claude_agent_sdk as hook
 from tachograph_schemas import names
 
-sdk = pytest.importorskip("claude_agent_sdk", reason="brings its CLI along; installed on demand")
-
-
-def assistant(*blocks, parent=None):
-    message = {"role": "assistant", "model": "claude-haiku-4-5", "content": list(blocks)}
-    return {"type": "assistant", "message": message, "parent_tool_use_id": parent}
-
-
-def tool_use(call_id, name, **given):
-    return {"type": "tool_use", "id": call_id, "name": name, "input": given}
-
-
-def tool_result(call_id, content, *, is_error=False):
-    block = {
-        "type": "tool_result",
-        "tool_use_id": call_id,
-        "content": content,
-        "is_error": is_error,
-    }
-    return {"type": "user", "message": {"role": "user", "content": [block]}}
-
-
-RESULT = {
-    "type": "result",
-    "subtype": "success",
-    "duration_ms": 1,
-    "duration_api_ms": 1,
-    "is_error": False,
-    "num_turns": 1,
-    "session_id": "s",
-    "total_cost_usd": 0.5,
-}
-
-
-class Scripted(sdk.Transport):
-    """Answers the handshake, says its script, and asks for permission where the script does."""
-
-    def __init__(self, *script):
-        self.script = list(script)
-        self.answers = []
-        self.queue = asyncio.Queue()
-
-    async def connect(self):
-        pass
-
-    async def write(self, data):
-        message = json.loads(data)
-        if message["type"] == "control_request":
-            response = {
-                "subtype": "success",
-                "request_id": message["request_id"],
-                "response": {},
-            }
-            await self.queue.put({"type": "control_response", "response": response})
-        elif message["type"] == "user":
-            await self._go_on()
-        elif message["type"] == "control_response":
-            self.answers.append(message["response"]["response"])
-            await self._go_on()
-
-    async def _go_on(self):
-        while self.script:
-            message = self.script.pop(0)
-            await self.queue.put(message)
-            if message is None or message["type"] == "control_request":
-                return
-
-    async def read_messages(self):
-        while (message := await self.queue.get()) is not None:
-            yield message
-
-    async def close(self):
-        await self.queue.put(None)
-
-    def is_ready(self):
-        return True
-
-    async def end_input(self):
-        pass
+HOOKS = [hook]
 
 
 @pytest.fixture
-def hook():
-    from tachograph.instruments import claude_agent_sdk
+def talk(tmp_path):
+    """Runs a session in which the program says a script; its messages, and the answers to its questions."""
 
-    claude_agent_sdk.install()
-    yield claude_agent_sdk
-    claude_agent_sdk.uninstall()
+    def run(*script, **options):
+        cli = install_cli(tmp_path, *script)
 
+        async def prompts():
+            yield {"type": "user", "message": {"role": "user", "content": "Pay it back."}}
 
-@pytest.fixture
-def spans(hook):
-    with captured_spans() as collected:
-        yield collected
+        @tacho.run(agent="billing")
+        async def handle():
+            settings = sdk.ClaudeAgentOptions(cli_path=cli, **options)
+            return [message async for message in sdk.query(prompt=prompts(), options=settings)]
 
+        return asyncio.run(handle())
 
-def talk(*script, **options):
-    async def prompts():
-        yield {"type": "user", "message": {"role": "user", "content": "Pay it back."}}
-
-    @tacho.run(agent="billing")
-    async def handle():
-        transport = Scripted(*script, RESULT, None)
-        stream = sdk.query(
-            prompt=prompts(), options=sdk.ClaudeAgentOptions(**options), transport=transport
-        )
-        return [message async for message in stream], transport.answers
-
-    return asyncio.run(handle())
+    return run
 
 
-def test_tools_are_spans_between_their_call_and_its_result(spans, hook):
+def test_tools_are_spans_between_their_call_and_its_result(spans, talk):
     script = [
-        assistant(tool_use("t1", "Task", prompt="look it up")),
-        assistant(tool_use("t2", "Read", path="a.txt"), parent="t1"),
+        tool_use("t1", "Task", prompt="look it up"),
+        tool_use("t2", "Read", parent="t1", path="a.txt"),
         tool_result("t2", "no such file", is_error=True),
         tool_result("t1", "80 USD"),
-        assistant(tool_use("t3", "Bash", command="ls")),
+        tool_use("t3", "Bash", command="ls"),
     ]
-    messages, _ = talk(*script)
+    messages = talk(*script)
     read, task, left = spans.where(layer="tool")
     assert (read.name, task.name) == ("execute_tool Read", "execute_tool Task")
     assert read.parent_id == task.span_id
@@ -144,12 +54,12 @@ def test_tools_are_spans_between_their_call_and_its_result(spans, hook):
     assert task.attributes[names.GEN_AI_TOOL_CALL_ID] == "t1"
     assert left.attributes[names.ABANDONED] is True
     hook.uninstall()
-    assert talk(*script)[0] == messages
+    assert talk(*script) == messages
     assert len(spans.where(layer="tool")) == 3
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_a_permission_prompt_is_an_approval(spans, allowed):
+def test_a_permission_prompt_is_an_approval(spans, talk, tmp_path, allowed):
     async def ada(tool, given, context):
         if allowed:
             return sdk.PermissionResultAllow()
@@ -157,8 +67,8 @@ def test_a_permission_prompt_is_an_approval(spans, allowed):
 
     request = {"subtype": "can_use_tool", "tool_name": "refund", "input": {"usd": 80}}
     asked = {"type": "control_request", "request_id": "r1", "request": request}
-    _, answers = talk(asked, can_use_tool=ada)
-    assert answers[0]["behavior"] == ("allow" if allowed else "deny")
+    talk(asked, can_use_tool=ada)
+    assert answers_to(tmp_path)[0]["behavior"] == ("allow" if allowed else "deny")
     approval = spans.one(layer="approval")
     assert approval.attributes[names.APPROVAL_DECISION] == ("approved" if allowed else "refused")
     assert approval.attributes[names.APPROVAL_APPROVER] == "ada"
@@ -166,7 +76,63 @@ def test_a_permission_prompt_is_an_approval(spans, allowed):
     assert approval.input == {"usd": 80}
 
 
-def test_what_the_session_cost_is_charged_to_the_budget(spans):
+def test_what_the_session_cost_is_charged_to_the_budget(spans, talk):
     with tacho.budget(usd=1) as budget:
         talk()
         assert budget.used("usd") == 0.5
+
+
+def before_tool(name, number=1, **given):
+    """What the process asks before it runs a tool; the id is the one that the SDK gave the hook."""
+    request = {
+        "subtype": "hook_callback",
+        "callback_id": "hook_0",
+        "tool_use_id": f"t{number}",
+        "input": {"hook_event_name": "PreToolUse", "tool_name": name, "tool_input": given},
+    }
+    return {"type": "control_request", "request_id": f"r{number}", "request": request}
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_policy_asks_before_a_tool_of_the_session(policies, spans, talk, tmp_path, allowed):
+    def ada(request, given):
+        if allowed:
+            return Decision(approved=True, params=given | {"command": "ls"}, edited=True)
+        return Decision(approved=False, reason="not on this machine")
+
+    policies([tacho.ApprovalPolicy(tools="Bash", approver=ada)])
+    talk(before_tool("Bash", command="rm -r ."), before_tool("Read", 2, path="a"))
+    asked, left_alone = answers_to(tmp_path)
+    said = asked["hookSpecificOutput"]
+    if allowed:
+        assert (said["permissionDecision"], said["updatedInput"]) == ("allow", {"command": "ls"})
+    else:
+        assert said["permissionDecision"] == "deny"
+        assert said["permissionDecisionReason"] == "refused by approval: not on this machine"
+    assert left_alone == {}
+    assert spans.one(layer="approval").parent == "invoke_agent billing"
+
+
+def test_a_budget_stops_the_session_and_the_run(spans, talk):
+    allowed, stopped = before_tool("Bash", command="ls"), before_tool("Bash", 2, command="ls")
+    with tacho.budget(tool_calls=1), pytest.raises(tacho.BudgetExceeded):
+        talk(allowed, stopped)
+    assert spans.one(layer="run").attributes[names.RUN_OUTCOME] == "stopped"
+
+
+def test_hooks_of_the_application_are_called_as_well(spans, talk):
+    heard = []
+
+    async def mine(given, tool_use_id, context):
+        heard.append(given["tool_name"])
+        return {}
+
+    talk(before_tool("Read", path="a"), hooks={"PreToolUse": [sdk.HookMatcher(hooks=[mine])]})
+    assert heard == ["Read"]
+
+
+def test_the_process_goes_on_with_the_trace(spans, talk, tmp_path):
+    """What Claude Code records by itself nests in the run."""
+    talk()
+    trace_id = environment_of(tmp_path)["TRACEPARENT"].split("-")[1]
+    assert trace_id == spans.one(layer="run").trace_id

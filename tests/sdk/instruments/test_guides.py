@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from claude_cli import install_cli, tool_result, tool_use
 from openai_server import OpenAIServer, Reply, completion, response, said
 from otlp_server import running_collector
 
@@ -18,9 +19,9 @@ from tachograph.demo.model_server import ModelServer
 FOLDER = Path(__file__).parents[3] / "docs/integrations"
 GUIDES = {
     "anthropic": (["model", "run"], "I have read your message."),
-    "claude-agent-sdk": None,
-    "httpx": (["run"], "sent: True"),
-    "httpx2": (["run"], "sent: True"),
+    "claude-agent-sdk": (["tool", "run"], "Done."),
+    "httpx": (["step", "other", "run"], "sent: True"),
+    "httpx2": (["step", "other", "run"], "sent: True"),
     "instructor": (
         ["model", "validation", "model", "validation", "repair", "run"],
         "cap_usd=500000",
@@ -49,10 +50,7 @@ GUIDES = {
     "stamina": (["retry", "tool", "run"], "refunded 80"),
     "tenacity": (["retry", "tool", "run"], "refunded 80"),
 }
-"""Guide to the layers that its program records, in the order of their ends, and a word it prints.
-
-None where the program needs an account: the hook's own tests cover what it records.
-"""
+"""Guide to the layers that its program records, in the order of their ends, and a word it prints."""
 
 REFUND = {
     "type": "function_call",
@@ -76,12 +74,13 @@ def test_every_hook_has_a_guide_and_every_guide_is_run():
     assert files == set(GUIDES) == set(_instrument.HOOKS)
 
 
-@pytest.mark.parametrize("guide", sorted(name for name, told in GUIDES.items() if told))
+@pytest.mark.parametrize("guide", sorted(GUIDES))
 def test_the_program_of_a_guide_records_what_it_should(guide, tmp_path):
     """Copied out and run as it stands, with nothing but a collector to listen."""
     text = (FOLDER / f"{guide}.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "block.py").write_text(block, encoding="utf-8")
+    install_cli(tmp_path, tool_use("t1", "Bash", command="ls"), tool_result("t1", "a.txt"))
     with ModelServer() as claude, OpenAIServer() as gpt, running_collector() as collector:
         gpt.will_say(*ANSWERS.get(guide, [completion({"content": "Rain."})]))
         result = subprocess.run(
@@ -89,6 +88,7 @@ def test_the_program_of_a_guide_records_what_it_should(guide, tmp_path):
             cwd=tmp_path,
             env=os.environ
             | {
+                "PATH": f"{tmp_path}:{os.environ['PATH']}",
                 "TACHO_ENDPOINT": collector.url,
                 "TACHO_HOME": str(tmp_path / "home"),
                 "ANTHROPIC_BASE_URL": claude.url,

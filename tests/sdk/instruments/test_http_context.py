@@ -13,7 +13,6 @@ import tachograph as tacho
 from tachograph.instruments import httpx as httpx_hook
 from tachograph.instruments import httpx2 as httpx2_hook
 from tachograph.instruments._http_seam import is_own_host
-from tachograph.testing import captured_spans
 
 LIBRARIES = [(httpx, httpx_hook), (httpx2, httpx2_hook)]
 
@@ -31,12 +30,6 @@ def server():
     with OpenAIServer() as running:
         running.will_say(Reply({}))
         yield running
-
-
-@pytest.fixture
-def spans():
-    with captured_spans() as collected:
-        yield collected
 
 
 @tacho.run(agent="orders")

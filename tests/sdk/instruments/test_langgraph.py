@@ -12,25 +12,16 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy, interrupt
 
 import tachograph as tacho
-from tachograph.instruments.langgraph import install, uninstall
-from tachograph.testing import captured_spans
+from tachograph.instruments import langgraph as hook
 from tachograph_schemas import names
+
+HOOKS = [hook]
 
 
 class State(TypedDict, total=False):
     order: str
     log: Annotated[list, operator.add]
     answer: object
-
-
-@pytest.fixture
-def spans():
-    install()
-    try:
-        with captured_spans() as collected:
-            yield collected
-    finally:
-        uninstall()
 
 
 def graph_of(*, checkpointer=None, is_async=False, **nodes):
@@ -73,7 +64,7 @@ def test_nodes_are_steps_with_what_happens_inside(spans):
     assert step.output == {"log": [80]}
     assert spans.one(layer="tool").parent_id == step.span_id
     assert spans.where(layer="checkpoint") == []
-    uninstall()
+    hook.uninstall()
     assert run(graph_of(read=read), {"order": "A", "log": []}) == result
     assert len(spans.where(layer="step")) == 1
 

@@ -11,19 +11,12 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 import tachograph as tacho
-from tachograph.instruments.mcp import install, uninstall
-from tachograph.testing import captured_spans
+from tachograph import Decision
+from tachograph._clearance import cleared_async, under_way
+from tachograph.instruments import mcp as hook
 from tachograph_schemas import names
 
-
-@pytest.fixture
-def spans():
-    install()
-    try:
-        with captured_spans() as collected:
-            yield collected
-    finally:
-        uninstall()
+HOOKS = [hook]
 
 
 @pytest.fixture
@@ -76,7 +69,7 @@ def test_a_tool_call_has_arguments_result_and_server(bank, spans):
     assert span.input == {"order": "A-1007", "usd": 80}
     assert span.output == {"result": "80.0 refunded for A-1007"}
     assert span.status == "unset"
-    uninstall()
+    hook.uninstall()
     assert talk(bank, conversation) == result
     assert len(spans.where(layer="tool")) == 1
 
@@ -148,3 +141,69 @@ def test_a_session_over_stdio(tmp_path, spans):
 
     assert asyncio.run(main()).content[0].text == "3"
     assert spans.one(layer="tool").attributes[names.MCP_SERVER] == "bank"
+
+
+def test_a_person_is_asked_before_a_tool_of_a_server(bank, policies, spans):
+    def ada(request, given):
+        if given["usd"] > 100:
+            return Decision(approved=False, reason="too much")
+        return Decision(approved=True, params=given | {"usd": 50}, edited=True)
+
+    async def conversation(client):
+        with pytest.raises(tacho.Refused, match="too much"):
+            await client.call_tool("refund", {"order": "A", "usd": 500})
+        return await client.call_tool("refund", {"order": "A", "usd": 80})
+
+    policies([tacho.ApprovalPolicy(tools="refund", approver=ada)])
+    assert talk(bank, conversation).content[0].text == "50.0 refunded for A"
+    assert spans.one(layer="tool").input == {"order": "A", "usd": 50}
+
+
+@pytest.mark.parametrize("tools", ["*refund", "refund", "bank__*"])
+def test_of_two_hooks_that_see_one_call_one_asks(bank, policies, tools):
+    """Whichever of the two names a policy means; and budgets count it once."""
+    given, asked = {"order": "A", "usd": 80}, []
+
+    def yes(request, params):
+        asked.append(request)
+        return True
+
+    async def conversation(client):
+        with tacho.budget(tool_calls=1) as budget:
+            agreed = await cleared_async("bank__refund", given)
+            with under_way("bank__refund", agreed):
+                await client.call_tool("refund", given)
+            return budget.used("tool_calls")
+
+    policies([tacho.ApprovalPolicy(tools=tools, approver=yes)])
+    assert talk(bank, conversation) == 1
+    assert asked == ["call refund" if tools == "refund" else "call bank__refund"]
+
+
+@pytest.mark.parametrize("outer", ["unrefund", "arefund"])
+def test_a_tool_whose_name_ends_alike_is_not_taken_for_the_same_call(bank, policies, outer):
+    """One tool that calls another with the same arguments is two calls, and both are asked about."""
+    given, asked = {"order": "A", "usd": 80}, []
+
+    def yes(request, params):
+        asked.append(request)
+        return True
+
+    async def conversation(client):
+        with under_way(outer, await cleared_async(outer, given)):
+            return await client.call_tool("refund", given)
+
+    policies([tacho.ApprovalPolicy(tools="*refund", approver=yes)])
+    talk(bank, conversation)
+    assert asked == [f"call {outer}", "call refund"]
+
+
+def test_arguments_that_cannot_be_compared_do_not_break_a_call():
+    class Array:
+        def __eq__(self, other):
+            raise ValueError("ambiguous")
+
+        __hash__ = None
+
+    with under_way("server.tool", {"x": Array()}):
+        assert list(asyncio.run(cleared_async("tool", {"x": Array()}))) == ["x"]

@@ -19,9 +19,10 @@ from openai_server import (
 from pydantic import BaseModel, ValidationError
 
 import tachograph as tacho
-from tachograph.instruments.openai import install, uninstall
-from tachograph.testing import captured_spans
+from tachograph.instruments import openai as hook
 from tachograph_schemas import names
+
+HOOKS = [hook]
 
 WEATHER = {
     "type": "function",
@@ -57,16 +58,6 @@ def server():
 def client(server):
     with openai.OpenAI(api_key="test-key", base_url=server.url) as made:
         yield made
-
-
-@pytest.fixture
-def spans():
-    install()
-    try:
-        with captured_spans() as collected:
-            yield collected
-    finally:
-        uninstall()
 
 
 def shows(span, expected):
@@ -274,7 +265,7 @@ def test_a_refused_call_raises_what_it_would_and_says_why(server, client, spans,
             names.GEN_AI_USAGE_INPUT_TOKENS: None,
         },
     )
-    uninstall()
+    hook.uninstall()
     with pytest.raises(openai.RateLimitError) as plain:
         client.with_options(max_retries=0).chat.completions.create(**ASK, stream=stream)
     assert str(plain.value) == str(caught.value)
@@ -476,7 +467,7 @@ def test_nothing_is_sent_that_would_not_be(server, client, spans):
     """The request is the same, byte for byte as the server reads it."""
     server.will_say(completion({}))
     client.chat.completions.create(**ASK, extra_body={"mine": 1}, extra_headers={"x-mine": "1"})
-    uninstall()
+    hook.uninstall()
     client.chat.completions.create(**ASK, extra_body={"mine": 1}, extra_headers={"x-mine": "1"})
     assert server.requests[0] == server.requests[1]
     assert server.headers[0] == server.headers[1]

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import agents
-import openai
 import pytest
 from agents import (
-    Agent,
     GuardrailFunctionOutput,
-    OpenAIResponsesModel,
-    Runner,
     function_tool,
     input_guardrail,
 )
-from openai_server import OpenAIServer, Reply, response, said
+from agents_sdk import agent_of, call, run, server
+from openai_server import said
 
 import tachograph as tacho
+from tachograph import Decision
 from tachograph.instruments import openai as openai_hook
-from tachograph.instruments.openai_agents import install, uninstall
-from tachograph.testing import captured_spans
+from tachograph.instruments import openai_agents as hook
 from tachograph_schemas import names
 
-
-@pytest.fixture
-def server():
-    with OpenAIServer() as running:
-        yield running
-
-
-@pytest.fixture
-def spans(server):
-    install()
-    openai_hook.install()
-    agents.set_trace_processors([])
-    try:
-        with captured_spans() as collected:
-            yield collected
-    finally:
-        uninstall()
-        openai_hook.uninstall()
+__all__ = ["server"]
+HOOKS = [hook, openai_hook]
 
 
 @function_tool
@@ -53,34 +32,6 @@ def refund(order: str, usd: float) -> str:
 def broken() -> str:
     """Cannot work."""
     raise ValueError("the bank is closed")
-
-
-def call(name, arguments="{}"):
-    return {
-        "type": "function_call",
-        "id": "fc_1",
-        "call_id": "call_1",
-        "name": name,
-        "arguments": arguments,
-        "status": "completed",
-    }
-
-
-def agent_of(client, name, **options):
-    model = OpenAIResponsesModel(model="gpt-5-mini", openai_client=client)
-    return Agent(name=name, model=model, **options)
-
-
-def run(server, build, *outputs):
-    """Run the agent that ``build`` makes on a client; the SDK would keep a default one over the tests."""
-    server.will_say(*(Reply(response(output)) for output in outputs))
-
-    @tacho.run(agent="billing")
-    async def handle():
-        async with openai.AsyncOpenAI(api_key="k", base_url=server.url) as client:
-            return (await Runner.run(build(client), "Refund A-1007")).final_output
-
-    return asyncio.run(handle())
 
 
 def test_agents_and_tools_nest_as_they_run(server, spans):
@@ -128,6 +79,40 @@ def test_a_guardrail_is_a_gate(server, spans, triggered):
     assert gate.attributes[names.GATE_VERDICT] == ("deny" if triggered else "allow")
 
 
+def test_a_guardrail_that_raises_has_allowed_nothing(server, spans):
+    """Not even while an error of somebody else is dealt with."""
+
+    @input_guardrail(name="broken")
+    def check(context, agent, given):
+        raise LookupError("no list of threats")
+
+    def clerk(client):
+        return agent_of(client, "clerk", input_guardrails=[check])
+
+    with pytest.raises(LookupError):
+        run(server, clerk, [said("Done.")])
+    gate = spans.one(layer="gate")
+    assert names.GATE_VERDICT not in gate.attributes
+    assert gate.attributes[names.ERROR_TYPE] == "LookupError"
+
+
+def test_a_guardrail_is_not_blamed_for_an_error_that_its_caller_deals_with(server, spans):
+    @input_guardrail(name="no_threats")
+    def check(context, agent, given):
+        return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
+
+    try:
+        raise KeyError("before")
+    except KeyError:
+        run(
+            server,
+            lambda client: agent_of(client, "clerk", input_guardrails=[check]),
+            [said("Done.")],
+        )
+    gate = spans.one(layer="gate")
+    assert gate.attributes[names.GATE_VERDICT] == "allow"
+
+
 def test_a_handoff_says_from_whom_to_whom(server, spans):
     def clerk(client):
         return agent_of(client, "clerk", handoffs=[agent_of(client, "lawyer")])
@@ -144,6 +129,79 @@ def test_a_handoff_says_from_whom_to_whom(server, spans):
     assert [span.attributes[names.GEN_AI_AGENT_NAME] for span in calls] == ["clerk", "lawyer"]
 
 
+ASKED, ASKED_AGAIN = (
+    [call("refund", '{"order": "A-1007", "usd": 80}', number)] for number in (1, 2)
+)
+
+
+def clerk_with(*tools):
+    return lambda client: agent_of(client, "clerk", tools=list(tools))
+
+
+def outputs_of_tools(server):
+    """What the model was told of its tool calls, in the last request."""
+    given = server.requests[-1]["input"]
+    return [item["output"] for item in given if item.get("type") == "function_call_output"]
+
+
+def test_a_tool_that_a_person_refuses_does_not_run_and_the_model_is_told(server, policies, spans):
+    asked = []
+
+    def no(request, params):
+        asked.append((request, params))
+        return Decision(approved=False, reason="not today")
+
+    policies([tacho.ApprovalPolicy(tools="ref*", approver=no)])
+    assert run(server, clerk_with(refund), ASKED, [said("Sorry.")]) == "Sorry."
+    assert asked == [("call refund", {"order": "A-1007", "usd": 80})]
+    assert outputs_of_tools(server) == ["Not called: refused by approval: not today"]
+    assert spans.one(layer="approval").parent_id == spans.one(layer="tool").span_id
+
+
+def test_a_person_changes_the_arguments_of_a_tool(server, policies, spans):
+    def less(request, params):
+        return Decision(approved=True, params=params | {"usd": 50}, edited=True)
+
+    policies([tacho.ApprovalPolicy(approver=less)])
+    assert run(server, clerk_with(refund), ASKED, [said("Done.")]) == "Done."
+    assert outputs_of_tools(server) == ["50.0 refunded for A-1007"]
+
+
+def test_a_budget_stops_a_tool_and_with_it_the_run(server, spans):
+    def clerk(client):
+        return agent_of(client, "clerk", tools=[refund])
+
+    with tacho.budget(tool_calls=1), pytest.raises(tacho.BudgetExceeded, match="tool_calls"):
+        run(server, clerk, ASKED, ASKED_AGAIN, [said("Done.")])
+    assert [span.status for span in spans.where(layer="tool")] == ["unset", "error"]
+    assert spans.one(layer="run").attributes[names.RUN_OUTCOME] == "stopped"
+    assert outputs_of_tools(server) == ["80.0 refunded for A-1007"]
+
+
+def test_a_tool_of_ours_is_asked_about_and_counted_once(server, policies, spans):
+    asked = []
+
+    @function_tool
+    @tacho.tool(name="refund")
+    def own(order: str, usd: float) -> str:
+        """Pay an order back."""
+        return f"{usd} refunded for {order}"
+
+    def yes(request, params):
+        asked.append(request)
+        return True
+
+    policies([tacho.ApprovalPolicy(tools="refund", approver=yes)])
+    own.name = "refund"
+    with tacho.budget(tool_calls=1):
+        run(server, clerk_with(own), ASKED, [said("Done.")])
+    assert asked == ["call refund"]
+    server.replies.clear()
+    # What stops the run is no answer for the model to work around.
+    with tacho.budget(tool_calls=1), pytest.raises(tacho.BudgetExceeded):
+        run(server, clerk_with(own), ASKED, ASKED_AGAIN, [said("Done.")])
+
+
 def test_without_the_hook_it_is_the_same(server, spans):
     def clerk(client):
         return agent_of(client, "clerk", tools=[refund])
@@ -151,7 +209,7 @@ def test_without_the_hook_it_is_the_same(server, spans):
     asked = [call("refund", '{"order": "A-1007", "usd": 80}')]
     with_hook = run(server, clerk, asked, [said("Done.")])
     server.replies.clear()
-    uninstall()
+    hook.uninstall()
     assert run(server, clerk, asked, [said("Done.")]) == with_hook
     assert len(spans.where(layer="agent")) == 1
     assert server.requests[:2] == server.requests[2:]

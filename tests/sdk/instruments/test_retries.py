@@ -15,6 +15,8 @@ from tachograph.instruments import tenacity as tenacity_hook
 from tachograph.testing import captured_spans
 from tachograph_schemas import names
 
+HOOKS = [tenacity_hook]
+
 
 class Flaky:
     """Fails as often as it is told to, then answers."""
@@ -32,16 +34,6 @@ class Flaky:
     async def later(self):
         await asyncio.sleep(0)
         return self()
-
-
-@pytest.fixture
-def spans():
-    tenacity_hook.install()
-    try:
-        with captured_spans() as collected:
-            yield collected
-    finally:
-        tenacity_hook.uninstall()
 
 
 @pytest.fixture

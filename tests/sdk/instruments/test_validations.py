@@ -18,7 +18,6 @@ from tachograph.instruments import instructor as instructor_hook
 from tachograph.instruments import openai as openai_hook
 from tachograph.instruments import pydantic as pydantic_hook
 from tachograph.instruments import tenacity as tenacity_hook
-from tachograph.testing import captured_spans
 from tachograph_schemas import names
 
 
@@ -41,18 +40,6 @@ class Contract(BaseModel):
 BAD = {"clauses": [{"number": 1, "cap_usd": "$500,000"}, {"number": "x", "cap_usd": -5}]}
 GOOD = {"clauses": [{"number": 1, "cap_usd": 500000}]}
 HOOKS = [pydantic_hook, instructor_hook, openai_hook, tenacity_hook]
-
-
-@pytest.fixture
-def spans():
-    for hook in HOOKS:
-        hook.install()
-    try:
-        with captured_spans() as collected:
-            yield collected
-    finally:
-        for hook in HOOKS:
-            hook.uninstall()
 
 
 @tacho.run(agent="contracts")

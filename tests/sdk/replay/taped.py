@@ -20,9 +20,9 @@ from tachograph.replay._seam import hook
 class Taping:
     """A session whose finished tapes are kept in a list."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, redactor: Redactor) -> None:
         self.paths: list[Path] = []
-        self.session = _session.Session(directory, Redactor(), self._ship)
+        self.session = _session.Session(directory, redactor, self._ship)
 
     def _ship(self, path: Path) -> None:
         self.paths.append(path)
@@ -48,9 +48,9 @@ def call(entry, *args, new_loop=asyncio.new_event_loop, **kwargs):
 
 
 @contextmanager
-def taping(directory: Path):
+def taping(directory: Path, redactor: Redactor | None = None):
     """Runs in this block are recorded for replay."""
-    made = Taping(directory)
+    made = Taping(directory, redactor or Redactor())
     before = _session.use(made.session)
     was = _recorder.activate(recorder_without_export())
     _call.tape_hook = hook

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import aclosing
 
 import pytest
 from taped import assert_identical
-from test_order import SCENARIOS
+from test_order import SCENARIOS, stream, stream_early_stop
 
 import tachograph as tacho
 from tachograph.replay import Happened, _reconcile, reconcile
@@ -143,6 +144,40 @@ def test_resume_of_schedules(tapes, agent):
         outcome, result = go_on(Plan(cut(recording, length), allow_writes=True), agent)
         assert outcome == "ok", result
         assert_identical(replay(tapes.newest(), agent))
+
+
+@tacho.run
+async def stream_closed():
+    """Waits until the stream that it leaves is closed."""
+    async with aclosing(stream("a")) as chunks:
+        first = await anext(chunks)
+    return first, await look(1)
+
+
+@pytest.mark.parametrize(
+    ("agent", "closes_late"),
+    [(stream_early_stop, False), (stream_early_stop, True), (stream_closed, False)],
+)
+def test_resume_where_a_stream_was_left(tapes, agent, closes_late):
+    """After every record, also where the run went on before the stream had said that it is closed."""
+    _, recording = tapes.record(agent)
+    records = recording.records
+    if closes_late:
+        records = without_close(records)
+    for length in range(1, len(records)):
+        outcome, result = go_on(Plan(Recording(records[:length], recording.blobs)), agent)
+        assert outcome == "ok", (length, result)
+        assert_identical(replay(tapes.newest(), agent))
+
+
+def without_close(records):
+    """As on a busy machine: the next outcome came, and was the last."""
+    close = next(record for record in records if record.get("o") == "close")
+    left = [dict(record) for record in records if record is not close]
+    for record in left:
+        if record.get("q", 0) > close["q"]:
+            record["q"] -= 1
+    return left
 
 
 def test_fork_edit_result(tapes):

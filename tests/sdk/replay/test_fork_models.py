@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -11,6 +12,7 @@ import pytest
 from taped import assert_identical
 
 import tachograph as tacho
+from tachograph.cli.fork import recorded_result
 from tachograph.replay import _http
 from tachograph.replay._continue import Plan
 from tachograph.replay._run import go_on, replay
@@ -73,6 +75,19 @@ def test_fork_model_swap(tapes):
     assert_identical(replay(child, agent))
 
 
+def test_what_came_of_the_recorded_run_is_told_as_python_would(tapes):
+    """Beside the forks, whose errors are told so too."""
+
+    @tacho.run
+    def fails(said):
+        raise LookupError(said)
+
+    _, recording = tapes.record(fails, "no such order")
+    assert recorded_result(recording.end) == "LookupError: no such order"
+    _, recording = tapes.record(agent, "q")
+    assert json.loads(recorded_result(recording.end))[0] == "small: q"
+
+
 def test_tools_without_an_answer_are_not_called(tapes):
     """What was not recorded is refused, not guessed and not done."""
     _, recording = tapes.record(agent, "q")
@@ -82,6 +97,55 @@ def test_tools_without_an_answer_are_not_called(tapes):
     assert outcome == "err"
     assert "look was not recorded with these arguments" in str(error)
     assert LOOKED == []
+
+
+@tacho.tool
+async def poll():
+    LOOKED.append("poll")
+    return len(LOOKED)
+
+
+async def first():
+    return "first", await poll()
+
+
+async def second():
+    return "second", await poll()
+
+
+async def third():
+    return "third", await poll()
+
+
+@pytest.fixture
+def siblings():
+    return [first, second]
+
+
+@pytest.fixture
+def polling(siblings):
+    @tacho.run
+    async def polling():
+        return dict(await asyncio.gather(*(each() for each in siblings)))
+
+    return polling
+
+
+def test_who_asks_the_same_gets_the_answer_of_its_own_place(tapes, siblings, polling):
+    """However the code now starts those that ask, none gets what another one got."""
+    (_, then), recording = tapes.record(polling)
+    assert then["first"] != then["second"]
+    siblings.reverse()
+    outcome, now = go_on(Plan(recording, 1, tools_from_tape=True), polling)
+    assert (outcome, now) == ("ok", then)
+
+
+def test_who_is_new_gets_no_answer_of_one_of_several_others(tapes, siblings, polling):
+    _, recording = tapes.record(polling)
+    siblings.insert(0, third)
+    outcome, error = go_on(Plan(recording, 1, tools_from_tape=True), polling)
+    assert outcome == "err"
+    assert "poll gave different answers to these arguments, none of them here" in str(error)
 
 
 def test_streams_are_asked_of_the_other_model(tapes):

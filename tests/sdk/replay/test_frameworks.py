@@ -6,13 +6,12 @@ The server answers late and out of order; no code of the agents is made for repl
 from __future__ import annotations
 
 import asyncio
-import json
 import operator
 import random
 import sys
+import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Thread
 from typing import Annotated, TypedDict
 
 import agents
@@ -21,74 +20,18 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 from mcp import ClientSession, StdioServerParameters, stdio_client
+from model_server import ModelServer
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from taped import assert_identical
 
 import tachograph as tacho
+from tachograph.replay import _watch
 from tachograph.replay._run import replay
+from tachograph.replay._turns import GivenUp
 
 ROUNDS = 5
-TOOLS = [("weather", '{"city": "Bern"}'), ("weather", '{"city": "Rome"}'), ("stock", "{}")]
-
-
-class ModelServer(ThreadingHTTPServer):
-    """Asks for three tools at once, then says what they gave. Late, and each time otherwise."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked = 0
-        self.never = Event()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        given = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked += 1
-        self.server.never.wait(random.random() * 0.01)
-        results = [m["content"] for m in given["messages"] if m["role"] == "tool"]
-        message = {"role": "assistant", "content": None}
-        if given.get("tools") and not results:
-            message["tool_calls"] = [
-                {
-                    "id": f"call_{number}",
-                    "type": "function",
-                    "function": {"name": name, "arguments": arguments},
-                }
-                for number, (name, arguments) in enumerate(TOOLS)
-            ]
-        else:
-            last = given["messages"][-1]["content"]
-            message["content"] = f"{results or last} {random.random()}"
-        content = json.dumps(
-            {
-                "id": f"chat-{self.server.asked}",
-                "object": "chat.completion",
-                "created": 1,
-                "model": given["model"],
-                "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-                "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14},
-            }
-        ).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format, *args):
-        """The console belongs to the tests."""
-
-
 SERVER = None
 
 
@@ -114,6 +57,19 @@ def server():
 
 def client():
     return openai.AsyncOpenAI(base_url=SERVER.url, api_key="none", max_retries=0)
+
+
+@contextmanager
+def client_of_plain_code():
+    """On the thread's own loop, which ``run_sync`` uses."""
+    loop, asked = asyncio.new_event_loop(), client()
+    asyncio.set_event_loop(loop)
+    try:
+        yield asked
+    finally:
+        loop.run_until_complete(asked.close())
+        loop.close()
+        asyncio.set_event_loop(None)
 
 
 @tacho.tool
@@ -163,6 +119,33 @@ async def langgraph_agent():
     return await builder.compile().ainvoke({"cities": ["Bern", "Rome", "Oslo", "Lima"]})
 
 
+NOTES = []
+
+
+@tacho.tool
+def rain_in(city, noted):
+    time.sleep(random.random() * 0.002)
+    return f"{city}: {random.randint(1, 90)} mm"
+
+
+def note(state):
+    """A node that shares a list with its siblings, which is nobody's idea of good style."""
+    for _ in range(2):
+        NOTES.append(rain_in(state["city"], len(NOTES)))
+    return {"found": [f"{state['city']} {len(NOTES)}"]}
+
+
+@tacho.run(threads="exact")
+def langgraph_threads():
+    NOTES.clear()
+    builder = StateGraph(State)
+    builder.add_node("look", note)
+    builder.add_conditional_edges(START, fan_out, ["look"])
+    builder.add_edge("look", END)
+    cities = ["Bern", "Rome", "Oslo", "Lima"]
+    return builder.compile().invoke({"cities": cities})["found"], list(NOTES)
+
+
 # --- pydantic-ai -----------------------------------------------------------------------------------
 
 
@@ -182,6 +165,24 @@ async def pydantic_ai_agent():
         model = OpenAIChatModel("gpt-5-mini", provider=OpenAIProvider(openai_client=asked))
         result = await agent.run("Where is it warm?", model=model)
     return result.output
+
+
+@tacho.run
+def pydantic_ai_plain():
+    """``run_sync``, and a plain tool, which pydantic-ai runs in a thread of anyio's."""
+    agent = PydanticAgent()
+
+    @agent.tool_plain
+    async def weather(city: str) -> str:
+        return await weather_of(city)
+
+    @agent.tool_plain
+    def stock() -> str:
+        return rain_in("Bern", 0)
+
+    with client_of_plain_code() as asked:
+        model = OpenAIChatModel("gpt-5-mini", provider=OpenAIProvider(openai_client=asked))
+        return agent.run_sync("Where is it warm?", model=model).output
 
 
 # --- OpenAI Agents ---------------------------------------------------------------------------------
@@ -207,6 +208,16 @@ async def openai_agents_agent():
         agent = agents.Agent(name="helper", tools=[weather, stock], model=model)
         result = await agents.Runner.run(agent, "Where is it warm?")
     return result.final_output
+
+
+@tacho.run
+def openai_agents_plain():
+    """``run_sync`` makes its task on a loop that does not run yet."""
+    agents.set_tracing_disabled(disabled=True)
+    with client_of_plain_code() as asked:
+        model = agents.OpenAIChatCompletionsModel("gpt-5-mini", asked)
+        agent = agents.Agent(name="helper", tools=[weather, stock], model=model)
+        return agents.Runner.run_sync(agent, "Where is it warm?").final_output
 
 
 # --- a server of the Model Context Protocol, as a child process ---------------------------------------
@@ -254,6 +265,7 @@ def test_mcp_session(tapes, tmp_path):
 
 
 FRAMEWORKS = [langgraph_agent, pydantic_ai_agent, openai_agents_agent]
+FRAMEWORKS += [pydantic_ai_plain, openai_agents_plain]
 
 
 @pytest.mark.parametrize("agent", FRAMEWORKS, ids=lambda each: each.__name__)
@@ -268,3 +280,14 @@ def test_framework_agents(tapes, server, agent):
         asked = server.asked
         assert_identical(replay(recording, agent))
         assert server.asked == asked
+
+
+def test_langgraph_threads(tapes, monkeypatch):
+    """Synchronous nodes run in a pool of LangGraph's own: their turns are replayed."""
+    monkeypatch.setattr(_watch, "_STUCK_S", 60.0)
+    for _ in range(ROUNDS):
+        (outcome, result), recording = tapes.record(langgraph_threads)
+        assert outcome == "ok", result
+        assert len(recording.turns) > 8
+        assert not [turn for turn in recording.turns if isinstance(turn, GivenUp)]
+        assert_identical(replay(recording, langgraph_threads))

@@ -203,6 +203,18 @@ def test_exceptions_come_from_the_table_or_stand_in():
         {"$": "client", "t": "os:system", "url": "http://x", "retries": 1},
         {"$": "path", "t": "os", "v": "x"},
         {"$": "datetime", "v": [1, 2], "z": None, "f": 0},
+        {"$": "defaultdict", "v": [], "f": "exec"},
+        {"$": "numpy", "t": "numpy:ndarray", "d": "|O", "n": [1], "v": "AAAAAAAAAAA="},
+        {"$": "numpy", "t": "numpy:ndarray", "d": "<f8", "n": [1 << 40], "v": ""},
+        {"$": "numpy", "t": "numpy:ndarray", "d": "<U1", "n": [1], "v": "/////w=="},
+        *(
+            {"$": "error", "t": f"builtins:{name}", "b": name, "m": "", **held}
+            for name, held in {
+                "UnicodeEncodeError": {"a": ["a", "x", -9_999_999_999, -9_999_999_998, "x"]},
+                "OSError": {"a": [], "s": "filename"},
+                "ExceptionGroup": {"a": [5], "g": [1]},
+            }.items()
+        ),
     ],
     ids=lambda tree: str(tree)[:40],
 )

@@ -377,3 +377,61 @@ def test_leak_is_named_while_recording(tapes):
     _, recording = tapes.record(woken_from_outside, from_a_thread)
     assert len(recording.leaks) == 1
     assert "test_order.py" in recording.leaks[0]
+
+
+@tacho.run
+async def changed_at_the_end():
+    out = []
+
+    async def left():
+        try:
+            while True:
+                await asyncio.sleep(0)
+                out.append("turn")
+        finally:
+            out.append("cancelled")
+
+    left_behind = asyncio.create_task(left())
+    out.append(await model("one"))
+    assert not left_behind.done()
+    return out
+
+
+def test_a_result_counts_as_it_was_given(tapes):
+    """What tasks that are left behind make of it afterwards is no part of the run, then or now."""
+    (_, value), recording = tapes.record(changed_at_the_end)
+    assert value[-1] == "cancelled"
+    result = replay(recording, changed_at_the_end)
+    assert_identical(result)
+    assert "cancelled" not in result.output
+
+
+STUBBORN = []
+
+
+@tacho.run
+async def one_that_will_not_end():
+    async def endless():
+        while STUBBORN:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                STUBBORN.append("asked to end")
+
+    left_behind = asyncio.create_task(endless())
+    said = await model("now" if STUBBORN else "then")
+    assert left_behind.done() is not bool(STUBBORN)
+    return said
+
+
+def test_a_task_that_will_not_end_does_not_hold_up_a_replay(tapes):
+    """Whoever closes the loop would wait for it."""
+    _, recording = tapes.record(one_that_will_not_end)
+    STUBBORN.append("from now on")
+    try:
+        result = replay(recording, one_that_will_not_end)
+    finally:
+        asked = STUBBORN.count("asked to end")
+        STUBBORN.clear()
+    assert result.divergence.kind == "ARGS_CHANGED"
+    assert asked

@@ -11,6 +11,7 @@ from programs import edit, record, tacho
 
 from tachograph.replay._recording import load
 from tachograph.replay._redacted import redacted
+from tachograph.replay._update import only_tape
 
 pytest_plugins = ["pytester"]
 
@@ -108,3 +109,41 @@ def test_the_tape_is_masked_and_names_no_place(made):
 def _members(package):
     with zipfile.ZipFile(io.BytesIO(package)) as archive:
         return [archive.read(name) for name in archive.namelist()]
+
+
+def test_a_recording_is_made_anew(project):
+    """`--tacho-update`: live, with consent for what changes the world, and told what is different."""
+    (tape,) = (project.path / "tests" / "tapes").glob("*.tacho")
+    before = tape.read_bytes()
+    edit(project.path / "desk.py", "Be polite", "Be brief")
+    several = project.runpytest_subprocess(*PLUGIN, "--tacho-update", "-n", "2", "tests")
+    several.stderr.fnmatch_lines(["*leave -n out*"])
+    denied = project.runpytest_subprocess(*PLUGIN, "--tacho-update", "tests")
+    denied.assert_outcomes(errors=1)
+    denied.stdout.fnmatch_lines(["*refund changes the world, and was not called: --tacho-allow*"])
+    assert tape.read_bytes() == before
+
+    done = project.runpytest_subprocess(*PLUGIN, "--tacho-update", "--tacho-allow-writes", "tests")
+    done.assert_outcomes(passed=1)
+    done.stdout.fnmatch_lines(["desk_*.tacho: recorded anew", "  *step 3 ask: ~ $.messages*"])
+    anew = load(tape)
+    assert "Be brief" in str(anew.calls[2].args)
+    assert "parent" not in anew.run
+    assert anew.run["file"] == "/program/desk.py"
+
+
+@pytest.mark.parametrize(
+    ("left", "found"),
+    [
+        (["r.1.tape"], True),
+        (["r.1.tacho"], True),
+        (["r.1.tape", "r.1.packing"], True),
+        (["r.1.tape", "r.1.tacho"], True),
+        (["r.1.packing"], False),
+        (["r.1.tape", "r.2.tape"], False),
+    ],
+)
+def test_a_process_may_end_while_it_packs(tmp_path, left, found):
+    for name in left:
+        (tmp_path / name).touch()
+    assert (only_tape(tmp_path) is not None) == found

@@ -321,18 +321,6 @@ def test_warm_cache(tapes):
 
 
 @tacho.run
-def numpy_chance():
-    return np.random.random(), sync_tool("x")[0]  # noqa: NPY002 - agents do
-
-
-def test_random_choice_of_numpy_is_told(tapes):
-    """The shared generator of numpy is read live: the difference is reported, never passed over."""
-    _, recording = tapes.record(numpy_chance)
-    found = replay(recording, numpy_chance).divergence
-    assert found.kind == "RESULT_CHANGED"
-
-
-@tacho.run
 async def to_thread_undeclared():
     """to-thread: work in threads that wakes the agent by itself."""
     loop, waiting = asyncio.get_running_loop(), asyncio.Event()

@@ -3,17 +3,24 @@
 A tape is made with ``python record.py NAME`` in this folder.
 """
 
+# Agents use the shared generator of numpy, whatever is better.
+# ruff: noqa: NPY002
+
 from __future__ import annotations
 
 import asyncio
+import queue
 import random
 import sys
+import threading
 import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import PurePosixPath
+
+import numpy as np
 
 import tachograph as tacho
 
@@ -120,7 +127,50 @@ async def scribe():
     return [len(long), await count(), await count()]
 
 
+@tacho.run(agent="weavers", threads="exact")
+def weavers():
+    """Threads that take turns at one cloth, one of them giving up waiting."""
+    cloth, thread = [], queue.Queue(1)
+
+    def weave(number):
+        for _ in range(3):
+            cloth.append((number, len(cloth), len(recite(number))))
+            thread.put(number)
+
+    def sew():
+        taken = 0
+        while taken < 6:
+            try:
+                cloth.append(thread.get(timeout=0.0001))
+                taken += 1
+            except queue.Empty:
+                cloth.append("waited")
+
+    works = [threading.Thread(target=work) for work in (lambda: weave(1), lambda: weave(2), sew)]
+    for work in works:
+        work.start()
+    for work in works:
+        work.join()
+    return cloth
+
+
+@tacho.run(agent="gambler")
+def gambler():
+    """The shared generator of numpy, before, below and after an effect, and a secret that marks tell apart."""
+    drawn = [int(np.random.randint(1_000_000))]
+    drawn += [len(recite(drawn[0] % 10)), float(np.random.normal())]
+    np.random.shuffle(drawn)
+    return drawn, recite_with_key(f"sk-ant-api03-{'b' * 90}")
+
+
+@tacho.tool
+def recite_with_key(key):
+    return len(key)
+
+
 RUNS = {
+    "gambler": gambler,
+    "weavers": weavers,
     "desk": lambda: asyncio.run(desk(["a", "b", "c", "d"])),
     "clerk": clerk,
     "choir": lambda: asyncio.run(choir()),
