@@ -11,6 +11,7 @@ installed (the extra ``fast``), and Python's ``re``, four times as long, everywh
 from __future__ import annotations
 
 import functools
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,7 @@ from tachograph._guard import LOGGER
 from tachograph._marks import CARD, NAMES, SHAPES, Mark
 from tachograph._named import is_sensitive
 from tachograph._secrets import KEY_LIMIT_CHARS
+from tachograph._waits import Mutex
 
 _BETWEEN: Final = b"\xff"
 """Stands between two spans: no expression matches across it."""
@@ -95,24 +97,37 @@ Engine = Callable[[_Batch], None]
 """Notes in a batch where a mark of a secret stands."""
 
 
-@functools.cache
+_engine: Engine | None = None
+
+
 def best_engine() -> Engine:
     """RE2's, where it is installed. First called when recording begins: no other thread imports where one may fork."""
-    return re2_engine() or python_engine()
+    global _engine
+    if _engine is None:
+        _engine = re2_engine() or python_engine()
+    return _engine
 
 
 # --- RE2 ---------------------------------------------------------------------------------------------
 
 
+_looking = Mutex()
+"""Held while RE2 looks. Python's threads can go on meanwhile, and so can a fork and the end of the interpreter."""
+_is_over = False
+_forks = 0
+
+
 def re2_engine() -> Engine | None:
-    """Looks for everything in one go; None where ``google-re2`` is not installed, or is something else."""
+    """Looks for everything in one go; None where ``google-re2`` is not installed, is something else, or may not look any more."""
+    if _is_over:
+        return None
     try:
         import re2
 
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         options.never_capture = True
-        options.max_mem = _RE2_MEMORY_BYTES
+        options.max_mem = _RE2_MEMORY_BYTES + _forks
         expression = re2.compile(_re2_expression(), options)
         if expression.search(b"a password: b").span() != (2, 11):
             return None
@@ -129,6 +144,28 @@ _RE2_MEMORY_BYTES: Final = 32 << 20
 """At most; it takes what the texts have needed, mostly a tenth of a megabyte."""
 
 
+def end_re2(timeout_s: float) -> None:
+    """Wait until RE2 is not looking, and have it look no more: Python does, if anything is still to be sent.
+
+    For the end of the process: a thread that comes back from C++ while the interpreter ends aborts the process.
+    """
+    global _engine, _is_over
+    _is_over, _engine = True, None
+    _looking.acquire(timeout=timeout_s)  # for good: who is about to look stays where it is
+
+
+def _forked() -> None:
+    """An expression has locks of its own, which a thread of the parent's may have held: the child compiles another one."""
+    global _engine, _forks, _looking
+    _engine, _looking = None, Mutex()
+    # The package keeps what it has compiled, by the expression and its options.
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 def _re2_expression() -> bytes:
     names = b"|".join(map(_in_a_row, NAMES))
     return b"|".join((*map(_in_a_row, (*SHAPES, CARD)), b"(?i:%b)" % names))
@@ -139,9 +176,10 @@ def _in_a_row(mark: Mark) -> bytes:
 
 
 def _look_with_re2(expression: Any, batch: _Batch) -> None:
-    match = expression.search(batch.text)
-    while match is not None:
-        match = expression.search(batch.text, batch.after(*match.span()))
+    with _looking:
+        match = expression.search(batch.text)
+        while match is not None:
+            match = expression.search(batch.text, batch.after(*match.span()))
 
 
 # --- Python ------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 EXIT_TIMEOUT_S = 1.8
 """How long the exit of the process waits for a collector that accepts nothing: two seconds, less what
 the interpreter needs to end."""
+_RE2_ENDS_S = 0.5
+"""More than a look at the longest text takes; a thread that is still waiting for a collector may be at it."""
 
 _lock = Mutex()
 _sender: Sender | None = None
@@ -370,6 +372,10 @@ def _register_hooks() -> None:
 
 def _at_exit() -> None:
     _stop(EXIT_TIMEOUT_S, patient=True)
+    with guarded("ending"):
+        from tachograph._screen import end_re2
+
+        end_re2(_RE2_ENDS_S)
 
 
 def _before_fork() -> None:

@@ -190,14 +190,57 @@ def test_what_begins_within_a_name_that_is_passed_over_is_found():
 def test_without_re2_python_looks(monkeypatch, module):
     """Not installed, or another package of that name."""
     monkeypatch.setitem(sys.modules, "re2", module)
+    monkeypatch.setattr(_screen, "_engine", None)
     assert re2_engine() is None
-    best_engine.cache_clear()
-    try:
-        assert _screen.suspects([b"a", b"password=b"]) == [1]
-    finally:
-        best_engine.cache_clear()
+    assert _screen.suspects([b"a", b"password=b"]) == [1]
 
 
 def test_re2_is_used_where_it_is_installed():
-    assert best_engine() is not None
     assert best_engine().func is re2_engine().func
+
+
+LOOKING = """
+import os, random, signal, sys, threading
+import tachograph as tacho
+from tachograph._screen import best_engine, suspects
+
+tacho.init(endpoint="http://127.0.0.1:9", service="svc")
+looks = threading.Event()
+def look():
+    chance = random.Random(7)
+    while True:
+        suspects([chance.randbytes(90_000)])
+        looks.set()
+threading.Thread(target=look, daemon=True).start()
+looks.wait()
+"""
+"""A thread of the process screens something new at every moment, as a sender under load does."""
+
+
+def test_a_child_that_is_forked_in_the_midst_of_a_look_looks(run_script):
+    """RE2 has locks of its own, and would wait for ever for a thread that is not there."""
+    source = """
+for _ in range(60):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        os._exit(0 if suspects([b"a", b"password=b"]) == [1] and best_engine() else 1)
+    status = os.waitpid(pid, 0)[1]
+    assert status == 0, status
+"""
+    run_script(LOOKING + source)
+
+
+def test_a_process_that_ends_in_the_midst_of_a_look_is_not_aborted(run_script):
+    """Python ends a thread that comes back to it then, and C++ ends the process for that."""
+    assert run_script(LOOKING, check=False).returncode == 0
+
+
+def test_at_the_end_python_looks(run_script):
+    """What is still to be sent by others, after the end of ours, is screened all the same."""
+    source = """
+import atexit
+atexit._run_exitfuncs()
+print(type(best_engine()).__name__, suspects([b"a", b"password=b"]))
+"""
+    assert run_script(LOOKING + source).stdout == "function [1]\n"
