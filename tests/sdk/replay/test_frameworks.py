@@ -53,6 +53,8 @@ def serving():
 def server():
     with serving() as running:
         yield running
+    # The agents here switch it off for the process, and other tests record by it.
+    agents.set_tracing_disabled(disabled=False)
 
 
 def client():
