@@ -32,7 +32,9 @@ LONGEST_PAUSE_S = 2.0
 """Of the processor, without any effect; then the agent is said to run on."""
 WAITING = 15
 """So many times as long it may do nothing at all."""
-_LOOK_S = 0.05
+_LOOK_S, _LONGEST_LOOK_S = 0.05, 0.2
+"""How often it is looked. More between two looks passed while nobody got on, as on a machine that stood still."""
+_TASKS = Path("/proc/self/task")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -186,6 +188,49 @@ def _with_patience(
     )
 
 
+class Patience:
+    """How long an agent may go on without any effect, by the processor's time or, where it does nothing, by the clock's."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._progress: object = None
+        self._looked_s = self._began_s = self._waited_s = self._kept_s = 0.0
+
+    def look(self, progress: object, now_s: float, worked_s: float, kept_s: float = 0.0) -> str:
+        """Called again and again. Why it is to be ended; empty: it is not.
+
+        Args:
+            progress: Another one than before when the agent has got on.
+            now_s: By the clock.
+            worked_s: What the process has computed so far.
+            kept_s: What it could have computed besides, if others had left it a processor.
+        """
+        if progress != self._progress:
+            self._progress, self._began_s, self._waited_s = progress, worked_s, 0.0
+        else:
+            passed_s = min(now_s - self._looked_s, _LONGEST_LOOK_S)
+            self._waited_s += max(passed_s - max(kept_s - self._kept_s, 0.0), 0.0)
+        self._looked_s, self._kept_s = now_s, kept_s
+        if worked_s - self._began_s >= self._patience_s:
+            return f"the agent ran for {self._patience_s:g} seconds without any effect."
+        if self._waited_s >= WAITING * self._patience_s:
+            waited_s = WAITING * self._patience_s
+            return f"the agent waited for {waited_s:g} seconds without any effect."
+        return ""
+
+
+def _kept_from_computing_s() -> float:
+    """How long the other threads of this process were ready and had no processor; 0 where the system does not say."""
+    me, kept_ns = str(threading.get_native_id()), 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for task in _TASKS.iterdir():
+            if task.name != me:
+                # A thread may end meanwhile.
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    kept_ns += int((task / "schedstat").read_text().split()[1])
+    return kept_ns / 1e9
+
+
 def _watch(player: Player, patience_s: float) -> None:
     """Interrupt an agent that goes on and on, or waits and waits, without any effect."""
     said = ""
@@ -199,17 +244,12 @@ def _watch(player: Player, patience_s: float) -> None:
 
     def look() -> None:
         nonlocal said
-        last = None
+        patience = Patience(patience_s)
         while not player.over:
             # A module more is progress too: a large library takes seconds to import, where its client is used first.
-            now = player.progress_s, len(sys.modules)
-            if now != last:
-                last, since_s, worked_s = now, time.monotonic(), time.process_time()
-            # Its own time, as a busy machine leaves it little of the clock's.
-            if time.process_time() - worked_s >= patience_s:
-                said = f"the agent ran for {patience_s:g} seconds without any effect."
-            elif time.monotonic() - since_s >= WAITING * patience_s:
-                said = f"the agent waited for {WAITING * patience_s:g} seconds without any effect."
+            progress = player.progress_s, len(sys.modules)
+            times_s = time.monotonic(), time.process_time(), _kept_from_computing_s()
+            said = patience.look(progress, *times_s)
             if said:
                 # A signal of the system's, as it ends a wait for a lock too; the fence lets no other out.
                 signal.setitimer(signal.ITIMER_REAL, _LOOK_S)

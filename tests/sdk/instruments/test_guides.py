@@ -99,7 +99,7 @@ def test_the_program_of_a_guide_records_what_it_should(guide, tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=400,
         )
     layers, word = GUIDES[guide]
     assert result.returncode == 0, result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import httpx2
 import openai
 import pytest
 from openai_server import (
@@ -444,9 +445,14 @@ def test_the_provider_is_the_host_s(server, spans):
     server.will_say(completion({}))
     azure = openai.AzureOpenAI(api_key="k", api_version="1", azure_endpoint=server.url)
     azure.chat.completions.create(**ASK)
-    with openai.OpenAI(
-        api_key="k", base_url="https://api.deepseek.com", max_retries=0, timeout=0.001
-    ) as other:
+
+    def nobody(request):
+        raise httpx2.ConnectError("nobody is there")
+
+    with httpx2.Client(transport=httpx2.MockTransport(nobody)) as http:
+        other = openai.OpenAI(
+            api_key="k", base_url="https://api.deepseek.com", max_retries=0, http_client=http
+        )
         with pytest.raises(openai.APIConnectionError):
             other.chat.completions.create(**ASK)
     providers = [span.attributes[names.GEN_AI_PROVIDER_NAME] for span in spans]

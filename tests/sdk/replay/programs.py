@@ -8,6 +8,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tachograph.replay._ship import pack_journal
+from tachograph.replay._update import only_tape
+
 DESK = '''
     import asyncio, sys
     import tachograph as tacho
@@ -61,11 +64,19 @@ def record(folder: Path, source: str = DESK) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert made.returncode == 0, made.stderr
-    (recording,) = (home / "tapes").glob("*.tacho")
-    return recording
+    return recording_in(home)
+
+
+def recording_in(home: Path) -> Path:
+    """The one that a program which has ended left there. Its exit waits two seconds, busy machine or not: it may be unpacked."""
+    left = only_tape(home / "tapes")
+    assert left is not None, list((home / "tapes").iterdir())
+    if left.suffix == ".tape":
+        pack_journal(left)
+    return left.with_suffix(".tacho")
 
 
 def edit(script: Path, old: str, new: str) -> None:
@@ -84,7 +95,7 @@ def tacho(folder: Path, *words: str, code: int = 0) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=180,
     )
     assert result.returncode == code, result.stdout + result.stderr
     return result.stdout

@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -14,6 +15,8 @@ from programs import edit, record
 from taped import assert_identical
 
 import tachograph as tacho
+from tachograph.replay import __main__ as replaying
+from tachograph.replay.__main__ import Patience, _kept_from_computing_s
 from tachograph.replay._run import replay
 
 KNOBS = {}
@@ -221,9 +224,39 @@ def test_an_agent_that_is_stuck_is_ended(tmp_path, stuck, said):
         [sys.executable, "-m", "tachograph.replay", str(recording), *words],
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=180,
     )
     found = json.loads(process.stdout)["divergence"]
     assert found["kind"] == "BUDGET"
     assert said in found["message"]
     assert "desk.py:" in found["where"]
+
+
+@pytest.mark.parametrize(("is_ready", "said"), [(True, "ran for 0.2"), (False, "waited for 3")])
+def test_who_waits_for_the_processor_is_not_said_to_wait_for_something(is_ready, said):
+    """Among fifty others an agent that computes had not run for long when the clock's time was over."""
+    patience, looks = Patience(0.2), (number * 0.05 for number in range(10_000))
+    times = ((now_s, is_ready * now_s * 0.02, is_ready * now_s * 0.98) for now_s in looks)
+    assert said in next(found for each in times if (found := patience.look("here", *each)))
+
+
+def test_a_machine_that_stood_still_uses_up_no_patience():
+    """Whoever was stopped for a minute has neither run nor waited."""
+    patience = Patience(0.2)
+    assert not patience.look("here", 0.0, 0.0)
+    assert not patience.look("here", 60.0, 0.0)
+    assert not patience.look("there", 61.0, 0.0)
+    assert not patience.look("there", 121.0, 0.1)
+
+
+def test_how_long_others_had_the_processor_is_known_where_the_system_says_it(tmp_path, monkeypatch):
+    assert _kept_from_computing_s() >= 0
+    own = str(threading.get_native_id())
+    for name, text in {own: "1 7000000000 1", "2": "1 2500000000 1", "3": "1 500000000 1"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "schedstat").write_text(text)
+    (tmp_path / "4").mkdir()  # has ended
+    monkeypatch.setattr(replaying, "_TASKS", tmp_path)
+    assert _kept_from_computing_s() == 3
+    monkeypatch.setattr(replaying, "_TASKS", tmp_path / "none")
+    assert _kept_from_computing_s() == 0

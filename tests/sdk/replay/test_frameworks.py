@@ -53,6 +53,8 @@ def serving():
 def server():
     with serving() as running:
         yield running
+    # The agents here switch it off for the process, and other tests record by it.
+    agents.set_tracing_disabled(disabled=False)
 
 
 def client():
@@ -284,7 +286,8 @@ def test_framework_agents(tapes, server, agent):
 
 def test_langgraph_threads(tapes, monkeypatch):
     """Synchronous nodes run in a pool of LangGraph's own: their turns are replayed."""
-    monkeypatch.setattr(_watch, "_STUCK_S", 60.0)
+    for name in ("_STUCK_S", "_BUSY_S", "_LONG_S", "_STALLED_S"):
+        monkeypatch.setattr(_watch, name, 60.0)
     for _ in range(ROUNDS):
         (outcome, result), recording = tapes.record(langgraph_threads)
         assert outcome == "ok", result

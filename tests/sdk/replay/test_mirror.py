@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+from programs import recording_in
 from test_canary import traces
 
 LIBRARY = """
@@ -96,7 +97,7 @@ def made(folder):
 
 def replayed(folder, environment):
     """As ``tacho replay`` starts it."""
-    (recording,) = (folder / "tacho" / "tapes").glob("*.tacho")
+    recording = recording_in(folder / "tacho")
     script = (
         "import json, sys; import pathlib; from tachograph.replay._process import replayed;"
         "print(json.dumps(replayed(pathlib.Path(sys.argv[1]).read_bytes(), pathlib.Path.cwd())))"
@@ -106,7 +107,7 @@ def replayed(folder, environment):
         cwd=folder / "program",
         env=environment,
         stdout=subprocess.PIPE,
-        timeout=120,
+        timeout=180,
         check=True,
     )
     return json.loads(out.stdout)["divergence"]
@@ -117,7 +118,7 @@ def test_libraries_write_into_stand_ins(tmp_path):
     environment = made(tmp_path)
     program, home, cache = (tmp_path / name for name in ("program", HOME, "cache"))
     command = [sys.executable, "agent.py"]
-    subprocess.run(command, cwd=program, env=environment, check=True, timeout=120)
+    subprocess.run(command, cwd=program, env=environment, check=True, timeout=180)
     (home / "empty").mkdir()
     (home / "old" / "below").mkdir(parents=True)
     before = traces(home), traces(cache)

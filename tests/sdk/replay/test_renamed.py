@@ -9,6 +9,7 @@ import types
 import pytest
 from taped import assert_identical
 
+from tachograph import _renamed
 from tachograph.replay._continue import Plan
 from tachograph.replay._entry import find_entry
 from tachograph.replay._recording import RecordingError
@@ -46,6 +47,8 @@ PROGRAM = textwrap.dedent("""
 @pytest.fixture
 def load(monkeypatch):
     """Puts a program in the place of the one before it, as an edit does."""
+    # One table for the process: no test hears what another one's program was called before.
+    monkeypatch.setattr(_renamed, "_former", {})
 
     def load(source):
         module = types.ModuleType("desk_of_test")

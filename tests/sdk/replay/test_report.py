@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from programs import edit, record, tacho
+from programs import DESK, edit, record, tacho
 
 from tachograph.replay._code_diff import code_changes
 from tachograph.replay._divergence import Divergence
@@ -27,6 +27,14 @@ def git(folder, *words):
     )
 
 
+ASKS_GIT = """
+        # On a busy machine so short a program has ended before git has answered.
+        from tachograph import _code_version
+        _code_version.known_for((lambda: 0).__code__.co_filename, wait_s=60)
+        tacho.init()
+"""
+
+
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory):
     """A program under git, recorded, and then edited in its prompt and its amount."""
@@ -35,12 +43,14 @@ def edited(tmp_path_factory):
     (folder / "desk.py").write_text("")
     git(folder, "add", ".")
     git(folder, "commit", "-m", "one")
-    recording = record(folder)
+    desk = DESK.replace("\n        tacho.init()\n", ASKS_GIT)
+    assert desk != DESK
+    recording = record(folder, desk)
     git(folder, "add", "desk.py")
     git(folder, "commit", "-m", "two")
     # Recorded again, on committed code this time.
     recording.unlink()
-    recording = record(folder).rename(folder / "run.tacho")
+    recording = record(folder, desk).rename(folder / "run.tacho")
     edit(folder / "desk.py", "Be polite", "Be brief")
     edit(folder / "desk.py", 'found[0]["paid"])', '2 * found[0]["paid"])')
     return folder

@@ -98,7 +98,7 @@ def place():
 
 
 def shipper_to(url, folder, delay_s=60.0, kept=None):
-    options = {"timeout_s": 10.0, "delay_s": delay_s, "compression": "auto"}
+    options = {"timeout_s": 60.0, "delay_s": delay_s, "compression": "auto"}
     return Shipper(folder, url, {}, kept=kept or Kept(), **options)
 
 

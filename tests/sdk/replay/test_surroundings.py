@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 import pytest
-from programs import tacho
+from programs import recording_in, tacho
 from taped import assert_identical
 
 import tachograph as tacho_sdk
@@ -41,7 +41,7 @@ def test_sets_have_the_recorded_order(tmp_path, monkeypatch):
     monkeypatch.setenv("REGION", "eu")
     said = tacho(tmp_path, "record", "--", sys.executable, "tour.py")
     assert said.startswith("['eu', 'town")
-    (file,) = (tmp_path / "home" / "tapes").glob("*.tacho")
+    file = recording_in(tmp_path / "home")
     monkeypatch.setenv("REGION", "us")
     said = tacho(tmp_path, "replay", str(file))
     assert said.startswith("Identical: 30 effects")

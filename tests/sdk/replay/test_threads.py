@@ -142,13 +142,18 @@ def test_nothing_is_replaced_without_need(tapes, monkeypatch):
 def blocked():
     """One thread waits in the system for another, which no recorder can know."""
     reading, writing = os.pipe()
-    out = []
+    out, begun = [], threading.Event()
+
+    @tacho.tool
+    def look():
+        return begun.wait(60)
 
     def wait():
+        begun.set()
         out.append(os.read(reading, 9))
 
     def tell():
-        tool("before")
+        look()  # whoever begins first, the other is at it before this goes on
         os.write(writing, b"go on")
 
     joined(wait, tell)
@@ -160,13 +165,18 @@ def blocked():
 @tacho.run(threads="exact")
 def spinning():
     """One thread asks again and again whether another has come so far."""
-    out = []
+    out, begun = [], threading.Event()
+
+    @tacho.tool
+    def look():
+        return begun.wait(60)
 
     def wait():
+        begun.set()
         while not out:
             pass
 
-    joined(wait, lambda: out.append(tool("once")))
+    joined(wait, lambda: out.append(look()))
     return out
 
 
@@ -341,7 +351,7 @@ def test_a_fork_in_a_thread_does_not_wait_for_turns(tmp_path):
         env={**home, "TACHO_HOME": str(tmp_path), "TACHO_ENDPOINT": "http://127.0.0.1:9"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     assert ran.stdout == b"[7]\n"

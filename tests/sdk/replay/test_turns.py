@@ -35,6 +35,13 @@ def unhooked():
     HOOKS.clear()
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Whoever has a turn may stand still: a machine that has other things to do is no reason to take it away."""
+    for name in ("_STUCK_S", "_BUSY_S", "_LONG_S", "_STALLED_S"):
+        monkeypatch.setattr(_watch, name, LONG_S)
+
+
 class Counting(Engine):
     """Keeps the turns that were taken."""
 
@@ -47,7 +54,7 @@ class Counting(Engine):
 
 
 @pytest.fixture
-def engine():
+def engine(patient):
     """With a baton, which this thread holds: the thread of an event loop, by its name \"\"."""
     made = Counting()
     made.baton = Baton(made, "")
@@ -224,7 +231,7 @@ async def loop_at_rest():
     return out
 
 
-def test_a_resumption_follows_the_turns_of_threads_to_their_end(tapes, monkeypatch):
+def test_a_resumption_follows_the_turns_of_threads_to_their_end(tapes, patient, monkeypatch):
     """When no outcome was left for its loop, it went live, and the rest of the turns was forgotten."""
     _, recording = tapes.record(loop_at_rest)
     ends = next(n for n, r in enumerate(recording.records) if r["t"] == "done" and r.get("q"))
@@ -292,10 +299,8 @@ def test_a_difference_is_heard_of_by_the_second_loop_of_a_run(tapes):
 
 
 @pytest.mark.parametrize("agent", [futures_awaited, loops_that_close])
-def test_loops_and_pools_that_wait_for_each_other(tapes, monkeypatch, agent):
+def test_loops_and_pools_that_wait_for_each_other(tapes, patient, agent):
     """Nothing of that hinders the others, or wakes a loop unrecorded; an outcome that comes too late is none."""
-    for name in ("_STUCK_S", "_BUSY_S", "_LONG_S", "_STALLED_S"):
-        monkeypatch.setattr(_watch, name, LONG_S)
     for _ in range(3):
         (outcome, value), recording = tapes.record(agent)
         assert outcome == "ok", value
@@ -307,6 +312,7 @@ def test_loops_and_pools_that_wait_for_each_other(tapes, monkeypatch, agent):
 def test_a_holder_that_starts_many_threads(tapes, monkeypatch):
     """What the process computes for threads that begin is not the holder's doing: it is looked at often before it is accused."""
     for name, value in {
+        "_STUCK_S": LONG_S,
         "_BUSY_S": 0,
         "_LONG_S": 0,
         "_BUSY_LOOKS": 1_000,
