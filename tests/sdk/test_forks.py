@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
+import socket
+
+from tachograph import _orphans
+from tachograph._segment import claim
+from tachograph._spool import OWNER, Spool
 
 HALF_AN_ANSWER = """
 import os, signal, socket, threading, time
@@ -84,3 +90,29 @@ print([tacho.flush(60), found])
 def test_threads_of_ours_import_nothing(run_script, collector):
     """A child that is forked meanwhile, and comes to need the same module, would wait for it without end."""
     assert ast.literal_eval(run_script(IMPORTS, collector.url).stdout) == [True, []]
+
+
+def test_a_child_keeps_nothing_that_its_parent_recovers(tmp_path):
+    """What could not be sent now is to be found by the next who looks, and the child may live for long."""
+    spool = Spool(tmp_path, {}, max_bytes=8 << 20, memory_records=100, memory_bytes=1 << 20)
+    spool.open()
+    spool.close(keep=True)
+    (orphan,) = _orphans.find(tmp_path)
+    ours, childs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        ours.close()
+        childs.send(b"forked")
+        childs.recv(1)
+        os._exit(0)
+    childs.close()
+    try:
+        ours.recv(6)
+        assert claim(orphan.folder / OWNER) is None
+        orphan.release(remove=False)
+        lock = claim(orphan.folder / OWNER)
+    finally:
+        ours.close()
+        os.waitpid(child, 0)
+    assert lock is not None
+    os.close(lock)
