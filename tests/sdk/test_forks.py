@@ -116,3 +116,26 @@ def test_a_child_keeps_nothing_that_its_parent_recovers(tmp_path):
         os.waitpid(child, 0)
     assert lock is not None
     os.close(lock)
+
+
+def test_a_child_looks_itself_for_the_commit_that_its_parent_looks_for(run_script):
+    script = """
+import os, threading
+from tachograph import _code_version
+goes_on, parent = threading.Event(), os.getpid()
+
+def git(*words):
+    if os.getpid() == parent:
+        goes_on.wait()
+    return "" if "status" in words else "c0ffee"
+
+_code_version._git = git
+_code_version.known_for(__file__)
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if _code_version.known_for(__file__, wait_s=60) == "c0ffee" else 1)
+assert os.waitpid(pid, 0)[1] == 0
+goes_on.set()
+assert _code_version.known_for(__file__, wait_s=60) == "c0ffee"
+"""
+    run_script(script)
