@@ -64,7 +64,8 @@ def test_the_readme_s_example_records_what_it_says(tmp_path):
     result = subprocess.run(
         [sys.executable, str(program)],
         cwd=tmp_path,
-        env=os.environ | {"TACHO_ENDPOINT": "http://127.0.0.1:9"},
+        env=os.environ
+        | {"TACHO_ENDPOINT": "http://127.0.0.1:9", "TACHO_HOME": str(tmp_path / "home")},
         capture_output=True,
         text=True,
         check=False,

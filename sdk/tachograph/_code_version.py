@@ -63,3 +63,14 @@ def _git(directory: str, *arguments: str) -> str:
         stdin=subprocess.DEVNULL,
     )
     return found.stdout.strip()
+
+
+def _after_fork() -> None:
+    """What a thread of the parent's was looking for is looked for anew: nobody would ever find it."""
+    for directory, search in list(_searches.items()):
+        if not search.done.is_open:
+            del _searches[directory]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

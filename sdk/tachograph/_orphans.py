@@ -42,6 +42,8 @@ _INTERRUPTED_RUN = _otlp.attribute(names.RUN_OUTCOME, "interrupted") + _otlp.att
     names.RUN_STOP_REASON, _INTERRUPTED
 )
 _INTERRUPTED_SPAN = _otlp.attribute(names.INTERRUPTED, True)
+_held: set[int] = set()
+"""Descriptors of the locks of spools that this process has found without an owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,9 @@ class Orphan:
         """Unlock it; ``remove``: all of it was dealt with."""
         if remove:
             remove_spool(self.folder)
-        os.close(self.lock)
+        if self.lock in _held:
+            _held.discard(self.lock)
+            os.close(self.lock)
 
 
 def find(home: Path) -> Iterator[Orphan]:
@@ -178,7 +182,19 @@ def find(home: Path) -> Iterator[Orphan]:
             continue
         lock = claim(folder / OWNER)
         if lock is not None:
+            _held.add(lock)
             yield Orphan(folder, lock)
+
+
+def _leave_to_parent() -> None:
+    """In a child that was forked: a spool would seem to have an owner for as long as the child lives."""
+    while _held:
+        with contextlib.suppress(OSError):
+            os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @dataclass(slots=True)

@@ -81,6 +81,9 @@ def want() -> None:
         if _is_asking or monotonic() < _next_s:
             return
         _is_asking, _next_s = True, monotonic() + REFRESH_S
+        # Here: what another thread imports at a fork, the child waits for without end when it comes to need it.
+        from tachograph_schemas import rates  # noqa: F401
+
         Background(_ask, "tachograph-prices").start()
 
 

@@ -144,10 +144,11 @@ _RE2_MEMORY_BYTES: Final = 32 << 20
 """At most; it takes what the texts have needed, mostly a tenth of a megabyte."""
 
 
-def end_re2(timeout_s: float) -> None:
+def end_re2(timeout_s: float = 5.0) -> None:
     """Wait until RE2 is not looking, and have it look no more: Python does, if anything is still to be sent.
 
-    For the end of the process: a thread that comes back from C++ while the interpreter ends aborts the process.
+    For the end of the process: a thread that comes back from C++ while the interpreter ends aborts the process. One that
+    waits for a collector in vain may be at a look, which takes a moment; on a machine with no time for it, longer.
     """
     global _engine, _is_over
     _is_over, _engine = True, None

@@ -228,9 +228,10 @@ class Sender:
 
     def after_fork(self) -> None:
         """In the child: the queue is the parent's to send, the connection the parent's to use."""
-        self._exporter.transport.close()
+        # First what is in files: the child must not write where its parent does, whatever else goes wrong.
         self.spool.after_fork()
         self._reset()
+        self._exporter.transport.leave_to_parent()
 
     # --- the thread ----------------------------------------------------------------------------------
 

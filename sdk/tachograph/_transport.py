@@ -12,6 +12,7 @@ import encodings.idna  # noqa: F401 - for its side effect
 import gzip
 import http.client
 import importlib
+import os
 import ssl
 import urllib.request
 from collections.abc import Mapping
@@ -165,6 +166,17 @@ class Transport:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def leave_to_parent(self) -> None:
+        """In a child that was forked: let go of the connection. The next post makes another.
+
+        An answer that a thread of the parent's is reading has a lock of its own, which nobody gives back here: to close it
+        would be to wait for ever. So only the socket below it is closed.
+        """
+        connection, self._connection = self._connection, None
+        sock = connection.sock if connection is not None else None
+        if sock is not None and (descriptor := sock.detach()) >= 0:
+            os.close(descriptor)
 
 
 def _coding(setting: str, *, loopback: bool) -> str:

@@ -99,7 +99,7 @@ def test_the_figures_are_the_truth(measure):
 
 def test_what_stays_open_and_what_does_not_come(load, measure):
     # A breaker is open until it is closed.
-    assert 50 < measure("breaker_open_s", "customer")["beta"] < 120
+    assert 50 < measure("breaker_open_s", "customer")["beta"] < 600
     assert measure("breaker_open_s", "customer")["acme"] == 0
     closed = {
         "tacho__breaker__name": "crm",
@@ -145,7 +145,8 @@ def test_what_stays_open_and_what_does_not_come(load, measure):
     assert measure("looping_runs", only={"agent": ["support"]}) == {}
 
     # Silence is the time since something came.
-    assert 0 < measure("silence_s", "agent")["billing"] < 60
+    silence_s = measure("silence_s", "agent")
+    assert 0 < silence_s["billing"] < silence_s["support"]
 
 
 def test_a_figure_is_shown_in_its_unit():

@@ -19,7 +19,7 @@ from tachograph.replay import _locks, _sources
 from tachograph.replay._drain import Drain
 from tachograph.replay._tape import Room, Tape
 
-DEADLINE_S = 60
+DEADLINE_S = 180
 SDK = Path(tachograph.__file__).parent
 NOT_IN_AGENTS = ("cli", "demo", "replay/_process.py", "replay/_warm.py", "replay/__main__.py")
 """Where no code of the agent's runs beside ours."""

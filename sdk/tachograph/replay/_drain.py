@@ -23,6 +23,9 @@ class Drain:
     def __init__(self) -> None:
         self._tapes: list[Tape] = []
         self._after: deque[Callable[[], None]] = deque()
+        self.begin_too: Callable[[], None] | None = None
+        """Begins a thread that will be needed once a tape is finished. At the end of the process, when the tape of a short
+        program is, Python 3.12 begins none any more."""
         self.is_idle = True
         """Whether it has to be woken to write."""
         self._work = Bell()
@@ -43,15 +46,13 @@ class Drain:
             self._thread = Background(self._run, "tachograph-tape")
         with guarded("starting the tape's thread"):
             self._thread.start()
+        if self.begin_too is not None:
+            self.begin_too()
 
     def write_out(self) -> None:
         """Write what is queued for all tapes, on this thread."""
         for tape in list(self._tapes):
             tape.write_out()
-
-    def first(self, work: Callable[[], None]) -> None:
-        """Do ``work`` on the thread once it runs, without starting it."""
-        self._after.append(work)
 
     def finish(self, tape: Tape, then: Callable[[], None]) -> None:
         """Close the tape and do ``then``, on the thread."""

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tachograph import _code_version
 from tachograph._fingerprint import fingerprint
+from tachograph.replay._code import digests
 
 _PYTHON = platform.python_version()
 _INSTRUMENTS = "tachograph.instruments"
@@ -34,9 +36,6 @@ def instruments() -> list[str]:
 
 def code_facts(entry_file: str) -> dict[str, Any]:
     """Digests of the program's own modules, by file name relative to the working directory, and the commit."""
-    from tachograph import _code_version
-    from tachograph.replay._code import digests
-
     commit = _code_version.known_for(entry_file, wait_s=1.0)
     files = digests(Path.cwd(), entry_file)
     return {"files": files, "commit": commit or "", "marks": marks()}

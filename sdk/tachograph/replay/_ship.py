@@ -94,10 +94,10 @@ class Shipper:
             self._change.notify_all()
 
     def resume_on(self, drain: Drain) -> None:
-        """Send what earlier processes left, once ``drain`` has a tape to write."""
-        if self._directory.is_dir() and any(self._directory.iterdir()):
+        """Begin once ``drain`` has a tape to write, with what earlier processes left."""
+        if self._directory.is_dir():
             self._left = list(self._directory.glob("*.tape"))
-            drain.first(self._resume)
+        drain.begin_too = self._resume
 
     def _resume(self) -> None:
         with self._lock:

@@ -82,7 +82,7 @@ def collector(tmp_path_factory) -> Iterator[Collector]:
         )
         urllib.request.urlopen(request, timeout=30).read()
     with running.client() as client:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 180
         while queries.runs_summary(client, queries.RunFilter()).runs < len(bodies):
             assert time.monotonic() < deadline, "the runs did not become readable"
             time.sleep(0.05)

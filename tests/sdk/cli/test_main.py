@@ -99,7 +99,9 @@ def test_an_unforeseen_fault_is_one_sentence(tacho, environment):
 def test_an_interrupted_command_says_so_and_ends_what_it_has_started(number, code, said):
     """The child holds the pipe of our output: `run` returns once it is gone as well."""
     script = (
-        "import subprocess, sys, tachograph.cli as c, tachograph.cli.dsn as d, os\n"
+        "import subprocess, sys, signal, tachograph.cli as c, tachograph.cli.dsn as d, os\n"
+        # Whoever starts the tests under `nohup` has all that they start ignore it.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         f"end = 'import os, signal; os.kill(os.getppid(), {int(number)}); signal.pause()'\n"
         "d.find_place = lambda: subprocess.run([sys.executable, '-c', end])\n"
         "sys.exit(c.main(['dsn']))"

@@ -230,7 +230,7 @@ def test_a_missing_and_a_wrong_key_are_refused():
                 client.messages.create(model=MODEL, max_tokens=5, messages=say("Hi"))
         request = urllib.request.Request(server.url + "/v1/messages", data=b"{}", method="POST")
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(request, timeout=5)
+            urllib.request.urlopen(request, timeout=60)
         with caught.value as answer:
             assert answer.code == 401
             assert json.load(answer)["error"]["type"] == "authentication_error"
