@@ -227,7 +227,9 @@ def test_the_doctor_names_count_bytes_reason_and_place(tmp_path):
     assert "--retry-quarantine" in check.todo
 
 
-def test_through_a_running_collector_bodies_are_stored_and_the_doctor_knows(tmp_path):
+def test_through_a_running_collector_bodies_are_stored_and_the_doctor_knows(tmp_path, monkeypatch):
+    # A person is told after a while that it goes on; here it has to be over.
+    monkeypatch.setattr(doctor, "_PATIENCE_S", 180.0)
     collector = Collector(tmp_path / "home", TACHO_API_KEY="s3cret").start()
     try:
         aside = tmp_path / "home" / "quarantine"
