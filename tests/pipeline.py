@@ -63,7 +63,7 @@ class Pipeline:
 
     def stop(self) -> None:
         self.log.close()
-        assert self.loader.stop(30)
+        assert self.loader.stop(180)
 
     def count(self, line: str) -> float:
         """A value of ``/metrics`` by its name and labels as printed, without the common prefix."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -50,8 +51,9 @@ def postgres() -> Iterator[str]:
         assert server.poll() is None, "PostgreSQL did not start"
         yield f"postgresql+psycopg://tacho@127.0.0.1:{port}/postgres"
     finally:
-        server.terminate()
-        server.wait(20)
+        # At once: asked politely it waits for sessions, of which those of a killed process end when it notices.
+        server.send_signal(signal.SIGINT)
+        server.wait(120)
         shutil.rmtree(folder, ignore_errors=True)
 
 

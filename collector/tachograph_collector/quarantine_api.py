@@ -43,11 +43,13 @@ def add_quarantine(
 
 
 def _state(quarantine: Quarantine, retry: QuarantineRetry) -> dict[str, Any]:
+    # In this order: a body that comes back meanwhile would else be in neither of the two.
+    waiting = retry.waiting
     bodies = quarantine.bodies()
     return {
         "bodies": len(bodies),
         "bytes": sum(body.bytes for body in bodies),
         "newest_reason": bodies[-1].reason if bodies else "",
         "path": str(quarantine.directory),
-        "retrying": retry.waiting,
+        "retrying": waiting,
     }

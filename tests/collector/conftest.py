@@ -67,7 +67,7 @@ class Face:
         self._ready.set()
         await self._server.serve(sockets=[self._socket])
         self._stopping.set()
-        await intake.stop(5)
+        await intake.stop(60)
 
     @property
     def url(self) -> str:

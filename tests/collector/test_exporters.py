@@ -16,12 +16,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from free_port import free_port
 
+PATIENCE_S = 60
+"""Theirs is ten seconds, in which a busy machine may not have started the collector again."""
+
 
 def http_exporter(face, *, compressed=False, key=""):
     return HttpExporter(
         f"{face.url}/v1/traces",
         compression=Compression.Gzip if compressed else Compression.NoCompression,
         headers={"Authorization": f"Bearer {key}"} if key else None,
+        timeout=PATIENCE_S,
     )
 
 
@@ -31,6 +35,7 @@ def grpc_exporter(face, *, compressed=False, key=""):
         insecure=True,
         compression=grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression,
         headers=(("authorization", f"Bearer {key}"),) if key else None,
+        timeout=PATIENCE_S,
     )
 
 
@@ -96,13 +101,13 @@ def test_a_collector_that_says_not_now_gets_the_spans_a_moment_later(face, expor
     while not face.count('bodies_refused_total{reason="not_now",signal="traces"}'):
         pause.wait(0.01)
     face.receiver.stopping = False
-    thread.join(60)
+    thread.join(2 * PATIENCE_S)
     assert results == [SpanExportResult.SUCCESS]
     assert sorted(names_of(face.stored())) == ["child", "root"]
 
 
 @pytest.mark.slow
-def test_a_restart_within_ten_seconds_loses_nothing(open_face, exporter_of, spans):
+def test_a_restart_within_the_patience_of_an_exporter_loses_nothing(open_face, exporter_of, spans):
     """The exporter starts while nothing listens, and finds the collector when it is back."""
     ports = {"port": free_port(), "grpc_port": free_port()}
     face = open_face(**ports)
@@ -113,6 +118,6 @@ def test_a_restart_within_ten_seconds_loses_nothing(open_face, exporter_of, span
     thread.join(1.5)  # the first tries fail
     assert results == []
     again = open_face(**ports)
-    thread.join(60)
+    thread.join(2 * PATIENCE_S)
     assert results == [SpanExportResult.SUCCESS]
     assert sorted(names_of(again.stored())) == ["child", "root"]

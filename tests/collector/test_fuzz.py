@@ -30,7 +30,7 @@ from tachograph_schemas.ingest_signals import TABLES
 BODIES = int(os.environ.get("TEST_FUZZ_BODIES", "3000"))
 SEED = int(os.environ.get("TEST_FUZZ_SEED", "1"))
 BATCH = 500
-SLOWEST_S = 5.0
+SLOWEST_S = 5.0  # of the processor: others may have it meanwhile
 
 # --- what protobuf says ---
 
@@ -208,14 +208,14 @@ def test_hostile_bodies_are_refused_or_stored_as_protobuf_reads_them(client, tmp
     refused = 0
     for seed in range(SEED, SEED + BODIES):
         body = make(random.Random(seed))
-        started = time.perf_counter()
+        started = time.thread_time()
         try:
             found = take(body)
         except BodyError:
             refused += 1
             continue
         finally:
-            assert time.perf_counter() - started < SLOWEST_S, seed
+            assert time.thread_time() - started < SLOWEST_S, seed
         if found.spans:
             # JSON has no other reader of our dialect here: its law against protobuf is test_otlp_json.
             accepted.append((found.data, reference(body if take is canonical else found.data)))

@@ -368,6 +368,8 @@ def test_a_disk_that_takes_too_long_is_503_and_the_body_counts_once_it_is_there(
     body = plain_body(1, 3)
     assert_told_to_come_back(face.post(body), "disk takes too long")
     assert_told_to_come_back(face.post(body), "disk takes too long")
+    # The disk below may take longer than that patience too.
+    assert slow_disk.appended.acquire(timeout=60)
     slow_disk.answer()
     assert face.post(body)[0] == 200
     assert face.stored() == [body]

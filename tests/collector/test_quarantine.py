@@ -10,15 +10,16 @@ import pytest
 from collector_process import Collector
 
 from otlp import Trace, plain_body
-from pipeline import Pipeline, until
+from pipeline import LIMITS, Pipeline, until
 from signal_bodies import log_body
 from tachograph.cli import quarantine as doctor
+from tachograph_collector import quarantine_api
 from tachograph_collector.metrics import Metrics
 from tachograph_collector.quarantine import Quarantine
 from tachograph_collector.quarantine_retry import QuarantineRetry
 from tachograph_collector.signals import FACES
-from tachograph_collector.wal import Record
-from tachograph_schemas.quarantine import RETRY, facts_of, found_in
+from tachograph_collector.wal import Log, Record
+from tachograph_schemas.quarantine import DIRECTORY, RETRY, facts_of, found_in
 from tachograph_schemas.store import StoreError
 
 
@@ -152,6 +153,36 @@ def test_a_body_without_facts_is_taken_for_traces_of_the_default_project(quarant
     assert pipeline.rows("SELECT count() FROM spans") == [(5,)]
 
 
+@pytest.mark.parametrize("asked", ["the collector", "its files"])
+def test_a_body_that_comes_back_while_the_state_is_read_is_not_left_out(
+    tmp_path, monkeypatch, asked
+):
+    """Whoever waits for the verdict would else be told that it was stored."""
+    log = Log(tmp_path / "log", LIMITS)
+    quarantine = Quarantine(tmp_path / DIRECTORY, Metrics())
+    quarantine.put(record(1, b"\xff"), "garbage")
+    retry = QuarantineRetry(quarantine, log, Metrics())
+    quarantine.retry_all()
+
+    (waiting,) = found_in(quarantine.directory / RETRY)
+    back = iter([lambda: retry._put_through(waiting)])
+
+    def found_before(directory, real=found_in):
+        found = real(directory)
+        if directory == quarantine.directory:
+            next(back, list)()
+        return found
+
+    if asked == "the collector":
+        monkeypatch.setattr(quarantine, "bodies", lambda: found_before(quarantine.directory))
+        states = [quarantine_api._state(quarantine, retry) for _ in range(2)]
+    else:
+        monkeypatch.setattr(doctor, "found_in", found_before)
+        states = [doctor.state(tmp_path, "http://127.0.0.1:9", "") for _ in range(2)]
+    assert [(each["bodies"], each["retrying"]) for each in states] == [(0, 1), (1, 0)]
+    log.close()
+
+
 def test_the_oldest_go_when_there_is_too_much_and_the_newest_never(tmp_path):
     metrics = Metrics()
     quarantine = Quarantine(tmp_path, metrics, max_bytes=250)
@@ -196,7 +227,9 @@ def test_the_doctor_names_count_bytes_reason_and_place(tmp_path):
     assert "--retry-quarantine" in check.todo
 
 
-def test_through_a_running_collector_bodies_are_stored_and_the_doctor_knows(tmp_path):
+def test_through_a_running_collector_bodies_are_stored_and_the_doctor_knows(tmp_path, monkeypatch):
+    # A person is told after a while that it goes on; here it has to be over.
+    monkeypatch.setattr(doctor, "_PATIENCE_S", 180.0)
     collector = Collector(tmp_path / "home", TACHO_API_KEY="s3cret").start()
     try:
         aside = tmp_path / "home" / "quarantine"

@@ -63,7 +63,7 @@ def up(tmp_path_factory):
 
 def ask(up, method, run_id=RUN, body=None, key="k", content_type=TYPE):
     host = up.url.removeprefix("http://")
-    connection = http.client.HTTPConnection(host, timeout=30)
+    connection = http.client.HTTPConnection(host, timeout=180)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": content_type}
     connection.request(method, f"/api/v1/recordings/{run_id}", body, headers)
     answer = connection.getresponse()

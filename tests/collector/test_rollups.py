@@ -16,7 +16,8 @@ ODD = "a 'run' \\ \"with\"\nodd\tcharacters, ünïcode"
 def small_is_large(monkeypatch):
     monkeypatch.setattr(ingest, "LARGE_RUN_SPANS", 20)
     # Longer than any test: what rests does not wake by itself.
-    monkeypatch.setattr("tachograph_collector.rollups._REST_S_PER_SPAN", 1.0)
+    for name in ("_REST_S_PER_SPAN", "_LONGEST_REST_S"):
+        monkeypatch.setattr(f"tachograph_collector.rollups.{name}", 3_600.0)
 
 
 def steps(number: int, first: int, count: int, run: str = "") -> bytes:

@@ -167,9 +167,9 @@ def test_a_body_without_records_needs_no_place_in_the_log():
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_the_log_exporter_of_the_sdk_is_understood(face, protocol):
     exporter = (
-        HttpLogs(f"{face.url}/v1/logs")
+        HttpLogs(f"{face.url}/v1/logs", timeout=60)
         if protocol == "http"
-        else GrpcLogs(f"http://{face.grpc}", insecure=True)
+        else GrpcLogs(f"http://{face.grpc}", insecure=True, timeout=60)
     )
     provider = LoggerProvider()
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
@@ -190,9 +190,9 @@ def test_the_log_exporter_of_the_sdk_is_understood(face, protocol):
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_the_metric_exporter_of_the_sdk_is_understood(face, protocol):
     exporter = (
-        HttpMetrics(f"{face.url}/v1/metrics")
+        HttpMetrics(f"{face.url}/v1/metrics", timeout=60)
         if protocol == "http"
-        else GrpcMetrics(f"http://{face.grpc}", insecure=True)
+        else GrpcMetrics(f"http://{face.grpc}", insecure=True, timeout=60)
     )
     provider = MeterProvider([PeriodicExportingMetricReader(exporter, 1e9)])
     meter = provider.get_meter("test")

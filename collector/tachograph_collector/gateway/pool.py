@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # How long a cancelled query may take to notice before its session is left behind.
 _CANCEL_GRACE_S = 2.0
+_CANCEL_EVERY_S = 0.2
 # Clients come with a handful of settings each; a session that waits costs little.
 _IDLE_PER_READER = 4
 
@@ -132,6 +133,8 @@ class Lease:
             GatewayError: from ``work``, or TIMEOUT_EXCEEDED.
             ClientGoneError: the client went away first.
         """
+        if gone.is_set():
+            raise ClientGoneError
         running = self._pool.in_thread(work, self.reader)
         leaving = asyncio.ensure_future(gone.wait())
         waited_for: set[asyncio.Future[Any]] = {running, leaving}
@@ -141,7 +144,7 @@ class Lease:
                 return running.result()
             self.unfinished = running
             running.add_done_callback(_dispose)
-            await self._pool.cancel(self.reader)
+            self._pool.cancel(self.reader, running)
             await asyncio.wait({running}, timeout=_CANCEL_GRACE_S)
         except BaseException:
             self.spoiled = True
@@ -174,6 +177,7 @@ class EnginePool:
         self._waiting = 0
         self._closed = False
         self._control: Reader | None = None
+        self._cancelling: set[asyncio.Task[None]] = set()
         # One thread more than readers, so that a cancellation never waits behind what it cancels.
         self._threads = ThreadPoolExecutor(limits.readers, thread_name_prefix="gateway")
         self._control_thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-control")
@@ -205,10 +209,19 @@ class EnginePool:
         """Run ``work`` in one of the pool's threads."""
         return asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    async def cancel(self, reader: Reader) -> None:
-        """Cancel what runs in the session; returns when the engine has been told."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._control_thread, self._kill, reader.mark)
+    def cancel(self, reader: Reader, running: asyncio.Future[Any]) -> None:
+        """Cancel what runs in the session, until it has ended: what has only begun, the engine does not know yet."""
+
+        async def repeat() -> None:
+            loop = asyncio.get_running_loop()
+            while not running.done() and not self._closed:
+                with contextlib.suppress(RuntimeError):  # the pool is closed meanwhile
+                    await loop.run_in_executor(self._control_thread, self._kill, reader.mark)
+                await asyncio.wait({running}, timeout=_CANCEL_EVERY_S)
+
+        task = asyncio.create_task(repeat())
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
 
     async def facts(self) -> EngineFacts:
         """What the engine says of itself."""
@@ -218,11 +231,14 @@ class EnginePool:
     def close(self) -> None:
         """Cancel what runs and close every session. Blocks until the running queries have noticed."""
         self._closed = True
-        for reader in list(self._busy):
-            with contextlib.suppress(RuntimeError):
-                self._control_thread.submit(self._kill, reader.mark)
+        ending = threading.Thread(target=self._threads.shutdown, name="gateway-end")
+        ending.start()
+        while ending.is_alive():
+            for reader in list(self._busy):
+                with contextlib.suppress(RuntimeError):
+                    self._control_thread.submit(self._kill, reader.mark).result()
+            ending.join(_CANCEL_EVERY_S)
         self._control_thread.shutdown(wait=True)
-        self._threads.shutdown(wait=True)
         with self._lock:
             idle, self._idle = self._idle, []
         for reader in idle:

@@ -34,13 +34,15 @@ def state(folder: Path, endpoint: str, api_key: str) -> dict[str, Any]:
             found = None
         if isinstance(found, dict) and "bodies" in found:
             return found
+    # In this order: a body that comes back meanwhile would else be in neither of the two.
+    waiting = len(found_in(folder / DIRECTORY / RETRY))
     bodies = found_in(folder / DIRECTORY)
     return {
         "bodies": len(bodies),
         "bytes": sum(body.bytes for body in bodies),
         "newest_reason": bodies[-1].reason if bodies else "",
         "path": str(folder / DIRECTORY),
-        "retrying": len(found_in(folder / DIRECTORY / RETRY)),
+        "retrying": waiting,
     }
 
 

@@ -231,7 +231,8 @@ def test_a_digest_tells_each_period_once(alerts, client, load):
         2, "chat", 1, gen_ai__usage__input_tokens=1000, gen_ai__usage__output_tokens=100, **call
     )
     load(trace.body())
-    minute = (now.hour * 60 + now.minute + 1) % 1_440
+    # As far from now as can be: its hour does not come while we look.
+    minute = (now.hour * 60 + now.minute + 720) % 1_440
     digest = {
         "name": "morning",
         "every": "day",
@@ -249,7 +250,7 @@ def test_a_digest_tells_each_period_once(alerts, client, load):
     # The period under way is the first one.
     assert alerts.evaluator.look() == 0
     with alerts.database.write() as connection:
-        connection.execute(update(DIGESTS).values(sent_until_ns=0, minute=(minute - 2) % 1_440))
+        connection.execute(update(DIGESTS).values(sent_until_ns=0, minute=(minute + 719) % 1_440))
     assert alerts.evaluator.look() == 1
     assert alerts.evaluator.look() == 0
     with alerts.database.read() as connection:
