@@ -59,9 +59,15 @@ def deliveries() -> list[Row]:
     return list(control.call("GET", f"{ALERTS}/deliveries", query={"limit": 50})["deliveries"])
 
 
-def save(definition: Row, by: str) -> Row:
-    """Make a rule, or change it."""
-    return control.call("POST", f"{ALERTS}/rules", {"rule": definition, "actor": by})
+def save(definition: Row, by: str, seen: int) -> Row:
+    """Make a rule, or change the version that was ``seen`` (0: there was none)."""
+    body = {"rule": definition, "actor": by, "if_version": seen}
+    return control.call("POST", f"{ALERTS}/rules", body)
+
+
+def named(name: str) -> Row:
+    """The rule of this name; empty when there is none."""
+    return next((each for each in rules() if each["name"] == name), {})
 
 
 def preview(definition: Row) -> list[Row]:

@@ -33,6 +33,11 @@ class ControlError(Exception):
         self.status = status
         """The HTTP status; 0 when nobody answered."""
 
+    @property
+    def was_changed(self) -> bool:
+        """Whether somebody else has changed it since it was looked at."""
+        return self.status == 412
+
 
 def listed(statuses: tuple[str, ...], page: int) -> Mapping[str, Any]:
     """One page of requests, counted from 1, without their arguments; and how many there are."""

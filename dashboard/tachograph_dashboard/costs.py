@@ -67,9 +67,10 @@ def budget(name: str) -> Mapping[str, Any]:
     return control.call("GET", f"{BUDGETS}/{name}")
 
 
-def put_budget(definition: Mapping[str, Any], actor: str) -> None:
-    """Make or change a budget."""
-    control.call("POST", BUDGETS, {"budgets": [dict(definition)], "actor": actor})
+def put_budget(definition: Mapping[str, Any], actor: str, seen: int) -> None:
+    """Make a budget, or change the version that was ``seen`` (0: there was none)."""
+    change = {**definition, "if_version": seen}
+    control.call("POST", BUDGETS, {"budgets": [change], "actor": actor})
     _budgets.clear()
 
 

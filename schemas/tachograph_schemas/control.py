@@ -25,6 +25,8 @@ PREFIX_LIMIT_BYTES: Final = 4 << 20
 PREFIX_MOST_BODIES: Final = 100
 """In one such dictionary: their names have to fit into a header, and each is unpacked."""
 REPLAYS: Final = "/api/v1/replays"
+REPLAY_LEASE_S: Final = 15 * 60
+"""A worker that has said nothing of its replay for so long is taken for dead, and another may have it."""
 AUDIT: Final = "/api/v1/audit"
 DRIFT: Final = "/api/v1/drift"
 ALERTS: Final = "/api/v1/alerts"

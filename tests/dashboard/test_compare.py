@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 from test_pages import FAILED, HOSTILE, REFUND, STOPPED, open_run, sent
 
-from tachograph_dashboard import control
+from tachograph_dashboard import control, data
 
 
 @pytest.fixture
@@ -50,6 +50,18 @@ def test_a_run_that_was_not_recorded_says_what_keeps_runs_from_it(pages, no_coll
     open_run(pages, FAILED)
     assert any("unless `TACHO_RECORD` is `off`" in each.value for each in pages.markdown)
     assert any("past replays cannot be listed" in each.value for each in pages.caption)
+
+
+def test_a_store_that_is_away_leaves_the_tab_of_replays_and_not_the_page(
+    pages, no_collector, monkeypatch
+):
+    def away(*_):
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(data, "recording", away)
+    open_run(pages, REFUND)
+    assert any("The store does not answer now" in each.value for each in pages.caption)
+    assert not [each for each in pages.button if each.key == "ask_replay"]
 
 
 @pytest.mark.browser

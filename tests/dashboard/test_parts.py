@@ -18,6 +18,7 @@ from tachograph_dashboard.headers import Guard, _is_welcome, content_security_po
 from tachograph_dashboard.icons import LAYER_PATHS, LAYER_WORDS, OUTCOME_PATHS, OUTCOME_WORDS
 from tachograph_dashboard.links import LinkRefusedError, Target
 from tachograph_dashboard.settings import read
+from tachograph_dashboard.views import meanwhile
 from tachograph_schemas.names import LAYERS, OUTCOMES
 from tachograph_schemas.settings import SettingsError
 
@@ -274,3 +275,18 @@ def test_beyond_this_machine_only_behind_a_named_proxy():
 def test_only_known_hosts_are_answered(host, public_host, welcome):
     scope = {"type": "http", "method": "GET", "headers": [(b"host", host)]}
     assert _is_welcome(scope, public_host) is welcome
+
+
+def test_what_somebody_else_has_changed_is_told_field_by_field():
+    before = {"version": 1, "limit": 10.0, "target": "", "targets": []}
+    now = {"version": 2, "limit": 15.0, "target": "acme\x1b[2J", "targets": ["a", "b"]}
+    said = meanwhile.told("It was changed meanwhile.", before, now)
+    assert said.splitlines()[1:4] == [
+        "limit: 10.0 → 15.0",
+        "target: none → acme␛[2J",
+        "targets: none → a, b",
+    ]
+    assert said.endswith("Save again to put it in the place of that.")
+    assert "version" not in said
+    assert meanwhile.told("There already.", {}, {"limit": 1.0}).splitlines()[1] == "limit: 1.0"
+    assert meanwhile.told("It was removed.", before, {}).endswith("to make it anew.")

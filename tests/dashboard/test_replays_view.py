@@ -1,10 +1,11 @@
 """What a run's page says of its replays."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tachograph_dashboard.views import replays
+from tachograph_schemas.control import REPLAY_LEASE_S
 from tachograph_schemas.recordings import RecordingState
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -29,6 +30,7 @@ def put_down(**more):
         "options": {},
         "actor": "ada",
         "worker": None,
+        "taken_ns": None,
         "created_ns": NOW_NS,
         "ended_ns": NOW_NS,
         "result": {"identical": True, "effects": 5, "divergence": None},
@@ -42,6 +44,26 @@ def test_the_state_of_a_recording_is_a_sentence_and_a_command():
     assert replays.commands(Row, recording("")) == f"tacho resume {Row.run_id[:12]}"
     assert f"tacho fork {Row.run_id[:12]} --at 5" in replays.commands(Row, recording())
     assert replays.state(Row, None)[1] is False
+
+
+def test_what_is_said_of_the_commands_is_about_those_that_are_there():
+    assert "tacho fork" in replays.manner(recording())
+    assert "fork" not in replays.manner(recording(""))
+
+
+def test_a_worker_that_is_silent_for_too_long_is_not_at_it_any_more():
+    """Another one may have its replay; without one it stays where it is."""
+    taken = put_down(status="taken", worker="box:1", result=None, taken_ns=NOW_NS)
+    later = NOW + timedelta(seconds=REPLAY_LEASE_S + 1)
+    assert not replays.wants_worker(taken, NOW)
+    assert replays.wants_worker(taken, later)
+    assert replays.wants_worker(put_down(status="asked", result=None), NOW)
+    assert not replays.wants_worker(put_down(), later)
+    (row,) = replays.listed(Row.run_id, [taken], later)["rows"]
+    assert row["tone"] == "warn"
+    assert row["text"] == (
+        "box:1 has it and was not heard of for 15 min 01 s: start another tacho worker where the code is."
+    )
 
 
 @pytest.mark.parametrize(("limits", "word"), [("light", "light mode"), ("cut", "in part")])
@@ -58,7 +80,7 @@ def test_what_was_tried_is_told_with_what_came_of_it():
         put_down(),
         put_down(result={"divergence": found}),
         put_down(status="asked", result=None, ended_ns=None),
-        put_down(status="taken", worker="box:1", result=None),
+        put_down(status="taken", worker="box:1", result=None, taken_ns=NOW_NS),
         put_down(result={"problem": "It cannot be replayed: it is gone."}),
         put_down(
             kind="fork",

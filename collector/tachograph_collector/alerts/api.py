@@ -15,6 +15,7 @@ from tachograph_collector.alerts.book import Kept
 from tachograph_collector.alerts.rules import Rule
 from tachograph_collector.alerts.service import Alerts
 from tachograph_collector.control.access import Access, Name, Sentence, actor
+from tachograph_collector.control.meanwhile import Seen
 from tachograph_collector.keys import Caller
 from tachograph_schemas.alerts import METRICS, Measured
 from tachograph_schemas.control import ALERTS
@@ -32,6 +33,8 @@ class Asked(BaseModel):
 
     rule: Rule
     actor: Name = ""
+    if_version: Seen = None
+    """The version that it takes the place of, 0 for none; when another is kept, nothing is changed (412)."""
 
 
 class Snoozed(BaseModel):
@@ -109,7 +112,8 @@ def add_rule_changes(api: FastAPI, alerts: Alerts, access: Access) -> None:
         known = {target["name"] for target in alerts.targets.listed(caller.project)}
         if missing := [name for name in asked.rule.targets if name not in known]:
             raise HTTPException(422, f"There is no target {missing[0]!r}; make it first.")
-        kept = alerts.book.put(caller.project, asked.rule, actor(asked.actor, caller))
+        who = actor(asked.actor, caller)
+        kept = alerts.book.put(caller.project, asked.rule, who, asked.if_version)
         alerts.courier.wake()
         return kept
 

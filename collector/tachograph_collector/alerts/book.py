@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from tachograph_collector.alerts.outbox import Outbox
 from tachograph_collector.alerts.rules import Rule
 from tachograph_collector.alerts.states import close
-from tachograph_collector.control import limits
+from tachograph_collector.control import limits, meanwhile
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import RULES, STATES
@@ -39,10 +39,13 @@ class Book:
         self._audit = audit
         self._outbox = outbox
 
-    def put(self, project: str, rule: Rule, actor: str) -> dict[str, Any]:
+    def put(self, project: str, rule: Rule, actor: str, seen: int | None = None) -> dict[str, Any]:
         """Make a rule, or change the one of that name; the same again changes nothing.
 
         A rule that fires and is changed is over, and people are told so; what it says now is found out anew.
+
+        Raises:
+            ChangedError: another version is kept than the one that was ``seen``.
         """
         definition = rule.model_dump_json()
         where = (RULES.c.project == project, RULES.c.name == rule.name)
@@ -50,6 +53,10 @@ class Book:
             known = connection.execute(select(RULES).where(*where)).first()
             if known is not None and known.definition == definition:
                 return shown(_kept(known))
+            version, by, since_ns = (
+                (known.version, known.updated_by, known.updated_ns) if known else (0, "", 0)
+            )
+            meanwhile.check(f"The rule {rule.name}", seen, version, by, since_ns)
             at = now_ns()
             values: dict[str, Any] = {
                 "definition": definition,

@@ -13,6 +13,7 @@ from tachograph_collector.control.access import Access, Name, actor
 from tachograph_collector.control.budgets import Budgets
 from tachograph_collector.control.database import now_ns
 from tachograph_collector.control.leases import Account, Ask, Leases
+from tachograph_collector.control.meanwhile import Seen
 from tachograph_collector.keys import Caller
 from tachograph_schemas.budgets import (
     BudgetError,
@@ -49,6 +50,8 @@ class Definition(BaseModel):
     rolling_s: int | None = None
     action: Name | None = None
     unreachable: Name | None = None
+    if_version: Seen = None
+    """The version that it takes the place of, 0 for none; when another is in force, nothing is changed (412)."""
 
 
 class Change(BaseModel):
@@ -98,13 +101,16 @@ def add_budgets(api: FastAPI, budgets: Budgets, leases: Leases, access: Access) 
     def put(change: Change, caller: Caller = setting) -> dict[str, Any]:
         """Put budgets in force, all or none."""
         try:
-            rules = [rule_from(each.model_dump(exclude_none=True)) for each in change.budgets]
+            rules = [
+                rule_from(each.model_dump(exclude_none=True, exclude={"if_version"}))
+                for each in change.budgets
+            ]
         except BudgetError as error:
             raise HTTPException(422, str(error)) from error
         if len({rule.name for rule in rules}) < len(rules):
             raise HTTPException(422, "A budget is named twice.")
-        who = actor(change.actor, caller)
-        found = budgets.set(caller.project, rules, who, prune=change.prune)
+        who, seen = actor(change.actor, caller), {e.name: e.if_version for e in change.budgets}
+        found = budgets.set(caller.project, rules, who, prune=change.prune, seen=seen)
         return {"budgets": [rule.as_dict() for rule in found]}
 
     @api.get(BUDGETS + "/{name}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from tachograph_collector.control import limits
+from tachograph_collector.control import limits, meanwhile
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables import BUDGET_VERSIONS, BUDGETS, LEASES
@@ -41,12 +41,24 @@ class Budgets:
         with self._database.read() as connection:
             return rules_in_force(connection, project)
 
-    def set(self, project: str, rules: Sequence[Rule], actor: str, *, prune: bool) -> list[Rule]:
-        """Put rules in force, all or none; with ``prune``, they alone. Those that change nothing keep their version."""
+    def set(
+        self,
+        project: str,
+        rules: Sequence[Rule],
+        actor: str,
+        *,
+        prune: bool,
+        seen: Mapping[str, int | None] | None = None,
+    ) -> list[Rule]:
+        """Put rules in force, all or none; with ``prune``, they alone. Those that change nothing keep their version.
+
+        Raises:
+            ChangedError: another version is in force than the one of that name in ``seen``.
+        """
         changed = False
         with self._audit.change() as connection:
             for rule in rules:
-                changed |= self._set(connection, project, rule, actor)
+                changed |= self._set(connection, project, rule, actor, (seen or {}).get(rule.name))
             if prune:
                 named = {rule.name for rule in rules}
                 for rule in rules_in_force(connection, project):
@@ -88,13 +100,18 @@ class Budgets:
                 for row in connection.execute(query)
             ]
 
-    def _set(self, connection: Connection, project: str, rule: Rule, actor: str) -> bool:
+    def _set(
+        self, connection: Connection, project: str, rule: Rule, actor: str, seen: int | None
+    ) -> bool:
         where = (BUDGETS.c.project == project, BUDGETS.c.name == rule.name)
         row = connection.execute(select(BUDGETS).where(*where)).first()
         before = rule_from(json.loads(row.definition)) if row else None
         version = row.version + 1 if row else 1
         if row and before and not row.removed_ns and replace(rule, version=row.version) == before:
             return False
+        in_force = row.version if row and not row.removed_ns else 0
+        by, at_ns = (row.changed_by, row.changed_ns) if row else ("", 0)
+        meanwhile.check(f"The budget {rule.name}", seen, in_force, by, at_ns)
         rule = replace(rule, version=version)
         values = self._note(connection, project, rule.name, version, rule, actor)
         values |= {"removed_ns": None}

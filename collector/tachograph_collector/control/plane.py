@@ -28,6 +28,7 @@ from tachograph_collector.control.keys import KeyStore
 from tachograph_collector.control.leases import Leases
 from tachograph_collector.control.limits import TooManyError
 from tachograph_collector.control.links import Links
+from tachograph_collector.control.meanwhile import ChangedError
 from tachograph_collector.control.news import News
 from tachograph_collector.control.orders import Orders
 from tachograph_collector.control.replays import Replays
@@ -100,6 +101,7 @@ class ControlPlane:
         api.add_middleware(BoundedBodies)
         api.add_exception_handler(DatabaseError, _not_now)
         api.add_exception_handler(TooManyError, _too_many)
+        api.add_exception_handler(ChangedError, _changed)
         api.add_exception_handler(RequestValidationError, explained)
         self.store.start()
 
@@ -116,6 +118,10 @@ class ControlPlane:
 
 def _too_many(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=409)
+
+
+def _changed(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=412)
 
 
 def _not_now(_request: Request, error: Exception) -> JSONResponse:

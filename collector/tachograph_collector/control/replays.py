@@ -17,14 +17,14 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from tachograph_collector.control.audit import Audit
 from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables import REPLAYS
+from tachograph_schemas.control import REPLAY_LEASE_S
 
 Kind = Literal["replay", "fork", "resume"]
 Done = Literal["replay", "fork", "resume", "sweep"]
 """A sweep is many replays at once: its row has the summary, under an id of its own instead of a run's."""
 _OF_SWEEP = '%"sweep":%'
 _ID_BYTES = 8
-LEASE_NS = 15 * 60 * 10**9
-"""A worker that has said nothing for so long is taken for dead, and another may have its replay."""
+LEASE_NS = REPLAY_LEASE_S * 10**9
 
 
 @dataclass(frozen=True, slots=True)

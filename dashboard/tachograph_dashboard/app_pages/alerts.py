@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from tachograph_dashboard import alerts, components, control, data, frame, states
+from tachograph_dashboard.opened import Opened
 from tachograph_dashboard.views import alert_form as form
 from tachograph_dashboard.views import alert_times as planned
 from tachograph_dashboard.views import alerts as views
@@ -18,6 +19,7 @@ FORM_PX = 900
 SNOOZE_S = 3_600.0
 SAID, FOUND = "alerts_said", "alerts_found"
 DRAWN_FROM = "alerts_drawn_from"
+OPENED = Opened("rule")
 NOW, HISTORY, RULES, TARGETS = "Now", "History", "Rules", "Who is told"
 QUIET, DIGESTS = "Quiet times", "Digests"
 VIEWS = [NOW, HISTORY, RULES, TARGETS, QUIET, DIGESTS]
@@ -290,6 +292,11 @@ def edit(rule_id: str) -> None:
             raise
         st.session_state.setdefault(SAID, str(error))
         known = drawn_from[1]
+    if "rule_name" not in st.session_state or st.session_state.get(DRAWN_FROM, ("",))[0] != rule_id:
+        # The form is not on the page yet: from here on somebody may type into it.
+        OPENED.begin(known or {})
+    known = OPENED.row or None
+    drawn_from = (rule_id, known, *drawn_from[2:])
     st.session_state[DRAWN_FROM] = drawn_from
     st.button("All rules", icon=":material/arrow_back:", type="tertiary", on_click=close_rule)
     if rule_id != "new" and known is None:
@@ -305,6 +312,7 @@ def rule_form(
 ) -> None:
     st.markdown("## New rule" if known is None else "## Change the rule", anchors=False)
     definition = form.fields(known, metrics, targets)
+    OPENED.tell()
     with st.container(horizontal=True, gap="small"):
         st.button("Save", type="primary", key="save", on_click=save, args=(definition,))
         st.button("What would it find now?", key="try", on_click=look, args=(definition,))
@@ -324,10 +332,18 @@ def save(definition: dict[str, Any]) -> None:
     if problem:
         st.session_state[SAID] = problem
         return
-    if tried(alerts.save, definition, frame.me("my_name")) is not None:
-        close_rule()
-        st.session_state["show"] = RULES
-        st.session_state[SAID] = "Saved."
+    try:
+        alerts.save(definition, frame.me("my_name"), OPENED.version)
+    except control.ControlError as error:
+        st.session_state[SAID] = f"Not done: {error}"
+        now = tried(alerts.named, definition["name"]) if error.was_changed else None
+        if now is not None:
+            del st.session_state[SAID]
+            OPENED.changed(str(error), now)
+        return
+    close_rule()
+    st.session_state["show"] = RULES
+    st.session_state[SAID] = "Saved."
 
 
 def look(definition: dict[str, Any]) -> None:

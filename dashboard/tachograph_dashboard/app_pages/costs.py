@@ -8,6 +8,7 @@ import streamlit as st
 
 from tachograph_dashboard import components, control, costs, data, frame, navigation, states
 from tachograph_dashboard.filters import WINDOWS
+from tachograph_dashboard.opened import Opened
 from tachograph_dashboard.views import burn, course, plots, times
 from tachograph_dashboard.views import costs as views
 from tachograph_schemas.budgets import ACTIONS, SCOPES, UNITS, UNREACHABLE
@@ -167,6 +168,7 @@ def edit(state: Mapping[str, Any]) -> None:
     rule = state.get("rule", {})
     burn_down(state)
     definition = fields(rule)
+    opened.tell()
     frame.your_name(st, "budget_actor")
     who = frame.me("budget_actor")
     with st.container(horizontal=True, gap="small"):
@@ -180,14 +182,31 @@ def edit(state: Mapping[str, Any]) -> None:
         if not said and gone:
             costs.remove_budget(definition["name"], who)
         elif not said:
-            costs.put_budget(definition, who)
+            costs.put_budget(definition, who, opened.version)
     except control.ControlError as error:
         said = f"Not done: {error}"
+        if error.was_changed and seen_now(definition["name"], str(error)):
+            st.rerun(scope="fragment")
     if not said:
         st.rerun()
     st.text(said)
 
 
+def seen_now(name: str, why: str) -> bool:
+    """Somebody else has changed it since it was opened: show what it says now, if that can be had."""
+    try:
+        opened.changed(why, costs.budget(name).get("rule", {}))
+    except control.ControlError:
+        return False
+    return True
+
+
+def open_budget(state: Mapping[str, Any]) -> None:
+    opened.begin(state.get("rule", {}))
+    edit(state)
+
+
+opened = Opened("budget")
 by, window = bar()
 try:
     known = data.facets()
@@ -207,11 +226,11 @@ with right:
         st.markdown("## Budgets", anchors=False)
         st.space("stretch")
         if st.button("New budget", icon=":material/add:", key="budget_new"):
-            edit({})
+            open_budget({})
     st.fragment(budget_list, run_every=REFRESH_S, key="budget_list")()
-opened = st.session_state.pop("budget_open", None)
-if opened is not None:
+wanted = st.session_state.pop("budget_open", None)
+if wanted is not None:
     try:
-        edit(costs.budget(opened))
+        open_budget(costs.budget(wanted))
     except control.ControlError as error:
         st.text(str(error))

@@ -14,7 +14,8 @@ from tachograph_schemas.queries import AmbiguousRunError
 from tachograph_schemas.rows import RunRow
 
 TREE_PX, STORY_PX = 430, 760
-POLL_S = 2
+POLL_S, AGAIN_S = 2, 5
+ASK = "ask_replay"
 
 
 def find(run_id: str) -> RunRow | None:
@@ -151,32 +152,58 @@ def why_it_ended(selected: str) -> None:
 @st.fragment
 def replay_panel() -> None:
     """Whether the run can be driven again, how, and what came of it so far. The dashboard itself runs nothing."""
-    recording = data.recording(row.run_id, row.project)
+    try:
+        recording = data.recording(row.run_id, row.project)
+    except data.StoreError:
+        unanswered("The store does not answer now; this is shown again as soon as it does.")
+        return
     said, can = replays.state(row, recording)
     st.markdown(said, anchors=False)
     commands = replays.commands(row, recording) if recording is not None else ""
-    if commands:
+    if recording is not None and commands:
         st.code(commands, language=None, wrap_lines=True)
-        st.caption("Run them in the folder of the program. `tacho fork` asks models, and pays.")
+        st.caption(replays.manner(recording))
     try:
         known = control.replays(row.run_id)
     except control.ControlError:
-        st.caption("The collector does not answer: past replays cannot be listed.")
+        unanswered("The collector does not answer: past replays cannot be listed.")
         return
-    asked = any(each["kind"] == "replay" and each["status"] != "done" for each in known)
+    asked = any(map(replays.is_open, known))
     if asked:
         follow_replay([each["status"] for each in known])
-    if can and st.button("Have a worker replay it", disabled=asked, key="ask_replay"):
+    if can and st.button("Have a worker replay it", disabled=asked, key=ASK):
         ask_replay()
-    if not known:
+    now = datetime.now(UTC)
+    if any(replays.wants_worker(each, now) for each in known):
+        st.code("tacho worker", language=None)
+    if can and not known:
         st.caption("It was not replayed or forked yet.")
+    if not known:
         return
-    lead = components.replays(
-        replays.listed(row.run_id, known, datetime.now(UTC), row.cost_usd), key="replays"
-    )
+    lead = components.replays(replays.listed(row.run_id, known, now, row.cost_usd), key="replays")
     if lead:
         page = "compare" if lead.pop("page") == "/compare" else "run"
         st.switch_page(f"app_pages/{page}.py", query_params=lead)
+
+
+def unanswered(sentence: str) -> None:
+    """Instead of the button: whoever has pressed it hears that nothing came of it."""
+    pressed = "Nothing was asked for. " if st.session_state.get(ASK) else ""
+    st.caption(pressed + sentence)
+    look_again()
+
+
+@st.fragment(run_every=AGAIN_S)
+def look_again() -> None:
+    """While something does not answer: the panel comes back by itself."""
+    try:
+        data.recording(row.run_id, row.project)
+        control.replays(row.run_id)
+    except data.StoreError:
+        return
+    except control.ControlError:
+        return
+    st.rerun()
 
 
 @st.fragment(run_every=POLL_S)

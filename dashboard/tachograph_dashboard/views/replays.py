@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tachograph_schemas import words
+from tachograph_schemas.control import REPLAY_LEASE_S
 from tachograph_schemas.recordings import RecordingState
 from tachograph_schemas.rows import RunRow
 
@@ -55,6 +56,27 @@ def commands(row: RunRow, recording: RecordingState) -> str:
     if recording.effects:
         lines.insert(1, f"tacho fork {run} --at {recording.effects}")
     return "\n".join(lines)
+
+
+def manner(recording: RecordingState) -> str:
+    """What to know before typing them."""
+    if not recording.outcome:
+        return "Run it in the folder of the program: what is recorded does not happen again, the rest does."
+    return "Run them in the folder of the program. `tacho fork` goes on live: models are asked and paid."
+
+
+def is_open(row: Mapping[str, Any]) -> bool:
+    """Whether it is a replay that is asked for, and not done yet."""
+    return str(row["kind"]) == "replay" and str(row["status"]) != "done"
+
+
+def wants_worker(row: Mapping[str, Any], now: datetime) -> bool:
+    """Whether somebody has to start a worker for it: nobody has it, or whoever has it is taken for dead."""
+    return is_open(row) and (row["status"] == "asked" or _silent_s(row, now) > REPLAY_LEASE_S)
+
+
+def _silent_s(row: Mapping[str, Any], now: datetime) -> float:
+    return now.timestamp() - (row["taken_ns"] or 0) / 1e9
 
 
 def listed(
@@ -111,7 +133,7 @@ def _when(row: Mapping[str, Any], now: datetime) -> str:
 def _row(
     run_id: str, row: Mapping[str, Any], now: datetime, cost_usd: float | None
 ) -> dict[str, Any]:
-    tone, said = _said(row)
+    tone, said = _said(row, now)
     if row["kind"] == "replay" and tone == "good" and cost_usd:
         said = f"{said} It cost nothing and saved {words.usd(cost_usd)}."
     child = row["child_run_id"] or ""
@@ -142,9 +164,12 @@ def _title(row: Mapping[str, Any], is_child: bool) -> str:
     return words.excerpt(title, _TEXT_CHARS)
 
 
-def _said(row: Mapping[str, Any]) -> tuple[str, str]:
+def _said(row: Mapping[str, Any], now: datetime) -> tuple[str, str]:
     if row["status"] == "asked":
         return "waiting", "Waits for a worker: start tacho worker where the code is."
+    if row["status"] == "taken" and wants_worker(row, now):
+        heard = f"{row['worker']} has it and was not heard of for {words.duration(int(_silent_s(row, now) * 1e9))}"
+        return "warn", f"{heard}: start another tacho worker where the code is."
     if row["status"] == "taken":
         return "live", f"{row['worker']} is at it."
     result = row["result"] or {}

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tachograph.cli.control_api import call, client
-from tachograph.cli.problem import ANSWER_IS_NO, Problem
+from tachograph.cli.problem import ANSWER_IS_NO, UNREACHABLE, Problem
 from tachograph.cli.recordings import package_of
 from tachograph.cli.replay_many import TIMEOUT_S
 from tachograph.cli.replay_records import replay_result
+from tachograph.cli.terminal import note
 from tachograph_schemas.control import REPLAYS
 from tachograph_schemas.words import plain
 
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
 
 _WAIT_S = 8.0
 """How long the collector holds a question: less than the client waits for an answer."""
+_AGAIN_S = 1.0
+"""How long a collector that does not answer is left alone."""
+_FAREWELL_S = 2.0
+"""How long a worker that is ended takes to say so."""
+_Found = TypeVar("_Found")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,7 +62,7 @@ def command(arguments: argparse.Namespace) -> int:
     to = client()
     name = f"{socket.gethostname()}:{os.getpid()}"
     processes = Processes(TIMEOUT_S)
-    wait_s = 0.0 if arguments.once else _WAIT_S
+    wait_s, lasting = (0.0, _once) if arguments.once else (_WAIT_S, _lasting)
     done = 0
     try:
         # Not before somebody has answered: a worker that says that it waits does.
@@ -63,14 +71,37 @@ def command(arguments: argparse.Namespace) -> int:
             print(f"Waiting for replays, with the code of {arguments.code.resolve()}.", flush=True)
         while taken is not None or not arguments.once:
             if taken is not None:
-                _work(to, name, taken, arguments.code, processes)
+                _work(to, name, taken, partial(_result, taken, arguments.code, processes), lasting)
                 done += 1
-            taken = _take(to, name, wait_s)
+            taken = lasting(partial(_take, to, name, wait_s))
     finally:
         processes.end()
     if not done:
         print("No replay is asked for.")
     return 0
+
+
+def _once(ask: Callable[[], _Found]) -> _Found:
+    return ask()
+
+
+def _lasting(ask: Callable[[], _Found]) -> _Found:
+    """What ``ask`` finds once the collector answers: it may be started anew, and a worker outlives that."""
+    away = False
+    while True:
+        try:
+            found = ask()
+        except Problem as problem:
+            if problem.code != UNREACHABLE:
+                raise
+            if not away:
+                note(f"{problem} This worker goes on once it answers.")
+            away = True
+            time.sleep(_AGAIN_S)
+        else:
+            if away:
+                note("the collector answers again.")
+            return found
 
 
 def _take(to: ControlClient, name: str, wait_s: float) -> Mapping[str, Any] | None:
@@ -83,13 +114,29 @@ def _work(
     to: ControlClient,
     name: str,
     taken: Mapping[str, Any],
-    code: Path,
-    processes: Processes,
+    replay: Callable[[], dict[str, Any]],
+    lasting: Callable[[Callable[[], Any]], Any],
 ) -> None:
-    result = _result(taken, code, processes)
-    verdict = result.get("problem") or ("identical" if result["identical"] else "it differs")
-    print(plain(f"{taken['run_id']}  {verdict}"), flush=True)
-    answer = to.call("POST", f"{REPLAYS}/{taken['id']}/result", {"worker": name, "result": result})
+    try:
+        result = lasting(replay)
+        verdict = result.get("problem") or ("identical" if result["identical"] else "it differs")
+        print(plain(f"{taken['run_id']}  {verdict}"), flush=True)
+        lasting(partial(_put_down, to, name, taken, result))
+    except KeyboardInterrupt:
+        # Else its page says for a quarter of an hour that this worker is at it.
+        problem = {"problem": "The worker was ended before the replay was."}
+        path = f"{REPLAYS}/{taken['id']}/result"
+        to.call("POST", path, {"worker": name, "result": problem}, timeout_s=_FAREWELL_S)
+        raise
+
+
+def _put_down(
+    to: ControlClient, name: str, taken: Mapping[str, Any], result: Mapping[str, Any]
+) -> None:
+    path = f"{REPLAYS}/{taken['id']}/result"
+    answer = to.call("POST", path, {"worker": name, "result": result})
+    if answer.may_change:
+        raise Problem(f"{answer.why}.", code=UNREACHABLE)
     if not answer:
         print(plain(f"{taken['run_id']}  was not put down: {answer.why}"), flush=True)
 
