@@ -144,7 +144,11 @@ _RE2_MEMORY_BYTES: Final = 32 << 20
 """At most; it takes what the texts have needed, mostly a tenth of a megabyte."""
 
 
-def end_re2(timeout_s: float) -> None:
+_RE2_ENDS_S: Final = 0.5
+"""More than a look at the longest text takes; a thread that is still waiting for a collector may be at it."""
+
+
+def end_re2(timeout_s: float = _RE2_ENDS_S) -> None:
     """Wait until RE2 is not looking, and have it look no more: Python does, if anything is still to be sent.
 
     For the end of the process: a thread that comes back from C++ while the interpreter ends aborts the process.

@@ -41,10 +41,7 @@ if TYPE_CHECKING:
     from tachograph._transport import Transport
 
 EXIT_TIMEOUT_S = 1.8
-"""How long the exit of the process waits for a collector that accepts nothing: two seconds, less what
-the interpreter needs to end."""
-_RE2_ENDS_S = 0.5
-"""More than a look at the longest text takes; a thread that is still waiting for a collector may be at it."""
+"""How long the exit of the process waits for a collector that accepts nothing: two seconds, less the interpreter's end."""
 
 _lock = Mutex()
 _sender: Sender | None = None
@@ -375,7 +372,7 @@ def _at_exit() -> None:
     with guarded("ending"):
         from tachograph._screen import end_re2
 
-        end_re2(_RE2_ENDS_S)
+        end_re2()
 
 
 def _before_fork() -> None:
