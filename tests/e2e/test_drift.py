@@ -70,7 +70,7 @@ def tacho(collector: Collector, *words: str) -> subprocess.CompletedProcess[str]
         env={**os.environ, **collector.environment, "TACHO_API_KEY": OWNER},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -100,7 +100,7 @@ def recorded(tmp_path_factory):
             env=collector.environment | {"TACHO_ENDPOINT": collector.url},
             text=True,
             check=True,
-            timeout=120,
+            timeout=300,
         )
         with collector.client() as client:
             sql = "SELECT run_id FROM runs WHERE isNotNull(ended_at) ORDER BY started_at"
