@@ -40,7 +40,7 @@ def collector(tmp_path_factory):
         for body in bodies(agent, points, 1 + 10_000 * number, 400):
             send(running, body)
     owner = ControlClient(running.url, OWNER)
-    until(lambda: {name: each["runs"] for name, each in agents(owner).items()} == SHOWN, 120)
+    until(lambda: {name: each["runs"] for name, each in agents(owner).items()} == SHOWN, 300)
     yield running
     running.stop()
 

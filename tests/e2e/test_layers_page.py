@@ -37,7 +37,7 @@ for layer, snippet in json.load(sys.stdin):
         (record if layer == "run" else tacho.run(agent="desk", goal="do it")(record))(snippet)
     except tacho.RunStopped:
         assert layer == "stop"
-assert tacho.flush(20)
+assert tacho.flush(120)
 """
 
 
