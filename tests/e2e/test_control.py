@@ -169,7 +169,7 @@ def waiting(client: ControlClient, run_id: str) -> dict:
 
 
 def _requests(client: ControlClient, run_id: str) -> list[dict]:
-    # One that waits a second only may be over before anybody looks.
+    # One that waits for seconds only may be over before anybody looks.
     query = {"limit": 1000, "status": ["pending", "expired"]}
     listed = client.call("GET", APPROVALS, query=query).data["approvals"]
     return [each for each in listed if each["run_id"] == run_id]
@@ -305,7 +305,8 @@ def test_without_a_collector_the_answer_is_no_once_the_time_is_over(tmp_path):
 
 
 def test_nobody_decides_and_that_is_a_refusal(collector, client, start):
-    agent = start(ASKS.replace("timeout_s=60", "timeout_s=1"))
+    # Long enough that the collector has answered by then, also a busy one.
+    agent = start(ASKS.replace("timeout_s=60", "timeout_s=5"))
     run_id = agent.stdout.readline().strip()
     request = waiting(client, run_id)
     assert agent.stdout.readline().strip() == "refused: nobody decided in time"
