@@ -56,9 +56,9 @@ class Page:
         self.context = browser.new_context(
             viewport={"width": 1440, "height": 900}, reduced_motion="reduce", **options
         )
-        self.page = self.context.new_page()
         # On a machine that is full of other work, a page that is loaded anew has taken 12 s.
-        self.page.set_default_timeout(60_000)
+        self.context.set_default_timeout(60_000)
+        self.page = self.context.new_page()
         expect.set_options(timeout=30_000)
         self.page.on("pageerror", lambda error: self.trouble.append(f"script error: {error}"))
         self.page.on("dialog", lambda dialog: self.trouble.append(f"dialog: {dialog.message}"))

@@ -115,7 +115,14 @@ def opening_the_engine(source: Source) -> Iterator[str]:
         yield "imports chdb"
 
 
-RULES = (too_long, reviving, sql, opening_the_engine)
+def running_in_a_fork(source: Source) -> Iterator[str]:
+    """Between a fork and the program that follows, where locks of other threads are held for ever."""
+    for node in source.nodes:
+        if isinstance(node, ast.keyword) and node.arg == "preexec_fn":
+            yield f"preexec_fn at line {node.lineno}"
+
+
+RULES = (too_long, reviving, sql, opening_the_engine, running_in_a_fork)
 
 
 @pytest.fixture(scope="module")
@@ -150,12 +157,16 @@ def test_the_engine_is_opened_in_one_place(complaints):
     assert complaints[opening_the_engine] == []
 
 
+def test_no_code_runs_between_a_fork_and_a_program(complaints):
+    assert complaints[running_in_a_fork] == []
+
+
 BREAKING = (
     """
 import pickle
 from marshal import loads
 eval("1")
-run(command, shell=True)
+run(command, shell=True, preexec_fn=print)
 show(text, unsafe_allow_html=True)
 get_client("SELECT a FROM b")
 import chdb
@@ -166,7 +177,8 @@ def long():
 
 
 @pytest.mark.parametrize(
-    ("rule", "times"), [(too_long, 2), (reviving, 5), (sql, 1), (opening_the_engine, 2)]
+    ("rule", "times"),
+    [(too_long, 2), (reviving, 5), (sql, 1), (opening_the_engine, 2), (running_in_a_fork, 1)],
 )
 def test_a_file_that_breaks_a_rule_is_named(rule, times):
     path = ROOT / "sdk/tachograph/broken.py"

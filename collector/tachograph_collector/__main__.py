@@ -34,14 +34,15 @@ def main() -> int:
     for sentence in unknown_names():
         logging.getLogger(__name__).warning("%s", sentence)
     # Imported late, so that a wrong setting is reported without loading the engine.
+    from tachograph_collector.ending import ends_with
     from tachograph_collector.server import run
 
     try:
         run(given)
     except StartError as error:
         print(f"tachograph collector: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return ends_with(1)
+    return ends_with(0)
 
 
 if __name__ == "__main__":

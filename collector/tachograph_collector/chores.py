@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 
+from tachograph_collector.ending import engine_thread
+
 
 class Chore(ABC):
     """A background thread. What derives from it says in :meth:`_run` what is done until ``_stop`` is set."""
@@ -13,7 +15,7 @@ class Chore(ABC):
         """``stop_s``: how long :meth:`stop` waits for the thread at most; the process may end with it."""
         self._stop = threading.Event()
         self._stop_s = stop_s
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = engine_thread(self._run, name)
 
     def start(self) -> None:
         """Begin; the engine's tables must be there."""

@@ -1,16 +1,16 @@
 """From the log into the engine, exactly once.
 
-Pattern: one thread reads committed records behind a position and stores them as one insert (one partition, so
-one part: all or nothing). When there is nothing more to store, and once a second at least, it recomputes the runs that
-were touched. Once a second a barrier makes the inserts lasting, the engine is asked which records it really has, missing ones are inserted again, and only then the
-checkpoint moves on and old log files go.
+Pattern: one thread reads committed records behind a position and stores them as one insert (one partition, so one part: all or
+nothing). When there is nothing more to store, and once a second at least, it recomputes the runs that were touched. Once a second a
+barrier makes the inserts lasting, the engine is asked which records it really has, missing ones are inserted again, and only then
+the checkpoint moves on and old log files go.
 
-Recovery is the same loop: after a start, the engine is asked what it has behind the checkpoint, and those
-records are not inserted again. An insert whose outcome is unknown is settled the same way.
+Recovery is the same loop: after a start, the engine is asked what it has behind the checkpoint, and those records are
+not inserted again. An insert whose outcome is unknown is settled the same way.
 
-A record is known by its sequence number together with its receive time: numbers may be used twice by a log
-that lost files, times never repeat. Rows that were replaced by later writes of the same spans may vanish
-from the engine by merging; inserting them again changes nothing, because a span is kept once by its id.
+A record is known by its sequence number together with its receive time: numbers may be used twice by a log that lost
+files, times never repeat. Rows that later writes of the same spans replaced may vanish from the engine by merging;
+inserting them again changes nothing, because a span is kept once by its id.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from tachograph_collector.ending import engine_thread
 from tachograph_collector.healing import Healer, may_be_broken
 from tachograph_collector.kinds import by_signal, signal_of
 from tachograph_collector.metrics import Metrics
@@ -77,7 +78,7 @@ class Loader:
         self.trouble = ""
         """What currently keeps batches from being stored; empty when all is well."""
         self._on_ready: list[Callable[[], None]] = []
-        self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
+        self._thread = engine_thread(self._run, "loader")
 
     def start(self, on_ready: Callable[[], None]) -> None:
         """Open the engine and begin; ``on_ready`` is called on the loader's thread, also on failure."""
@@ -147,9 +148,8 @@ class Loader:
             self._on_ready.pop()()
 
     def _recover(self) -> None:
-        """Learn what the engine already has behind the checkpoint, and bring its runs up to date.
-
-        When it lost data, that is behind the oldest record that the log still holds.
+        """Learn what the engine already has behind the checkpoint, and bring its runs up to date. When it lost data,
+        that is behind the oldest record that the log still holds.
         """
         writer, mark = self._log.writer_id, self._log.checkpoint
         kept_after = min(self._log.kept_after, mark)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import importlib
 import json
@@ -26,6 +27,7 @@ from tachograph_schemas.settings import SettingsError, refuse_unknown
 _MAIN = Path(__file__).parent / "main.py"
 _BACKLOG = 128
 _STOP_GRACE_S = 3
+_PR_SET_PDEATHSIG = 1
 EXIT_USAGE = 2
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Prints ``{"dashboard": URL}`` as one line when it is ready.
     """
     arguments = _parser().parse_args(argv)
+    if arguments.parent and not _dies_with(arguments.parent):
+        return 0
     try:
         refuse_unknown()
         settings = read(
@@ -61,7 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (TACHO_HOST)")
     parser.add_argument("--port", type=int, help="0 picks a free one (TACHO_DASHBOARD_PORT)")
     parser.add_argument("--clickhouse", help="DSN of the store (TACHO_CLICKHOUSE)")
+    parser.add_argument("--parent", type=int, help="end when this process does, which started it")
     return parser
+
+
+def _dies_with(parent: int) -> bool:
+    """Have the kernel end this process when ``parent`` is killed: it has no state to save. False if it is gone already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == parent
 
 
 def _listen(settings: DashboardSettings) -> socket.socket:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
+END_S = 120
+"""A process that does not end at all is found; how long a busy machine takes to end one is not asked."""
 
 
 class Store:
@@ -36,7 +38,7 @@ class Store:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(20)
+        self._process.wait(END_S)
         self._process.stdout.close()
         self._log.close()
 
@@ -71,5 +73,5 @@ def a_dashboard(dsn: str, log: Path):
             yield json.loads(line)["dashboard"]
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(END_S)
             process.stdout.close()

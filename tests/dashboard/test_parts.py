@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+from dashboard_process import END_S
 
 from tachograph_dashboard import links
 from tachograph_dashboard.cache import TimedCache
@@ -233,12 +234,41 @@ def test_the_program_says_where_it_is_and_stops_cleanly(tmp_path, stop):
     try:
         address = json.loads(process.stdout.readline())["dashboard"]
         process.send_signal(stop)
-        assert process.wait(20) == 0
+        assert process.wait(END_S) == 0
         assert address.startswith("http://127.0.0.1:")
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+PARENT = """
+import os, subprocess, sys
+words = [sys.executable, "-m", "tachograph_dashboard", "--port", "0", "--clickhouse", "http://127.0.0.1:9/x"]
+child = subprocess.Popen([*words, "--parent", sys.argv[1] if sys.argv[1:] else str(os.getpid())])
+print(child.pid, flush=True)
+sys.exit(child.wait())
+"""
+
+
+def test_it_ends_with_whoever_started_it_and_not_with_others(tmp_path):
+    """A collector that is killed can stop nobody; one that is gone already is noticed."""
+
+    def start(*words):
+        return subprocess.Popen(
+            [sys.executable, "-c", PARENT, *words], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+
+    with start("1") as gone:
+        gone.stdout.readline()
+        assert gone.stdout.read() == "", "it did not begin to serve"
+    assert gone.returncode == 0
+    with start() as parent:
+        parent.stdout.readline()
+        assert "dashboard" in parent.stdout.readline()
+        parent.kill()
+        # The dashboard has the other end of the pipe as long as it lives.
+        assert parent.stdout.read() == ""
 
 
 def test_without_a_store_it_says_what_to_do(tmp_path, monkeypatch, capsys):

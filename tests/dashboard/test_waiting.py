@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tachograph_dashboard import navigation
+from tachograph_collector.alerts import webhook
+from tachograph_dashboard import alerts as alerts_data
+from tachograph_dashboard import control, navigation
 from tachograph_dashboard.views import alerts
 from tachograph_schemas.control import ALERTS, APPROVALS, DRIFT, WAITING
 
@@ -82,6 +84,13 @@ def test_answers_without_sense_are_no_numbers(collector_with, answers):
     """The navigation is on every page: what it cannot read must not take them away."""
     collector_with(answers)
     assert navigation._count_waiting() == {}
+
+
+def test_a_test_is_waited_for_as_long_as_its_receiver_may_take(monkeypatch):
+    given = {}
+    monkeypatch.setattr(control, "call", lambda *_, **more: given.update(more))
+    alerts_data.test("team", "maria")
+    assert webhook._WHOLE_S < given["query"]["wait_s"] < given["timeout_s"]
 
 
 def test_a_list_that_was_cut_says_no_number_that_it_does_not_know():

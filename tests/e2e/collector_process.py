@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline import until
 from tachograph_schemas import store
+
+END_S = 120
+"""A collector gives what is under way up to half a minute already; on a busy machine it takes longer."""
 
 
 class Collector:
@@ -59,10 +63,18 @@ class Collector:
         with self.client() as client:
             return client.query(sql).result_rows
 
+    def until_ended(self, run_id: str) -> None:
+        """Wait until the end of a run can be read. The demo waits itself, but not for as long as a busy machine takes."""
+        until(
+            lambda: self.rows(
+                f"SELECT 1 FROM runs WHERE run_id = '{run_id}' AND isNotNull(ended_at)"
+            )
+        )
+
     def signal(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end; returns the exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(END_S)
         self.process.stdout.close()
         return code
 

@@ -109,5 +109,6 @@ def test_the_demo_is_stopped_by_a_budget_that_is_not_in_its_code(collector):
     for words in commands(blocks(PAGE, "bash")[2]):
         tacho(collector, words)
     sql = "SELECT stop_reason FROM runs WHERE agent = 'ledger-export' AND outcome = 'stopped'"
+    until(lambda: collector.rows(sql))
     ((reason,),) = collector.rows(sql)
     assert "agent budget 'ledger-export-day' of 0.004 usd" in reason

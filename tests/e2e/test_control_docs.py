@@ -70,7 +70,7 @@ def test_the_agent_and_the_commands_that_decide(collector, tmp_path):
             request = client.call("GET", APPROVALS).data["approvals"][0]
             assert request["id"] in tacho(collector, listing)
             tacho(collector, [request["id"][:6] if word == "3f2a" else word for word in words])
-            assert agent.communicate(timeout=30)[0].strip() == outcome
+            assert agent.communicate(timeout=180)[0].strip() == outcome
 
 
 def test_the_tools_that_are_asked_about_and_the_link(collector, tmp_path):
@@ -107,6 +107,7 @@ def test_the_demo_is_paused_and_its_payment_waits_in_the_inbox_for_somebody(coll
     assert recorded["outcome"] == "stopped"
     client = ControlClient(collector.url)
     request = _next(client, "call pay")
+    collector.until_ended(recorded["run_id"])
     story = tacho(collector, ["show", recorded["run_id"]])
     assert "Paused by Mara Lindqvist (scripted)" in story
     assert f"a decision on request {request['id']}" in story

@@ -40,7 +40,7 @@ def collector(tmp_path_factory):
         for body in bodies(agent, points, 1 + 10_000 * number, 400):
             send(running, body)
     owner = ControlClient(running.url, OWNER)
-    until(lambda: {name: each["runs"] for name, each in agents(owner).items()} == SHOWN, 120)
+    until(lambda: {name: each["runs"] for name, each in agents(owner).items()} == SHOWN, 300)
     yield running
     running.stop()
 
@@ -70,7 +70,7 @@ def tacho(collector: Collector, *words: str) -> subprocess.CompletedProcess[str]
         env={**os.environ, **collector.environment, "TACHO_API_KEY": OWNER},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -37,7 +37,7 @@ for layer, snippet in json.load(sys.stdin):
         (record if layer == "run" else tacho.run(agent="desk", goal="do it")(record))(snippet)
     except tacho.RunStopped:
         assert layer == "stop"
-assert tacho.flush(20)
+assert tacho.flush(120)
 """
 
 
@@ -100,7 +100,7 @@ def recorded(tmp_path_factory):
             env=collector.environment | {"TACHO_ENDPOINT": collector.url},
             text=True,
             check=True,
-            timeout=120,
+            timeout=300,
         )
         with collector.client() as client:
             sql = "SELECT run_id FROM runs WHERE isNotNull(ended_at) ORDER BY started_at"

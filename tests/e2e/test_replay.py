@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 from collector_process import Collector
+from stored_recordings import stored
 
 AGENT = """
     import asyncio, os, random, sys, time
@@ -69,8 +70,15 @@ class Program:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
+
+    def record(self):
+        """One run, and its recording is the last that is stored."""
+        before = self.up.rows("SELECT uniqExact(run_id) FROM recording_rows")[0][0]
+        made = self.python("desk.py")
+        assert made.returncode == 0, made.stderr
+        stored(self.up, before + 1)
 
     def tacho(self, *words, code=0):
         kept = {k: v for k, v in self.up.environment.items() if not k.startswith("PYTEST_")}
@@ -81,7 +89,7 @@ class Program:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert result.returncode == code, result.stdout + result.stderr
         return result.stdout
@@ -96,6 +104,7 @@ def test_the_demo_agents_replay_identically(up, program):
     """All at once, as before a deploy: that imports the clients of models once instead of once a run."""
     recorded = json.loads(program.tacho("demo", "--json"))
     runs = {run["run_id"]: run["agent"] for run in recorded}
+    stored(up, len(runs))
     assert {*runs.values()} >= {"support", "planner", "loop", "contract", "monday", "crash"}
     found = json.loads(program.tacho("replay", "--since", "1h", "--json"))
     replayed = {run_id: _what_came_of(up, run_id) for run_id in runs}
@@ -112,8 +121,7 @@ def _what_came_of(up, run_id):
 
 
 def test_a_script_is_replayed_and_its_edit_found(program):
-    made = program.python("desk.py")
-    assert made.returncode == 0, made.stderr
+    program.record()
     assert len(program.ledger) == 1
     assert "Identical: 5 effects" in program.tacho("replay", "last")
     program.tacho("export", "last", "-o", "run.tacho")
@@ -138,8 +146,7 @@ def test_a_script_is_replayed_and_its_edit_found(program):
 
 def test_an_undeclared_write_is_stopped(program):
     """undecorated-write: the fence names the line, and the file is not touched."""
-    made = program.python("desk.py")
-    assert made.returncode == 0, made.stderr
+    program.record()
     program.tacho("export", "last", "-o", "run.tacho")
     source = (program.folder / "desk.py").read_text()
     (program.folder / "desk.py").write_text(source.replace("@tacho.effect\n", ""))
@@ -150,8 +157,7 @@ def test_an_undeclared_write_is_stopped(program):
 
 
 def test_a_fork_is_a_run_of_its_own(program):
-    made = program.python("desk.py")
-    assert made.returncode == 0, made.stderr
+    program.record()
     program.tacho("export", "last", "-o", "run.tacho")
     words = ("fork", "run.tacho", "--at", "5", "--set", '4.result="none"', "--json")
     (fork,) = json.loads(program.tacho(*words))

@@ -53,7 +53,7 @@ def test_a_new_user_replays_forks_and_tests_a_run(tmp_path):
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=120,
+                timeout=300,
             )
             assert re.fullmatch(pattern(said), result.stdout), (
                 f"{command}\n{result.stdout}{result.stderr}"

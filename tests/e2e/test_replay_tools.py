@@ -64,7 +64,7 @@ class Program:
 
     def tacho(self, *words, code=0):
         process = self.start(*words)
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=300)
         assert process.returncode == code, out + errors
         return out
 

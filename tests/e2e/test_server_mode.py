@@ -6,13 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
-from collector_process import Collector
+from collector_process import END_S, Collector
 from test_start import post
 
 from otlp import Trace, plain_body
+from pipeline import until
 from tachograph_schemas import store
 
 
@@ -29,14 +29,6 @@ def ask(dsn: str, sql: str):
         return client.query(sql).result_rows
     finally:
         client.close()
-
-
-def until(condition) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        threading.Event().wait(0.02)
-    raise AssertionError("the condition did not come true in time")
 
 
 def test_spans_and_runs_reach_the_server(collector, clickhouse_server):
@@ -101,6 +93,6 @@ def test_an_unreachable_server_is_named_and_waited_for(tmp_path):
         until(lambda: "cannot be reached" in (collector.home / "err").read_text())
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(END_S) == 0
         process.stdout.close()
         errors.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from collector_process import Collector
+from collector_process import END_S, Collector
 
 from otlp import plain_body
 from tachograph_schemas import store
@@ -131,7 +131,7 @@ def test_a_hostile_config_in_the_working_directory_is_not_read(tmp_path):
     )
     assert "collector" in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(END_S) == 0
     process.stdout.close()
 
 
@@ -146,7 +146,7 @@ def test_it_takes_as_many_open_files_as_it_may(tmp_path):
     assert "collector" in process.stdout.readline()
     soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(END_S) == 0
     process.stdout.close()
     assert 1024 < soft <= hard
 

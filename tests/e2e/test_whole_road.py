@@ -25,7 +25,7 @@ def tacho(up: Collector, *words: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -36,6 +36,7 @@ def support(up) -> str:
     """The id of a recorded run of the support agent."""
     (recorded,) = json.loads(tacho(up, "demo", "support", "--json"))
     assert recorded["outcome"] == "success"
+    up.until_ended(recorded["run_id"])
     return recorded["run_id"]
 
 
@@ -67,6 +68,8 @@ def test_the_other_demo_agents_are_told_as_they_went(up):
     recorded = {
         row["agent"]: row for row in json.loads(tacho(up, "demo", "planner", "loop", "--json"))
     }
+    for each in recorded.values():
+        up.until_ended(each["run_id"])
     planner = json.loads(tacho(up, "show", recorded["planner"]["run_id"], "--json"))
     assert planner["run"]["outcome"] == "success"
     decided = " | ".join(line["text"] for line in planner["account"]["sections"]["decided"])

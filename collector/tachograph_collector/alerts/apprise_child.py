@@ -1,9 +1,9 @@
 """Sends through Apprise in a process of its own: ``python -m tachograph_collector.alerts.apprise_child``.
 
 Reads one JSON object a line (``url``, ``title``, ``body``, ``type``) and answers each with one (``error``, empty when it
-was taken). Apprise speaks to a hundred services through many libraries; here, whatever they do, every connection is
-looked at by the interpreter itself when it is made, and so is every file: a URL can name one as a template, and what it
-holds would leave with the message. A service that hangs is killed from outside.
+was taken), after a line that says that it listens. Apprise speaks to a hundred services through many libraries; here,
+whatever they do, every connection is looked at by the interpreter itself when it is made, and so is every file: a URL can
+name one as a template, and what it holds would leave with the message. A service that hangs is killed from outside.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def main() -> None:
     apprise.logger.addHandler(heard)
     allowed = networks(sys.argv[1] if len(sys.argv) > 1 else "")
     sys.addaudithook(_fence(allowed, _code()))
+    print("ready", flush=True)
     for line in sys.stdin:
         answer = {"error": _send(apprise, json.loads(line), heard)}
         sys.stdout.write(json.dumps(answer) + "\n")

@@ -17,6 +17,8 @@ from urllib.parse import unquote
 from tachograph_collector.alerts.network import Network
 from tachograph_collector.alerts.webhook import UndeliveredError
 
+_START_S = 30.0
+"""It reads hundreds of modules: on a busy machine that has taken longer than any answer may."""
 _ANSWER_S = 14.0
 """As many as are sent at once take their turns here, all within the lease of a notification."""
 _IDLE_S = 60.0
@@ -32,7 +34,8 @@ class AppriseProcess:
         self._lock = threading.Lock()
 
     def send(self, url: str, title: str, body: str, kind: str) -> None:
-        """Send one notification. Blocks while others have their turn, and for a quarter of a minute at most then.
+        """Send one notification. Blocks while others have their turn, and for a quarter of a minute at most then; half a minute
+        longer where the process has to be started.
 
         Raises:
             UndeliveredError: it was not taken.
@@ -55,7 +58,9 @@ class AppriseProcess:
                 self._end()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it is at."""
+        if (process := self._process) is not None:
+            process.kill()  # whoever waits for it with the lock hears so at once
         with self._lock:
             self._end()
 
@@ -85,6 +90,8 @@ class AppriseProcess:
             # Ctrl-C in the collector's terminal is the collector's; what is under way is finished first.
             start_new_session=True,
         )
+        assert self._process.stdout is not None
+        _line(self._process.stdout, _START_S)
         return self._process
 
     def _end(self) -> None:

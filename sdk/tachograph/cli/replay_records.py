@@ -12,7 +12,8 @@ from tachograph.cli.control_api import client
 from tachograph.cli.problem import Problem
 from tachograph_schemas.control import REPLAYS
 
-_TIMEOUT_S = 3.0
+_TIMEOUT_S = 10.0
+"""As for all other calls: a collector that is merely busy is to know of the replay."""
 
 
 class Memory:

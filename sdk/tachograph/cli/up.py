@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -22,7 +21,6 @@ from tachograph_schemas.instance import Instance, write_instance
 from tachograph_schemas.settings import DEFAULT_ENDPOINT, SettingsError, unknown_names
 
 _DASHBOARD_START_S = 60.0
-_PR_SET_PDEATHSIG = 1
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,6 +54,7 @@ def serve(
         # Its handlers of forks complain when the dashboard is started; nothing here forks and stays.
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         from tachograph_collector import settings as collector_settings
+        from tachograph_collector.ending import ends_with
         from tachograph_collector.errors import StartError
         from tachograph_collector.server import run
     except ImportError as error:
@@ -73,13 +72,13 @@ def serve(
         run(settings, host.announce)
     except StartError as error:
         print(f"tacho: {error}", file=sys.stderr)
-        return 1
+        return ends_with(1)
     finally:
         host.stop()
     if not (as_json or host.failed):
         # The terminal has shown ^C, and stands behind it.
         print("\nStopped.", flush=True)
-    return 1 if host.failed else 0
+    return ends_with(1 if host.failed else 0)
 
 
 class _Host:
@@ -150,7 +149,9 @@ class _Host:
             environment["TACHO_HOST"] = "127.0.0.1"
         with log_path.open("w", encoding="utf-8") as log:
             self._dashboard = subprocess.Popen(
-                [sys.executable, "-m", "tachograph_dashboard"],
+                # Told by its arguments: between a fork and the program no code of ours runs, which the engine's
+                # threads could have left standing at a lock.
+                [sys.executable, "-m", "tachograph_dashboard", "--parent", str(os.getpid())],
                 env=environment,
                 cwd=self._settings.home,
                 stdin=subprocess.DEVNULL,
@@ -159,7 +160,6 @@ class _Host:
                 text=True,
                 # Ctrl-C is for us; we stop the dashboard first, then the collector.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # only a system call
             )
         watchdog = threading.Timer(_DASHBOARD_START_S, self._dashboard.kill)
         watchdog.start()
@@ -218,11 +218,6 @@ def _log_to_stderr(*, quiet: bool) -> None:
         stream=sys.stderr,
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end the dashboard when this process is killed: it has no state to save."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _last_line(path: Path) -> str:

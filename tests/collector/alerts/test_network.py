@@ -12,8 +12,10 @@ from contextlib import suppress
 import pytest
 
 from receivers import mailbox, webhook
+from tachograph_collector.alerts import apprise_process
 from tachograph_collector.alerts.apprise_process import AppriseProcess, _without
 from tachograph_collector.alerts.network import BlockedError, is_allowed, networks, resolve
+from tachograph_collector.alerts.outbox import LEASE_S
 from tachograph_collector.alerts.targets import Target, kind_of, masked
 from tachograph_collector.alerts.webhook import UndeliveredError, new_secret, post, signature
 
@@ -164,6 +166,26 @@ def test_urls_are_shown_without_what_is_secret():
     assert masked(slack) == "slack://…"
     said = _without(slack.url, "T1JJ3T3L2 said no to A1BRTD4JD and TIiajkdnlazkcOXrIdevi7FQ")
     assert said == "… said no to … and …"
+
+
+def test_a_start_is_given_more_time_than_an_answer_and_once(monkeypatch):
+    given, line = [], apprise_process._line
+    monkeypatch.setattr(
+        apprise_process,
+        "_line",
+        lambda stream, wait_s: (given.append(wait_s), line(stream, wait_s))[1],
+    )
+    process = AppriseProcess(HERE)
+    try:
+        for _ in range(2):
+            with pytest.raises(UndeliveredError, match="does not know"):
+                process.send("nothing://x", "t", "b", "info")
+    finally:
+        process.close()
+    start_s, answer_s = apprise_process._START_S, apprise_process._ANSWER_S
+    assert given == [start_s, answer_s, answer_s]
+    assert start_s > answer_s
+    assert start_s + 4 * answer_s < LEASE_S
 
 
 def test_apprise_reaches_what_is_allowed_and_nothing_else():
