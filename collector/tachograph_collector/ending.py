@@ -17,7 +17,8 @@ from contextlib import suppress
 from weakref import WeakSet
 
 _threads: WeakSet[threading.Thread] = WeakSet()
-_code = 0
+_code: int | None = None
+"""None in a process that is no collector, as one that runs tests."""
 
 
 def engine_thread(work: Callable[[], None], name: str) -> threading.Thread:
@@ -35,7 +36,7 @@ def ends_with(code: int) -> int:
 
 
 def _end() -> None:
-    if not any(thread.is_alive() for thread in _threads):
+    if _code is None or not any(thread.is_alive() for thread in _threads):
         return
     # Whoever reads our output may be gone.
     with suppress(OSError, ValueError):

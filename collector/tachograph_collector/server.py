@@ -24,6 +24,7 @@ from tachograph_collector.drift.api import add_drift
 from tachograph_collector.drift.keeping import DriftTables
 from tachograph_collector.drift.process import Work
 from tachograph_collector.drift.service import DriftService
+from tachograph_collector.ending import ends_with
 from tachograph_collector.errors import StartError
 from tachograph_collector.gateway import EnginePool, create_gateway
 from tachograph_collector.gateway.token import ensure_token
@@ -281,6 +282,7 @@ def run(settings: Settings, announce: Callable[[Instance], None] | None = None) 
     """
     import uvloop
 
+    ends_with(1)  # until somebody knows better
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Collector(settings).run(announce or _print_instance))
 

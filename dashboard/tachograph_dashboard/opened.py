@@ -28,10 +28,10 @@ class Opened:
         """What it was drawn from: drawn from anything else, it would lose what was typed."""
         return st.session_state.get(self._row, {})  # type: ignore[no-any-return]
 
-    @property
-    def version(self) -> int:
-        """The newest version that its user has seen; 0 for none."""
-        return int(st.session_state.get(self._seen, {}).get("version", 0))
+    def version(self, name: str) -> int:
+        """The newest version of what has this name that its user has seen; 0 for none."""
+        seen = st.session_state.get(self._seen, {})
+        return int(seen["version"]) if seen.get("name") == name else 0
 
     def changed(self, why: str, now: Row) -> None:
         """Somebody else was faster, and ``now`` is what they have made of it; empty when it is gone."""

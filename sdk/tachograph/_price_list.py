@@ -80,10 +80,10 @@ def want() -> None:
     with guarded("asking for prices"), _lock:
         if _is_asking or monotonic() < _next_s:
             return
-        _is_asking, _next_s = True, monotonic() + REFRESH_S
         # Here: what another thread imports at a fork, the child waits for without end when it comes to need it.
         from tachograph_schemas import rates  # noqa: F401
 
+        _is_asking, _next_s = True, monotonic() + REFRESH_S
         Background(_ask, "tachograph-prices").start()
 
 

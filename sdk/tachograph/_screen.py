@@ -119,8 +119,6 @@ _forks = 0
 
 def re2_engine() -> Engine | None:
     """Looks for everything in one go; None where ``google-re2`` is not installed, is something else, or may not look any more."""
-    if _is_over:
-        return None
     try:
         import re2
 
@@ -129,8 +127,9 @@ def re2_engine() -> Engine | None:
         options.never_capture = True
         options.max_mem = _RE2_MEMORY_BYTES + _forks
         expression = re2.compile(_re2_expression(), options)
-        if expression.search(b"a password: b").span() != (2, 11):
-            return None
+        with _looking:
+            if _is_over or expression.search(b"a password: b").span() != (2, 11):
+                return None
     except ImportError:
         return None
     except Exception as error:
@@ -152,7 +151,8 @@ def end_re2(timeout_s: float = 5.0) -> None:
     """
     global _engine, _is_over
     _is_over, _engine = True, None
-    _looking.acquire(timeout=timeout_s)  # for good: who is about to look stays where it is
+    if _looking.acquire(timeout=timeout_s):
+        _looking.release()
 
 
 def _forked() -> None:
@@ -178,9 +178,12 @@ def _in_a_row(mark: Mark) -> bytes:
 
 def _look_with_re2(expression: Any, batch: _Batch) -> None:
     with _looking:
-        match = expression.search(batch.text)
-        while match is not None:
-            match = expression.search(batch.text, batch.after(*match.span()))
+        if not _is_over:
+            match = expression.search(batch.text)
+            while match is not None:
+                match = expression.search(batch.text, batch.after(*match.span()))
+            return
+    python_engine()(batch)
 
 
 # --- Python ------------------------------------------------------------------------------------------

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
+from urllib.parse import urlsplit
+
 import pytest
 from collector_process import Collector
 
@@ -110,6 +114,23 @@ def test_each_key_may_do_what_its_role_says(collector):
     other = operate.call("POST", path, {"worker": "other", "result": {}})
     assert other.status == 409
     assert operate.call("POST", path, {"worker": "box", "result": {"identical": False}})
+
+
+def test_a_worker_that_has_gone_while_it_waited_takes_nothing(collector):
+    """It would have the replay for a quarter of an hour."""
+    owner = ControlClient(collector.url, OWNER)
+    body = json.dumps({"worker": "gone"}).encode()
+    head = (
+        f"POST {REPLAYS}/take?wait_s=20 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {OWNER}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    address = urlsplit(collector.url)
+    for _ in range(3):
+        with socket.create_connection((address.hostname, address.port)) as gone:
+            gone.sendall(head.encode() + body)
+    asked = owner.call("POST", REPLAYS, {"run_id": "b" * 32})
+    taken = owner.call("POST", f"{REPLAYS}/take", {"worker": "here"}, query={"wait_s": 8})
+    assert taken.data["replay"]["id"] == asked.data["id"]
 
 
 def test_a_run_keeps_what_the_last_sweep_made_of_it(replays, clock):

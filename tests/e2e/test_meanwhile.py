@@ -119,6 +119,36 @@ def test_a_budget_that_was_changed_under_the_form(page, collector, client):
 
 
 @pytest.mark.browser
+def test_a_new_budget_takes_the_place_of_none_whatever_name_is_tried(page, collector, client):
+    """What was seen of one name says nothing of another."""
+    put_budget(client, "ada", 10)
+    assert client.call("POST", BUDGETS, {"budgets": [BUDGET | {"name": "other"}], "actor": "cy"})
+    tab = page.open(f"{collector.instance['dashboard']}/costs")
+    tab.get_by_role("button", name="New budget").click()
+    form = tab.get_by_role("dialog")
+    form.get_by_label("Your name").fill("ben")
+    form.get_by_label("Your name").press("Enter")
+    page.idle()
+    form.get_by_label("Limit", exact=True).fill("20")
+    form.get_by_label("Limit", exact=True).press("Tab")
+    page.idle()
+    for name, said in (("day", "is there already: by ada"), ("other", "is there already: by cy")):
+        form.get_by_label("Name", exact=True).fill(name)
+        form.get_by_label("Name", exact=True).press("Tab")
+        page.idle()
+        form.get_by_role("button", name="Save").click()
+        expect(form).to_contain_text(said)
+        page.idle()
+    assert client.call("DELETE", f"{BUDGETS}/other")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_contain_text("was removed meanwhile")
+    page.idle()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    assert client.call("DELETE", f"{BUDGETS}/other"), "it was made anew"
+
+
+@pytest.mark.browser
 def test_a_rule_that_was_changed_under_the_form(page, collector, client):
     put_rule(client, "ada", 10)
     tab = page.open(f"{collector.instance['dashboard']}/alerts?rule={rule(client)['id']}")

@@ -21,6 +21,8 @@ _START_S = 30.0
 """It reads hundreds of modules: on a busy machine that has taken longer than any answer may."""
 _ANSWER_S = 14.0
 """As many as are sent at once take their turns here, all within the lease of a notification."""
+_TURN_S = _START_S + _ANSWER_S
+"""One that hangs takes as long, with the process that is started for it; it is tried again later."""
 _IDLE_S = 60.0
 
 
@@ -32,22 +34,26 @@ class AppriseProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._used_s = 0.0
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def send(self, url: str, title: str, body: str, kind: str) -> None:
-        """Send one notification. Blocks while others have their turn, and for a quarter of a minute at most then; half a minute
-        longer where the process has to be started.
+        """Send one notification. Blocks while others have their turn, for 44 s at most, and for a quarter of a minute then; half
+        a minute longer where the process has to be started.
 
         Raises:
             UndeliveredError: it was not taken.
         """
         job = {"url": url, "title": title, "body": body, "type": kind}
-        with self._lock:
-            try:
-                answer = self._asked(job)
-            except (OSError, ValueError) as error:
-                self._end()
-                raise UndeliveredError(f"the process that sends ended: {error}") from error
+        if not self._lock.acquire(timeout=_TURN_S):
+            raise UndeliveredError("others that were to be sent before it took all the time")
+        try:
+            answer = self._asked(job)
             self._used_s = time.monotonic()
+        except (OSError, ValueError) as error:
+            self._end()
+            raise UndeliveredError(f"the process that sends ended: {error}") from error
+        finally:
+            self._lock.release()
         if answer["error"]:
             raise UndeliveredError(_without(url, str(answer["error"])))
 
@@ -58,7 +64,8 @@ class AppriseProcess:
                 self._end()
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, whatever it is at, and start none any more."""
+        self._is_closed = True
         if (process := self._process) is not None:
             process.kill()  # whoever waits for it with the lock hears so at once
         with self._lock:
@@ -80,6 +87,8 @@ class AppriseProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._end()
+        if self._is_closed:
+            raise OSError("the collector stops")
         allowed = ",".join(str(network) for network in self._allowed)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tachograph_collector.alerts.apprise_child", allowed],
@@ -91,6 +100,8 @@ class AppriseProcess:
             start_new_session=True,
         )
         assert self._process.stdout is not None
+        if self._is_closed:
+            raise OSError("the collector stops")
         _line(self._process.stdout, _START_S)
         return self._process
 

@@ -18,7 +18,7 @@ from tachograph_collector.control.database import Database, now_ns
 from tachograph_collector.control.tables_alerts import OUTBOX, TARGETS
 
 LEASE_S = 100.0
-"""Longer than any attempt may take: a start of the process that sends, and the answers to four that take turns there."""
+"""Longer than any attempt may take: a turn of another one at the process that sends, a start of it, and the answer."""
 GIVE_UP_AFTER_S = 24 * 3_600
 _LONGEST_PAUSE_S = 900
 _AHEAD_NS = 2 * _LONGEST_PAUSE_S * 10**9

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from tachograph_collector.control.access import Access, Name, actor
@@ -120,6 +120,7 @@ def _add_work(api: FastAPI, replays: Replays, news: News, access: Access) -> Non
     @api.post(REPLAYS + "/take")
     async def take(
         taking: Taking,
+        request: Request,
         caller: Caller = operating,
         wait_s: Annotated[float, Query(ge=0, le=MOST_WAIT_S)] = 0,
     ) -> dict[str, Any]:
@@ -129,6 +130,10 @@ def _add_work(api: FastAPI, replays: Replays, news: News, access: Access) -> Non
             return await asyncio.to_thread(replays.waiting, caller.project)
 
         await news.until(waiting(caller.project), look, bool, wait_s)
+        if await request.is_disconnected():
+            return {
+                "replay": None
+            }  # a worker that has ended meanwhile would have it for a quarter of an hour
         taken = await asyncio.to_thread(replays.take, caller.project, taking.worker)
         return {"replay": None if taken is None else _shown(taken)}
 

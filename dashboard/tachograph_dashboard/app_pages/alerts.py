@@ -333,7 +333,7 @@ def save(definition: dict[str, Any]) -> None:
         st.session_state[SAID] = problem
         return
     try:
-        alerts.save(definition, frame.me("my_name"), OPENED.version)
+        alerts.save(definition, frame.me("my_name"), OPENED.version(definition["name"]))
     except control.ControlError as error:
         st.session_state[SAID] = f"Not done: {error}"
         now = tried(alerts.named, definition["name"]) if error.was_changed else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import streamlit as st
@@ -182,7 +183,7 @@ def edit(state: Mapping[str, Any]) -> None:
         if not said and gone:
             costs.remove_budget(definition["name"], who)
         elif not said:
-            costs.put_budget(definition, who, opened.version)
+            costs.put_budget(definition, who, opened.version(definition["name"]))
     except control.ControlError as error:
         said = f"Not done: {error}"
         if error.was_changed and seen_now(definition["name"], str(error)):
@@ -195,9 +196,12 @@ def edit(state: Mapping[str, Any]) -> None:
 def seen_now(name: str, why: str) -> bool:
     """Somebody else has changed it since it was opened: show what it says now, if that can be had."""
     try:
-        opened.changed(why, costs.budget(name).get("rule", {}))
-    except control.ControlError:
-        return False
+        now = costs.budget(name).get("rule", {})
+    except control.ControlError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            return False
+        now = {}
+    opened.changed(why, now)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import socket
 import time
@@ -17,7 +18,7 @@ from tachograph.cli.recordings import package_of
 from tachograph.cli.replay_many import TIMEOUT_S
 from tachograph.cli.replay_records import replay_result
 from tachograph.cli.terminal import note
-from tachograph_schemas.control import REPLAYS
+from tachograph_schemas.control import REPLAY_LEASE_S, REPLAYS
 from tachograph_schemas.words import plain
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _WAIT_S = 8.0
 """How long the collector holds a question: less than the client waits for an answer."""
 _AGAIN_S = 1.0
 """How long a collector that does not answer is left alone."""
+_STORE_S = 60.0
+"""How long a store that cannot be read is waited for: what is set wrongly looks the same."""
 _FAREWELL_S = 2.0
 """How long a worker that is ended takes to say so."""
 _Found = TypeVar("_Found")
@@ -62,7 +65,7 @@ def command(arguments: argparse.Namespace) -> int:
     to = client()
     name = f"{socket.gethostname()}:{os.getpid()}"
     processes = Processes(TIMEOUT_S)
-    wait_s, lasting = (0.0, _once) if arguments.once else (_WAIT_S, _lasting)
+    wait_s, patience_s = (0.0, 0.0) if arguments.once else (_WAIT_S, math.inf)
     done = 0
     try:
         # Not before somebody has answered: a worker that says that it waits does.
@@ -71,9 +74,10 @@ def command(arguments: argparse.Namespace) -> int:
             print(f"Waiting for replays, with the code of {arguments.code.resolve()}.", flush=True)
         while taken is not None or not arguments.once:
             if taken is not None:
-                _work(to, name, taken, partial(_result, taken, arguments.code, processes), lasting)
+                replay = partial(_result, taken, arguments.code, processes)
+                _work(to, name, taken, replay, once=arguments.once)
                 done += 1
-            taken = lasting(partial(_take, to, name, wait_s))
+            taken = _lasting(partial(_take, to, name, wait_s), patience_s)
     finally:
         processes.end()
     if not done:
@@ -81,18 +85,19 @@ def command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _once(ask: Callable[[], _Found]) -> _Found:
-    return ask()
+def _lasting(ask: Callable[[], _Found], patience_s: float) -> _Found:
+    """What ``ask`` finds once the collector answers: it may be started anew, and a worker outlives that.
 
-
-def _lasting(ask: Callable[[], _Found]) -> _Found:
-    """What ``ask`` finds once the collector answers: it may be started anew, and a worker outlives that."""
+    Raises:
+        Problem: it did not answer for ``patience_s``, or said no.
+    """
     away = False
+    deadline_s = time.monotonic() + patience_s
     while True:
         try:
             found = ask()
         except Problem as problem:
-            if problem.code != UNREACHABLE:
+            if problem.code != UNREACHABLE or time.monotonic() >= deadline_s:
                 raise
             if not away:
                 note(f"{problem} This worker goes on once it answers.")
@@ -115,19 +120,40 @@ def _work(
     name: str,
     taken: Mapping[str, Any],
     replay: Callable[[], dict[str, Any]],
-    lasting: Callable[[Callable[[], Any]], Any],
+    *,
+    once: bool,
 ) -> None:
+    result = {"problem": "The worker was ended before the replay was."}
     try:
-        result = lasting(replay)
+        result = _found(replay, once=once)
         verdict = result.get("problem") or ("identical" if result["identical"] else "it differs")
         print(plain(f"{taken['run_id']}  {verdict}"), flush=True)
-        lasting(partial(_put_down, to, name, taken, result))
+        _tell(partial(_put_down, to, name, taken, result), once=once)
     except KeyboardInterrupt:
         # Else its page says for a quarter of an hour that this worker is at it.
-        problem = {"problem": "The worker was ended before the replay was."}
         path = f"{REPLAYS}/{taken['id']}/result"
-        to.call("POST", path, {"worker": name, "result": problem}, timeout_s=_FAREWELL_S)
+        to.call("POST", path, {"worker": name, "result": result}, timeout_s=_FAREWELL_S)
         raise
+
+
+def _found(replay: Callable[[], dict[str, Any]], *, once: bool) -> dict[str, Any]:
+    if once:
+        return replay()
+    try:
+        return _lasting(replay, _STORE_S)
+    except Problem as problem:
+        if problem.code != UNREACHABLE:
+            raise
+        # Whoever has asked reads what is missing here; others may be asked for meanwhile.
+        return {"problem": str(problem)}
+
+
+def _tell(put_down: Callable[[], None], *, once: bool) -> None:
+    try:
+        # Longer is of no use: another worker may have it then.
+        _lasting(put_down, 0.0 if once else REPLAY_LEASE_S)
+    except Problem as problem:
+        print(plain(str(problem)), flush=True)
 
 
 def _put_down(
@@ -135,10 +161,9 @@ def _put_down(
 ) -> None:
     path = f"{REPLAYS}/{taken['id']}/result"
     answer = to.call("POST", path, {"worker": name, "result": result})
-    if answer.may_change:
-        raise Problem(f"{answer.why}.", code=UNREACHABLE)
     if not answer:
-        print(plain(f"{taken['run_id']}  was not put down: {answer.why}"), flush=True)
+        code = UNREACHABLE if answer.may_change else ANSWER_IS_NO
+        raise Problem(f"{taken['run_id']}  was not put down: {answer.why}.", code=code)
 
 
 def _result(taken: Mapping[str, Any], code: Path, processes: Processes) -> dict[str, Any]:

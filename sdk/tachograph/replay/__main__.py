@@ -248,8 +248,9 @@ def _watch(player: Player, patience_s: float) -> None:
         while not player.over:
             # A module more is progress too: a large library takes seconds to import, where its client is used first.
             progress = player.progress_s, len(sys.modules)
-            times_s = time.monotonic(), time.process_time(), _kept_from_computing_s()
-            said = patience.look(progress, *times_s)
+            # What looking takes is not the agent's.
+            worked_s = time.process_time() - time.thread_time()
+            said = patience.look(progress, time.monotonic(), worked_s, _kept_from_computing_s())
             if said:
                 # A signal of the system's, as it ends a wait for a lock too; the fence lets no other out.
                 signal.setitimer(signal.ITIMER_REAL, _LOOK_S)
