@@ -43,7 +43,10 @@ class Collector:
                 words, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True
             )
         line = self.process.stdout.readline()
-        assert line, f"did not start: {(self.home / 'up.err').read_text()}"
+        if not line:
+            # It may be started again.
+            self.process.stdout.close()
+            raise AssertionError(f"did not start: {(self.home / 'up.err').read_text()}")
         self.instance = json.loads(line)
         return self
 
